@@ -1,0 +1,23 @@
+"""af3opt: run AlphaFold 3 on HPC clusters, faster and safe to kill.
+
+Importing this package never imports JAX or the engine, so that the environment
+can still be prepared for them. Public classes are resolved on first use.
+"""
+
+import importlib
+from typing import Any
+
+from af3opt.version import __version__
+
+# Public name -> module that defines it; resolved lazily because most of these
+# modules import numpy or JAX, which `af3opt --help` must not pay for.
+_PUBLIC: dict[str, str] = {}
+
+__all__ = ["__version__", *_PUBLIC]
+
+
+def __getattr__(name: str) -> Any:
+    """Resolves a public name on first use."""
+    if name in _PUBLIC:
+        return getattr(importlib.import_module(_PUBLIC[name]), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

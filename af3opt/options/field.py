@@ -1,0 +1,66 @@
+"""How one option is declared."""
+
+import dataclasses
+from collections.abc import Callable
+from typing import Any
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class OptionSpec:
+    """What flags, presets, `--help` and the reference need to know of an option.
+
+    Attributes:
+        help: One or more sentences for `--help`.
+        group: Heading it is listed under.
+        upstream: True when `run_alphafold.py` has a flag of this name.
+        choices: Allowed values, or None for any.
+        lower_bound: Smallest allowed number, or None.
+        default_text: Shown instead of the default's repr, for computed defaults.
+        affects_results: True when another value can change what is written, so
+            that finished work under another value is not "already done".
+    """
+
+    help: str
+    group: str
+    upstream: bool
+    choices: tuple[str, ...] | None = None
+    lower_bound: float | None = None
+    default_text: str | None = None
+    affects_results: bool = False
+
+
+_METADATA_KEY = "af3opt"
+
+
+def option(
+    default: Any,
+    help_text: str,
+    *,
+    group: str,
+    upstream: bool = False,
+    choices: tuple[str, ...] | None = None,
+    lower_bound: float | None = None,
+    default_text: str | None = None,
+    affects_results: bool = False,
+) -> Any:
+    """Declares a dataclass field as an option; a callable `default` is evaluated late."""
+    spec = OptionSpec(
+        help=help_text,
+        group=group,
+        upstream=upstream,
+        choices=choices,
+        lower_bound=lower_bound,
+        default_text=default_text,
+        affects_results=affects_results,
+    )
+    metadata = {_METADATA_KEY: spec}
+    if isinstance(default, Callable):  # type: ignore[arg-type]
+        return dataclasses.field(default_factory=default, metadata=metadata)
+    return dataclasses.field(default=default, metadata=metadata)
+
+
+def spec_of(field: "dataclasses.Field[Any]") -> OptionSpec:
+    """Returns the declaration behind a dataclass field."""
+    spec = field.metadata[_METADATA_KEY]
+    assert isinstance(spec, OptionSpec)
+    return spec

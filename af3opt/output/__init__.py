@@ -1,0 +1,1 @@
+"""Writing results: upstream's file layout, atomically."""

@@ -1,0 +1,125 @@
+"""Files and directories that appear complete or not at all.
+
+A temporary sibling is written, flushed to disk and renamed over the final name.
+Rename within one directory is atomic on POSIX file systems, NFS and Lustre
+included, so a reader, or a run resumed after `kill -9`, never sees half a file.
+"""
+
+import contextlib
+import os
+import secrets
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import BinaryIO
+
+_TEMPORARY_MARK = ".af3opt-tmp-"
+
+
+def temporary_sibling(path: Path) -> Path:
+    """Returns an unused hidden name in the same directory as `path`."""
+    # Host and process ids repeat between nodes and containers; randomness does not.
+    return path.with_name(f".{path.name}{_TEMPORARY_MARK}{os.getpid()}-{secrets.token_hex(4)}")
+
+
+def is_temporary(path: Path) -> bool:
+    """Tells whether `path` is a leftover of an interrupted atomic write."""
+    return path.name.startswith(".") and _TEMPORARY_MARK in path.name
+
+
+def fsync_directory(path: Path) -> None:
+    """Makes renames inside `path` durable; file systems that refuse are tolerated."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        # Some network file systems answer EINVAL: there the rename is all there is.
+        with contextlib.suppress(OSError):
+            os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+@contextlib.contextmanager
+def atomic_file(path: Path, *, mode: int = 0o666) -> Iterator[BinaryIO]:
+    """Opens a binary stream whose content replaces `path` when the block succeeds.
+
+    Args:
+        path: Final file name; its directory must exist.
+        mode: Permission bits before the umask.
+
+    Yields:
+        A writable binary stream.
+
+    Raises:
+        OSError: the disk is full or the directory is not writable; `path` is
+            then as it was before.
+    """
+    temporary = temporary_sibling(path)
+    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
+    try:
+        with os.fdopen(descriptor, "wb") as stream:
+            yield stream
+            stream.flush()
+            os.fsync(stream.fileno())
+        temporary.replace(path)
+    except BaseException:
+        with contextlib.suppress(OSError):
+            temporary.unlink()
+        raise
+    fsync_directory(path.parent)
+
+
+def atomic_write_bytes(path: Path, data: bytes, *, mode: int = 0o666) -> None:
+    """Writes `data` to `path`, all or nothing; see `atomic_file`."""
+    with atomic_file(path, mode=mode) as stream:
+        stream.write(data)
+
+
+def atomic_write_text(path: Path, text: str, *, mode: int = 0o666) -> None:
+    """Writes UTF-8 `text` to `path`, all or nothing; see `atomic_file`."""
+    atomic_write_bytes(path, text.encode("utf-8"), mode=mode)
+
+
+def fsync_tree(directory: Path) -> None:
+    """Flushes every file below `directory`, then the directories, to disk."""
+    for root, _, names in os.walk(directory, topdown=False):
+        for name in names:
+            descriptor = os.open(os.path.join(root, name), os.O_RDONLY)  # noqa: PTH118
+            try:
+                os.fsync(descriptor)
+            finally:
+                os.close(descriptor)
+        fsync_directory(Path(root))
+
+
+@contextlib.contextmanager
+def atomic_directory(path: Path) -> Iterator[Path]:
+    """Yields a scratch directory that becomes `path` when the block succeeds.
+
+    An existing `path` is replaced; it is moved aside first because rename cannot
+    replace a non-empty directory, and removed once the new one is in place.
+
+    Args:
+        path: Final directory name; its parent must exist.
+
+    Yields:
+        The scratch directory to fill.
+
+    Raises:
+        OSError: the disk is full or the parent is not writable.
+    """
+    scratch = temporary_sibling(path)
+    scratch.mkdir()
+    try:
+        yield scratch
+        fsync_tree(scratch)
+        replaced = None
+        if path.exists():
+            replaced = temporary_sibling(path)
+            path.rename(replaced)
+        scratch.rename(path)
+        fsync_directory(path.parent)
+        if replaced is not None:
+            shutil.rmtree(replaced, ignore_errors=True)
+    except BaseException:
+        shutil.rmtree(scratch, ignore_errors=True)
+        raise
