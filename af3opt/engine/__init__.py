@@ -1,1 +1,1 @@
-"""engine"""
+"""The only package that imports `alphafold3`: discovery, probes, adapter."""

@@ -1,0 +1,67 @@
+"""Access to the engine's modules, and recognition of its functions by content.
+
+Version strings cannot be trusted (forks keep them), so code that replaces or
+relies on an engine function first compares the function's digest with the ones
+it was written against.
+"""
+
+import ast
+import functools
+import hashlib
+import importlib
+import inspect
+import textwrap
+from types import ModuleType
+from typing import Any
+
+
+def engine_module(name: str) -> ModuleType:
+    """Imports `alphafold3.<name>`; the one place where the engine's name is spelt.
+
+    Args:
+        name: Dotted path below the package, such as "model.network.evoformer".
+
+    Raises:
+        ImportError: the engine has no such module.
+    """
+    return importlib.import_module(f"alphafold3.{name}")
+
+
+class _StripText(ast.NodeTransformer):
+    """Removes docstrings and annotations, which do not change what code does."""
+
+    def _strip(self, node: Any) -> Any:
+        self.generic_visit(node)
+        body = node.body
+        if body and isinstance(body[0], ast.Expr) and isinstance(body[0].value, ast.Constant):
+            node.body = body[1:] or [ast.Pass()]
+        return node
+
+    def visit_FunctionDef(self, node: ast.FunctionDef) -> Any:  # noqa: N802
+        node.returns = None
+        return self._strip(node)
+
+    def visit_ClassDef(self, node: ast.ClassDef) -> Any:  # noqa: N802
+        return self._strip(node)
+
+    def visit_arg(self, node: ast.arg) -> Any:
+        node.annotation = None
+        return node
+
+
+@functools.cache
+def source_digest(obj: Any) -> str:
+    """Digest of what a function or class does, blind to comments, layout and types.
+
+    Args:
+        obj: A Python function, method or class whose source file is readable.
+
+    Returns:
+        16 hexadecimal digits of the SHA-256 of its normalised syntax tree.
+
+    Raises:
+        OSError: the source cannot be found (a compiled or generated function).
+    """
+    tree = ast.parse(textwrap.dedent(inspect.getsource(inspect.unwrap(obj))))
+    dump = ast.dump(_StripText().visit(tree), annotate_fields=False)
+    return hashlib.sha256(dump.encode()).hexdigest()[:16]
