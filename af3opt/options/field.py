@@ -18,6 +18,7 @@ class OptionSpec:
         default_text: Shown instead of the default's repr, for computed defaults.
         affects_results: True when another value can change what is written, so
             that finished work under another value is not "already done".
+        check: Says what is wrong with a value of the right type, or returns None.
     """
 
     help: str
@@ -27,6 +28,7 @@ class OptionSpec:
     lower_bound: float | None = None
     default_text: str | None = None
     affects_results: bool = False
+    check: Callable[[Any], str | None] | None = None
 
 
 _METADATA_KEY = "af3opt"
@@ -42,6 +44,7 @@ def option(
     lower_bound: float | None = None,
     default_text: str | None = None,
     affects_results: bool = False,
+    check: Callable[[Any], str | None] | None = None,
 ) -> Any:
     """Declares a dataclass field as an option; a callable `default` is evaluated late."""
     spec = OptionSpec(
@@ -52,6 +55,7 @@ def option(
         lower_bound=lower_bound,
         default_text=default_text,
         affects_results=affects_results,
+        check=check,
     )
     metadata = {_METADATA_KEY: spec}
     if isinstance(default, Callable):  # type: ignore[arg-type]

@@ -7,7 +7,9 @@ machine has" (upstream: `gpu` and `triton`).
 """
 
 import dataclasses
+import datetime
 import functools
+import itertools
 import os
 import shutil
 from pathlib import Path
@@ -35,6 +37,27 @@ def _msa_tool_cpus() -> int:
 
 _up = functools.partial(option, upstream=True)
 _result = functools.partial(option, upstream=True, affects_results=True)
+
+
+def _in_home(folder: str) -> str:
+    """Upstream's default folders; without a known home the `~` stays, for the error to show."""
+    return os.path.expanduser(f"~/{folder}")  # noqa: PTH111 (Path.expanduser raises instead)
+
+
+def _date_problem(text: str) -> str | None:
+    try:
+        datetime.date.fromisoformat(text)
+    except ValueError:
+        return "must be a date written YYYY-MM-DD"
+    return None
+
+
+def _bucket_problem(buckets: tuple[int, ...]) -> str | None:
+    if buckets[0] < 1:
+        return "must be positive"
+    if any(low >= high for low, high in itertools.pairwise(buckets)):
+        return "must be strictly increasing"
+    return None
 
 
 def _binary(name: str) -> str | None:
@@ -90,7 +113,7 @@ class UpstreamOptions:
         None, "Path to a directory where the results will be saved.", group=INPUT_OUTPUT
     )
     model_dir: Path = _result(
-        lambda: Path("~/models").expanduser(),
+        lambda: Path(_in_home("models")),
         "Path to the directory with the model parameters.",
         group=INPUT_OUTPUT,
         default_text="~/models",
@@ -108,7 +131,7 @@ class UpstreamOptions:
     hmmbuild_binary_path: str | None = _binary("hmmbuild")
 
     db_dir: tuple[str, ...] = _result(
-        lambda: (str(Path("~/public_databases").expanduser()),),
+        lambda: (_in_home("public_databases"),),
         "Directory with the databases. Give it several times to search several directories in "
         "order.",
         group=DATABASES,
@@ -170,6 +193,7 @@ class UpstreamOptions:
         "component's model coordinates may stand in when RDKit finds no conformer and there are no "
         "ideal coordinates: only for components released before it.",
         group=PIPELINE,
+        check=_date_problem,
     )
     conformer_max_iterations: int | None = _result(
         None,
@@ -211,6 +235,7 @@ class UpstreamOptions:
         "on a GPU; finer ones on a CPU unless --fidelity=exact.",
         group=INFERENCE,
         default_text=",".join(map(str, DEFAULT_BUCKETS)) + " (finer on a CPU)",
+        check=_bucket_problem,
     )
     flash_attention_implementation: str | None = _result(
         None,
