@@ -6,6 +6,7 @@ included, so a reader, or a run resumed after `kill -9`, never sees half a file.
 """
 
 import contextlib
+import functools
 import os
 import secrets
 import shutil
@@ -16,15 +17,26 @@ from typing import BinaryIO
 _TEMPORARY_MARK = ".af3opt-tmp-"
 
 
+@functools.cache
+def _process_token(_process_id: int) -> str:
+    """Random name of this process: ids repeat between nodes and containers."""
+    return secrets.token_hex(4)
+
+
 def temporary_sibling(path: Path) -> Path:
     """Returns an unused hidden name in the same directory as `path`."""
-    # Host and process ids repeat between nodes and containers; randomness does not.
-    return path.with_name(f".{path.name}{_TEMPORARY_MARK}{os.getpid()}-{secrets.token_hex(4)}")
+    token = _process_token(os.getpid())
+    return path.with_name(f".{path.name}{_TEMPORARY_MARK}{token}-{secrets.token_hex(4)}")
 
 
 def is_temporary(path: Path) -> bool:
-    """Tells whether `path` is a leftover of an interrupted atomic write."""
+    """Tells whether `path` is the unfinished side of some atomic write."""
     return path.name.startswith(".") and _TEMPORARY_MARK in path.name
+
+
+def is_own_temporary(path: Path) -> bool:
+    """Tells whether `path` is the unfinished side of an atomic write of this process."""
+    return is_temporary(path) and f"{_TEMPORARY_MARK}{_process_token(os.getpid())}-" in path.name
 
 
 def fsync_directory(path: Path) -> None:

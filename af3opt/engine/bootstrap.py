@@ -1,0 +1,56 @@
+"""What must be in place before the engine is first imported."""
+
+import logging
+import sys
+
+from af3opt.data.prepared import find_prepared
+from af3opt.engine.discovery import EngineInfo, find_engine
+from af3opt.engine.modules import engine_module
+from af3opt.engine.resources import redirect_resources
+from af3opt.errors import SetupError
+
+_log = logging.getLogger(__name__)
+
+
+def bootstrap_engine() -> EngineInfo:
+    """Makes `alphafold3` importable in this process and checks that it imports.
+
+    The environment for JAX must have been applied before. Safe to call twice.
+
+    Returns:
+        The engine found.
+
+    Raises:
+        SetupError: no usable engine, no chemical component data, or the engine
+            fails to import.
+    """
+    engine = find_engine()
+    redirect_resources(find_prepared())
+    _parse_no_flags()
+    try:
+        engine_module("model.model")
+        engine_module("model.post_processing")
+        engine_module("data.pipeline")
+    except FileNotFoundError as error:
+        raise SetupError(
+            f"the engine in {engine.root} misses {error.filename or error}; run: af3opt prepare"
+        ) from error
+    except ImportError as error:
+        raise SetupError(
+            f"the engine in {engine.root} cannot be imported: {error}; reinstall it for this Python"
+        ) from error
+    _log.debug("Engine %s in %s", engine.label, engine.root)
+    return engine
+
+
+def _parse_no_flags() -> None:
+    """Leaves nothing in `sys.argv` for absl to trip over.
+
+    tokamax parses `sys.argv` with the global absl flags while the model is traced
+    and fails on flags it does not know, so it is given an empty command line.
+    """
+    from absl import flags
+
+    del sys.argv[1:]
+    if not flags.FLAGS.is_parsed():
+        flags.FLAGS(sys.argv[:1])

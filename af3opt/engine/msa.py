@@ -1,0 +1,141 @@
+"""The engine's data pipeline (MSA and template search) from our settings."""
+
+import dataclasses
+import datetime
+import logging
+import string
+from pathlib import Path
+from typing import Any
+
+from af3opt.engine.console import prints_to_log
+from af3opt.engine.inputs import FoldInput, needs_search
+from af3opt.engine.modules import engine_module
+from af3opt.errors import SetupError
+from af3opt.settings import Settings
+
+_log = logging.getLogger(__name__)
+
+_BINARIES = ("jackhmmer", "nhmmer", "hmmalign", "hmmsearch", "hmmbuild")
+
+
+class DataPipeline:
+    """Runs the engine's searches; needs tools and databases only if something is searched."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._pipeline: Any = None
+
+    def check(self) -> None:
+        """Fails now if a tool or database is missing.
+
+        Raises:
+            SetupError: names the flag to set.
+        """
+        self._build()
+
+    def process(self, fold_input: FoldInput) -> FoldInput:
+        """Returns `fold_input` with MSAs and templates filled in, as upstream does.
+
+        Raises:
+            SetupError: a tool or database that is needed is missing, or a tool failed.
+        """
+        try:
+            with prints_to_log(_log):
+                if not needs_search(fold_input):
+                    return _fill_without_search(fold_input)
+                return self._build().process(fold_input)
+        except RuntimeError as error:
+            reason = " ".join(str(error).split())[:500]
+            raise SetupError(f"the data pipeline failed for {fold_input.name}: {reason}") from error
+
+    def _build(self) -> Any:
+        if self._pipeline is None:
+            self._pipeline = engine_module("data.pipeline").DataPipeline(
+                data_pipeline_config(self._settings)
+            )
+        return self._pipeline
+
+
+def _fill_without_search(fold_input: FoldInput) -> FoldInput:
+    """What the engine's pipeline does to an input that already has everything.
+
+    The engine's own methods do it; only their owner's constructor is skipped,
+    because that demands databases which will not be read.
+    """
+    pipeline = engine_module("data.pipeline").DataPipeline
+    bare = pipeline.__new__(pipeline)
+    return bare.process(fold_input)
+
+
+def data_pipeline_config(settings: Settings) -> Any:
+    """Builds the engine's `DataPipelineConfig`; options it does not know are reported.
+
+    Raises:
+        SetupError: a binary or a database does not exist.
+    """
+    config_class = engine_module("data.pipeline").DataPipelineConfig
+    known = {field.name for field in dataclasses.fields(config_class)}
+    values: dict[str, Any] = {}
+    for name in _BINARIES:
+        values[f"{name}_binary_path"] = _binary(settings, name)
+    for field in dataclasses.fields(settings):
+        if field.name.endswith("_database_path"):
+            values[field.name] = expand_database(
+                getattr(settings, field.name), settings.db_dir, field.name
+            )
+        elif field.name.endswith(("_z_value", "_n_cpu", "_n_workers", "_max_parallel_shards")):
+            values[field.name] = getattr(settings, field.name)
+    values["max_template_date"] = datetime.date.fromisoformat(settings.max_template_date)
+    for name in sorted(set(values) - known):
+        if settings.sources.get(name, "default") != "default":
+            _log.warning("--%s has no effect: the installed engine has no such option", name)
+        del values[name]
+    return config_class(**values)
+
+
+def _binary(settings: Settings, name: str) -> str:
+    path = getattr(settings, f"{name}_binary_path")
+    if path is None:
+        raise SetupError(
+            f"{name} is not on PATH; install HMMER, set --{name}_binary_path, or pass "
+            "--norun_data_pipeline if the input brings its MSAs and templates"
+        )
+    if not Path(path).exists():
+        raise SetupError(f"--{name}_binary_path: {path} does not exist")
+    return str(path)
+
+
+def expand_database(spec: str, db_dirs: tuple[str, ...], flag: str) -> str:
+    """Resolves `${DB_DIR}` to the first directory that holds the database.
+
+    Args:
+        spec: Path, may contain `${DB_DIR}`, may be a shard spec such as `x.fasta@8`.
+        db_dirs: Directories to try in order.
+        flag: Flag the path came from, for messages.
+
+    Raises:
+        SetupError: it exists nowhere.
+    """
+    template = string.Template(spec)
+    if "DB_DIR" in template.get_identifiers():
+        candidates = [template.substitute(DB_DIR=directory) for directory in db_dirs]
+    else:
+        candidates = [spec]
+    for candidate in candidates:
+        if _database_exists(candidate):
+            return candidate
+    raise SetupError(
+        f"--{flag}: {spec} not found in {', '.join(db_dirs)}; set --db_dir, or pass "
+        "--norun_data_pipeline if the input brings its MSAs and templates"
+        if candidates != [spec]
+        else f"--{flag}: {spec} does not exist"
+    )
+
+
+def _database_exists(path: str) -> bool:
+    try:
+        shards = engine_module("data.tools.shards")
+    except ImportError:  # Engines before sharded databases.
+        return Path(path).exists()
+    sharded = shards.get_sharded_paths(path)
+    return all(Path(shard).exists() for shard in sharded or (path,))

@@ -1,0 +1,126 @@
+"""Upstream's output tree: where each file of a job lies and when it counts as written.
+
+    <job>/<job>_data.json
+    <job>/seed-S_sample-K/<job>_seed-S_sample-K_{model.cif,confidences.json,...}
+    <job>/seed-S_{embeddings,distogram}/...            on request
+    <job>/<job>_{model.cif,confidences.json,summary_confidences.json}   the best sample
+    <job>/<job>_ranking_scores.csv
+    <job>/TERMS_OF_USE.md
+
+Every sample directory appears complete, by rename. The files of the best sample are
+copies of that sample's files under the job's name, which is what upstream writes too
+(apart from the second in its time stamp).
+"""
+
+import csv
+import dataclasses
+import datetime
+import io
+import shutil
+from collections.abc import Iterable
+from pathlib import Path
+
+from af3opt.output.atomic import atomic_file, atomic_write_text
+
+_SAMPLE_SUFFIXES = ("model.cif", "confidences.json", "summary_confidences.json", "model.pdb")
+
+
+@dataclasses.dataclass(frozen=True, slots=True, order=True)
+class SampleScore:
+    """One line of the ranking table."""
+
+    seed: int
+    sample: int
+    ranking_score: float
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class JobTree:
+    """Names the files of one job.
+
+    Attributes:
+        root: The job's directory.
+        name: The job's sanitised name, prefix of its files.
+    """
+
+    root: Path
+    name: str
+
+    @property
+    def data_json(self) -> Path:
+        """The input with MSAs and templates filled in."""
+        return self.root / f"{self.name}_data.json"
+
+    @property
+    def ranking_csv(self) -> Path:
+        """The table of ranking scores."""
+        return self.root / f"{self.name}_ranking_scores.csv"
+
+    def sample_dir(self, seed: int, sample: int) -> Path:
+        """Directory of one diffusion sample."""
+        return self.root / f"seed-{seed}_sample-{sample}"
+
+    def sample_name(self, seed: int, sample: int) -> str:
+        """Prefix of the files of one diffusion sample."""
+        return f"{self.name}_seed-{seed}_sample-{sample}"
+
+    def extra_dir(self, seed: int, kind: str) -> Path:
+        """Directory of a seed's embeddings or distogram."""
+        return self.root / f"seed-{seed}_{kind}"
+
+    def extra_name(self, seed: int) -> str:
+        """Prefix of a seed's embeddings or distogram file."""
+        return f"{self.name}_seed-{seed}"
+
+
+def choose_job_directory(root: Path, *, force: bool, now: datetime.datetime) -> Path:
+    """Applies upstream's rule for an output directory that is already in use.
+
+    Args:
+        root: The directory the job's name gives.
+        force: Use it whatever it holds.
+        now: Time for the stamp.
+
+    Returns:
+        `root`, or `<root>_<YYYYMMDD_HHMMSS>` when `root` is not empty.
+    """
+    if force or not root.exists() or not any(root.iterdir()):
+        return root
+    return root.with_name(f"{root.name}_{now.strftime('%Y%m%d_%H%M%S')}")
+
+
+def write_ranking(tree: JobTree, scores: Iterable[SampleScore]) -> SampleScore | None:
+    """Rewrites the ranking table and the best sample's copies; returns the best.
+
+    Args:
+        tree: The job.
+        scores: Scores of every finished sample, in the order seeds were run.
+
+    Returns:
+        The sample with the highest score (the first of equals), None without samples.
+    """
+    rows = list(scores)
+    if not rows:
+        return None
+    best = rows[0]
+    for row in rows[1:]:
+        if row.ranking_score > best.ranking_score:
+            best = row
+    source = tree.sample_dir(best.seed, best.sample)
+    prefix = tree.sample_name(best.seed, best.sample)
+    for suffix in _SAMPLE_SUFFIXES:
+        for ending in ("", ".zst"):
+            origin = source / f"{prefix}_{suffix}{ending}"
+            if origin.exists():
+                _copy(origin, tree.root / f"{tree.name}_{suffix}{ending}")
+    with io.StringIO(newline="") as text:
+        writer = csv.writer(text)
+        writer.writerow(["seed", "sample", "ranking_score"])
+        writer.writerows(dataclasses.astuple(row) for row in rows)
+        atomic_write_text(tree.ranking_csv, text.getvalue())
+    return best
+
+
+def _copy(origin: Path, target: Path) -> None:
+    with origin.open("rb") as source, atomic_file(target) as stream:
+        shutil.copyfileobj(source, stream)
