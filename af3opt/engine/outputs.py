@@ -19,9 +19,7 @@ _log = logging.getLogger(__name__)
 # The engine's `model.InferenceResult`: one diffusion sample after post-processing.
 type InferenceResult = Any
 
-SYNTHETIC_NOTE = (
-    "Made with random synthetic weights by af3opt: this structure predicts nothing."
-)
+SYNTHETIC_NOTE = "Made with random synthetic weights by af3opt: this structure predicts nothing."
 
 
 def write_sample(

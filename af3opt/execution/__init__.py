@@ -1,1 +1,1 @@
-"""execution"""
+"""From inputs to finished jobs: order, interruption, one job after another."""

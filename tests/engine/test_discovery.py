@@ -1,0 +1,110 @@
+"""Finding the engine, and telling it from what only shares its name."""
+
+import importlib.util
+import sys
+
+import pytest
+
+from af3opt.engine import discovery
+from af3opt.engine.modules import source_digest
+from af3opt.errors import ExitCode, SetupError
+
+
+@pytest.fixture
+def package(tmp_path, monkeypatch):
+    """An empty package named alphafold3 that shadows the installed one."""
+    root = tmp_path / "alphafold3"
+    root.mkdir()
+    (root / "__init__.py").touch()
+    monkeypatch.syspath_prepend(str(tmp_path))
+    for name in [name for name in sys.modules if name.partition(".")[0] == "alphafold3"]:
+        monkeypatch.delitem(sys.modules, name)
+    discovery.find_engine.cache_clear()
+    yield root
+    discovery.find_engine.cache_clear()
+
+
+def _fill(root):
+    for name in discovery._REQUIRED_FILES:
+        path = root / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(f"# {name}\n")
+    (root / "cpp.cpython-312-x86_64-linux-gnu.so").write_bytes(b"ELF")
+
+
+def test_missing_engine_says_what_to_install(monkeypatch):
+    discovery.find_engine.cache_clear()
+    monkeypatch.setattr(importlib.util, "find_spec", lambda _name: None)
+    with pytest.raises(
+        SetupError, match=r"no AlphaFold 3 engine .* pip install 'af3opt\[engine\]'"
+    ):
+        discovery.find_engine()
+    discovery.find_engine.cache_clear()
+
+
+def test_unrelated_package_of_that_name_is_recognised(package):
+    (package / "alphafold3.py").write_text("import torch\n")
+    with pytest.raises(SetupError, match=r"is not AlphaFold 3.*pip uninstall") as caught:
+        discovery.find_engine()
+    assert caught.value.exit_code == ExitCode.USAGE
+    assert "\n" not in str(caught.value)
+
+
+def test_too_old_engine_is_named(package):
+    (package / "model" / "diffusion").mkdir(parents=True)
+    (package / "model" / "diffusion" / "model.py").touch()
+    with pytest.raises(SetupError, match=r"v3\.0\.0, which is too old"):
+        discovery.find_engine()
+
+
+def test_engine_without_its_compiled_module_is_refused(package):
+    _fill(package)
+    (package / "cpp.cpython-312-x86_64-linux-gnu.so").unlink()
+    with pytest.raises(SetupError, match="no compiled module"):
+        discovery.find_engine()
+
+
+def test_fingerprint_follows_every_source_and_compiled_file(package, monkeypatch):
+    _fill(package)
+    monkeypatch.setattr(discovery, "_REQUIRED_PACKAGES", {})
+    seen = {discovery._fingerprint(package)}
+    (package / "model" / "model.py").write_text("# changed\n")
+    seen.add(discovery._fingerprint(package))
+    (package / "cpp.cpython-312-x86_64-linux-gnu.so").write_bytes(b"ELF2")
+    seen.add(discovery._fingerprint(package))
+    assert len(seen) == 3
+    assert discovery.find_engine().fingerprint in seen
+
+
+def test_missing_dependency_is_named(package, monkeypatch):
+    _fill(package)
+    monkeypatch.setattr(discovery, "_REQUIRED_PACKAGES", {"no_such_module_x": "some-package"})
+    with pytest.raises(SetupError, match="needs some-package"):
+        discovery.find_engine()
+
+
+def _documented():
+    def target(value):
+        """Docstring."""
+        return value + 1  # comment
+
+    return target
+
+
+def _typed():
+    def target(value: int) -> int:
+        return value + 1
+
+    return target
+
+
+def _changed():
+    def target(value):
+        return value + 2
+
+    return target
+
+
+def test_source_digest_sees_behaviour_only():
+    assert source_digest(_documented()) == source_digest(_typed())
+    assert source_digest(_documented()) != source_digest(_changed())

@@ -1,0 +1,88 @@
+"""Atomic writes: complete, or as if nothing had happened."""
+
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+import time
+
+import pytest
+
+from af3opt.output import atomic
+
+
+def test_content_replaces_the_file_and_leaves_no_temporary(tmp_path):
+    path = tmp_path / "x.json"
+    atomic.atomic_write_text(path, "one")
+    atomic.atomic_write_text(path, "two")
+    assert path.read_text() == "two"
+    assert [item.name for item in tmp_path.iterdir()] == ["x.json"]
+
+
+def test_failure_keeps_the_old_content(tmp_path):
+    path = tmp_path / "x.bin"
+    atomic.atomic_write_bytes(path, b"old")
+    with pytest.raises(RuntimeError), atomic.atomic_file(path) as stream:  # noqa: PT012
+        stream.write(b"half")
+        raise RuntimeError
+    assert path.read_bytes() == b"old"
+    assert len(list(tmp_path.iterdir())) == 1
+
+
+def test_permissions_follow_the_umask(tmp_path):
+    old = os.umask(0o027)
+    try:
+        atomic.atomic_write_bytes(tmp_path / "x", b"")
+    finally:
+        os.umask(old)
+    assert (tmp_path / "x").stat().st_mode & 0o777 == 0o640
+
+
+def test_directory_appears_whole_and_replaces_the_old_one(tmp_path):
+    target = tmp_path / "seed-1_sample-0"
+    with atomic.atomic_directory(target) as scratch:
+        (scratch / "a").write_text("1")
+        assert not target.exists()
+    with atomic.atomic_directory(target) as scratch:
+        (scratch / "b").write_text("2")
+    assert [item.name for item in target.iterdir()] == ["b"]
+    assert [item.name for item in tmp_path.iterdir()] == [target.name]
+
+
+def test_failed_directory_leaves_nothing(tmp_path):
+    with pytest.raises(OSError), atomic.atomic_directory(tmp_path / "d") as scratch:  # noqa: PT011, PT012
+        (scratch / "a").write_text("1")
+        raise OSError
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_own_temporaries_are_told_from_others(tmp_path):
+    mine = atomic.temporary_sibling(tmp_path / "x")
+    other = tmp_path / ".x.af3opt-tmp-00000000-11111111"
+    assert atomic.is_temporary(mine)
+    assert atomic.is_temporary(other)
+    assert atomic.is_own_temporary(mine)
+    assert not atomic.is_own_temporary(other)
+
+
+def test_kill_during_a_write_leaves_the_old_file(tmp_path):
+    path = tmp_path / "x.bin"
+    path.write_bytes(b"old")
+    code = textwrap.dedent(
+        f"""
+        from pathlib import Path
+        from af3opt.output.atomic import atomic_file
+        with atomic_file(Path({str(path)!r})) as stream:
+            stream.write(b"new" * 1000)
+            stream.flush()
+            print("writing", flush=True)
+            import time; time.sleep(60)
+        """
+    )
+    with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        process.stdout.readline()
+        time.sleep(0.05)
+        process.send_signal(signal.SIGKILL)
+    assert path.read_bytes() == b"old"
