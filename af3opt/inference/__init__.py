@@ -1,1 +1,1 @@
-"""inference"""
+"""Running the model: devices, weights, executables, memory, results."""

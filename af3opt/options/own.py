@@ -62,6 +62,16 @@ class OwnOptions:
         affects_results=True,
     )
 
+    num_diffusion_steps: int | None = option(
+        None,
+        "Denoising steps of the diffusion sampler. Unset: the engine's own number, 200. Fewer are "
+        "for tests and timings; they are not the published method.",
+        group=NUMERICS,
+        lower_bound=1,
+        default_text="the engine's 200",
+        affects_results=True,
+    )
+
     save_pdb: bool = option(
         False,
         "Also write each structure as a PDB file where the format's limits allow it.",
