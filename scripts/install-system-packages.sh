@@ -1,0 +1,25 @@
+#!/usr/bin/env bash
+# Installs what the tests can use beyond Python on Debian or Ubuntu: the HMMER tools and
+# the mmCIF dictionary. Without root it only says what is missing; the tests that need it skip.
+set -euo pipefail
+
+packages=(hmmer libcifpp-data)
+
+missing=()
+for package in "${packages[@]}"; do
+  if ! dpkg-query --show --showformat='${Status}' "$package" 2>/dev/null | grep -q 'ok installed'; then
+    missing+=("$package")
+  fi
+done
+if ((${#missing[@]} == 0)); then
+  exit 0
+fi
+
+if ! command -v apt-get >/dev/null || [[ "$(id -u)" != 0 ]]; then
+  echo "install-system-packages: not installed (needs apt-get and root): ${missing[*]}" >&2
+  exit 0
+fi
+export DEBIAN_FRONTEND=noninteractive
+if ! { apt-get update -qq && apt-get install -y -qq --no-install-recommends "${missing[@]}"; } >&2; then
+  echo "install-system-packages: apt-get could not install: ${missing[*]}" >&2
+fi
