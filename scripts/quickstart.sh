@@ -1,0 +1,23 @@
+#!/usr/bin/env bash
+# From nothing to a first structure on the CPU: environment, engine, data, synthetic weights,
+# and a short fold of ubiquitin. The weights are random: the structure shows that the
+# installation works and means nothing else.
+set -euo pipefail
+
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+output="${1:-quickstart_output}"
+
+./scripts/setup-env.sh
+.venv/bin/af3opt prepare --synthetic_weights
+model_dir="$(.venv/bin/af3opt prepare --synthetic_weights --print_model_dir)"
+
+.venv/bin/af3opt run \
+  --json_path=examples/ubiquitin.json \
+  --output_dir="$output" --force_output_dir \
+  --model_dir="$model_dir" \
+  --norun_data_pipeline --jax_backend=cpu \
+  --num_recycles=1 --num_diffusion_samples=1 --num_diffusion_steps=20
+
+echo
+echo "The structure is in $output/ubiquitin/ubiquitin_model.cif"
+echo "It was made with random weights. For real ones, see README.md."

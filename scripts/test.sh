@@ -1,0 +1,77 @@
+#!/usr/bin/env bash
+# Builds both test environments and runs every check. Exits non-zero when one fails.
+#
+# AF3OPT_FULL_TESTS  yes: also run the model at its true depth; no: never;
+#                    auto (default): only while AF3OPT_FULL_TESTS_WITHIN minutes
+#                    (default 25) have not passed by then
+# AF3OPT_TEST_HOME   prepared data and weights, kept between runs (default build/test-home)
+set -euo pipefail
+
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+
+logs=build/test-logs
+results=()
+failures=0
+mkdir -p "$logs"
+
+# check NAME COMMAND...: runs a check, remembers how it ended, and goes on to the next
+check() {
+  local name="$1" log="$logs/$1.log" started=$SECONDS verdict=passed
+  shift
+  echo "=== $name: $*"
+  if ! "$@" 2>&1 | tee "$log"; then
+    verdict=FAILED
+    failures=$((failures + 1))
+  fi
+  results+=("$(printf '%-8s %5d s  %-22s %s' "$verdict" $((SECONDS - started)) "$name" "$(closing_line "$log")")")
+}
+
+# closing_line LOG: pytest's count of passed and failed tests, when the log has one
+closing_line() {
+  tail -n 1 "$1" | grep -E '^=+ .* in [0-9.]+s' | tr -d '=' || true
+}
+
+finish() {
+  echo
+  echo "=== $((SECONDS / 60)) min $((SECONDS % 60)) s"
+  printf '%s\n' "${results[@]}"
+  if ((failures > 0)); then
+    echo "$failures of ${#results[@]} checks failed; logs are in $logs"
+    exit 1
+  fi
+}
+
+want_full_tests() {
+  case "${AF3OPT_FULL_TESTS:-auto}" in
+    yes) return 0 ;;
+    no) return 1 ;;
+    auto) ((SECONDS < ${AF3OPT_FULL_TESTS_WITHIN:-25} * 60)) ;;
+    *)
+      echo "AF3OPT_FULL_TESTS must be yes, no or auto" >&2
+      exit 2
+      ;;
+  esac
+}
+
+./scripts/install-system-packages.sh
+check environment ./scripts/setup-env.sh --lock engine --lock dev .venv
+check environment-compat ./scripts/setup-env.sh --lock engine-compat --lock dev .venv-compat
+((failures == 0)) || finish
+
+export AF3OPT_TEST_HOME="${AF3OPT_TEST_HOME:-$PWD/build/test-home}"
+
+check ruff .venv/bin/ruff check .
+check format .venv/bin/ruff format --check .
+check types .venv/bin/mypy
+mapfile -t scripts < <(find scripts .ci -type f \( -name '*.sh' -o -path .ci/run \))
+check shellcheck .venv/bin/shellcheck "${scripts[@]}"
+
+tests=(-m pytest --durations=10)
+check tests .venv/bin/python "${tests[@]}" -m "not full"
+check tests-compat .venv-compat/bin/python "${tests[@]}" -m "engine and not full"
+if want_full_tests; then
+  check tests-full .venv/bin/python "${tests[@]}" -m full
+else
+  echo "=== tests-full: skipped after $((SECONDS / 60)) min; AF3OPT_FULL_TESTS=yes runs them"
+fi
+finish

@@ -1,0 +1,71 @@
+"""What every test starts from: a clean environment and, for engine tests, prepared data."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from af3opt.data.prepared import prepared_root
+from af3opt.engine.discovery import find_engine
+from af3opt.errors import SetupError
+
+REPOSITORY = Path(__file__).parent.parent
+# Where prepared data and small weights are kept between test runs; read before the
+# environment is cleared. Unset: a directory of this session, prepared from nothing.
+TEST_HOME = os.environ.get("AF3OPT_TEST_HOME")
+_CLEARED_PREFIXES = ("AF3OPT_", "AF3_", "JAX_", "XLA_", "SLURM_", "TF_", "MKL_", "KMP_")
+
+
+@pytest.fixture(autouse=True)
+def clean_environment(monkeypatch, tmp_path_factory):
+    """Hides the developer's settings from every test, and every test from their files."""
+    for name in os.environ:
+        if name.startswith(_CLEARED_PREFIXES):
+            monkeypatch.delenv(name)
+    monkeypatch.setenv("AF3OPT_HOME", str(tmp_path_factory.mktemp("af3opt_home")))
+
+
+def pytest_collection_modifyitems(items):
+    """Skips engine tests where there is no engine, and says why."""
+    try:
+        find_engine()
+    except SetupError as error:
+        for item in items:
+            if item.get_closest_marker("engine"):
+                item.add_marker(pytest.mark.skip(reason=str(error)))
+
+
+@pytest.fixture(scope="session")
+def shared_home(tmp_path_factory):
+    """An AF3OPT_HOME with component data and small weights for the installed engine."""
+    home = Path(TEST_HOME) if TEST_HOME else tmp_path_factory.mktemp("shared_home")
+    command = [sys.executable, "-m", "af3opt", "prepare", "--synthetic_weights", "--depth=small"]
+    environment = {
+        name: value for name, value in os.environ.items() if not name.startswith(_CLEARED_PREFIXES)
+    }
+    completed = subprocess.run(
+        command,
+        env={**environment, "AF3OPT_HOME": str(home)},
+        cwd=REPOSITORY,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if completed.returncode:
+        pytest.fail(f"af3opt prepare failed:\n{completed.stdout}{completed.stderr}")
+    return home
+
+
+@pytest.fixture
+def prepared_home(shared_home, monkeypatch):
+    """Points AF3OPT_HOME at the shared prepared data for one test, and returns it."""
+    monkeypatch.setenv("AF3OPT_HOME", str(shared_home))
+    return shared_home
+
+
+@pytest.fixture
+def small_weights(prepared_home):
+    """The model directory with weights of reduced depth for the installed engine."""
+    return prepared_root() / f"weights-small-{find_engine().fingerprint}"
