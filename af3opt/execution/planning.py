@@ -1,0 +1,185 @@
+"""Which jobs there are and in what order, found without the engine.
+
+Inputs are read as plain JSON, a window at a time, so that ten thousand files cost
+seconds and the first job starts before the last file has been opened. What is wrong
+with an input is found out when its job is run; here it only loses its place in the
+order.
+"""
+
+import dataclasses
+import itertools
+import json
+import logging
+import os
+import re
+import string
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from af3opt.errors import InputError
+
+_log = logging.getLogger(__name__)
+
+# Inputs ordered together. Larger windows share more compiled shapes between jobs,
+# smaller ones start sooner and hold fewer plans in memory.
+_WINDOW = 2_000
+
+_NAME_CHARACTERS = frozenset(string.ascii_letters + string.digits + "_-.")
+
+# Upstream makes one token of a standard residue and of each atom of anything else.
+# Ligands are not looked up here; this is a typical number of heavy atoms.
+_LIGAND_TOKENS = 25
+_SMILES_ATOM = re.compile(r"\[[^\]]*\]|Br|Cl|[BCNOPSFIbcnops]")
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class PlannedJob:
+    """One fold job as far as its JSON tells.
+
+    Attributes:
+        path: File it is in.
+        position: Index among the fold jobs of that file.
+        name: The job's name, or the file's stem when it cannot be read.
+        tokens: Estimated number of tokens, 0 when it cannot be told.
+        seeds: Seeds of the input, before `--num_seeds`.
+    """
+
+    path: Path
+    position: int
+    name: str
+    tokens: int
+    seeds: tuple[int, ...]
+
+    @property
+    def sanitised_name(self) -> str:
+        """The name as upstream uses it for files and directories."""
+        return sanitised_name(self.name)
+
+
+def sanitised_name(name: str) -> str:
+    """Turns a job name into a file name, by upstream's rule.
+
+    Spaces become underscores; anything but ASCII letters, digits, `_`, `-` and `.`
+    is dropped (source: `folding_input.Input.sanitised_name`).
+    """
+    return "".join(letter for letter in name.replace(" ", "_") if letter in _NAME_CHARACTERS)
+
+
+def input_files(directory: Path, *, recursive: bool) -> Iterator[Path]:
+    """Yields the JSON files of a directory, sorted as upstream does.
+
+    Args:
+        directory: Directory given as `--input_dir`.
+        recursive: Also look in directories below it.
+
+    Raises:
+        InputError: the directory cannot be read.
+    """
+    try:
+        entries = sorted(os.scandir(directory), key=lambda entry: entry.name)
+    except OSError as error:
+        raise InputError(f"--input_dir={directory}: cannot be read: {error.strerror}") from error
+    for entry in entries:
+        if entry.is_file() and entry.name.endswith(".json"):
+            yield Path(entry.path)
+        elif recursive and entry.is_dir():
+            yield from input_files(Path(entry.path), recursive=True)
+
+
+def take_shard(paths: Iterable[Path], index: int, count: int) -> Iterator[Path]:
+    """Keeps every `count`-th path, beginning with number `index` (from 0)."""
+    return itertools.islice(paths, index, None, count)
+
+
+def plan_jobs(
+    paths: Iterable[Path], *, by_bucket: bool, buckets: Sequence[int]
+) -> Iterator[PlannedJob]:
+    """Yields the jobs of input files in the order they should run.
+
+    Args:
+        paths: Input files.
+        by_bucket: Group jobs of one padded size, smallest first, so that a compiled
+            model serves them all; otherwise the order of the files.
+        buckets: Token counts inputs are padded to.
+    """
+    jobs = (job for path in paths for job in read_jobs(path))
+    if not by_bucket:
+        yield from jobs
+        return
+    while window := list(itertools.islice(jobs, _WINDOW)):
+        yield from sorted(window, key=lambda job: (padded_size(job.tokens, buckets), job.path))
+
+
+def padded_size(tokens: int, buckets: Sequence[int]) -> int:
+    """The bucket a token count falls into; beyond the largest, the count itself."""
+    return next((bucket for bucket in buckets if tokens <= bucket), tokens)
+
+
+def read_jobs(path: Path) -> list[PlannedJob]:
+    """Reads what planning needs from one input file; never raises on a bad one."""
+    unreadable = PlannedJob(path=path, position=0, name=path.stem, tokens=0, seeds=())
+    try:
+        content = json.loads(path.read_bytes())
+    except (OSError, ValueError, RecursionError):
+        return [unreadable]
+    entries = content if isinstance(content, list) else [content]
+    return [_read_job(path, index, entry) for index, entry in enumerate(entries)] or [unreadable]
+
+
+def _read_job(path: Path, position: int, entry: Any) -> PlannedJob:
+    name, tokens, seeds = path.stem, 0, ()
+    if isinstance(entry, Mapping):
+        if isinstance(entry.get("name"), str):
+            name = entry["name"]
+        sequences = entry.get("sequences")
+        if isinstance(sequences, list):
+            tokens = sum(map(_sequence_tokens, sequences))
+        model_seeds = entry.get("modelSeeds")
+        if isinstance(model_seeds, list):
+            seeds = tuple(seed for seed in map(_integer, model_seeds) if seed is not None)
+    return PlannedJob(path=path, position=position, name=name, tokens=tokens, seeds=seeds)
+
+
+def _integer(value: Any) -> int | None:
+    try:
+        return int(value)
+    except (TypeError, ValueError):
+        return None
+
+
+def _sequence_tokens(sequence: Any) -> int:
+    """Estimates the tokens of one entry of `sequences`, in either dialect."""
+    if not isinstance(sequence, Mapping) or not sequence:
+        return 0
+    content = next(iter(sequence.values()))
+    if not isinstance(content, Mapping):
+        return 0
+    ids, count = content.get("id"), content.get("count", 1)
+    copies = len(ids) if isinstance(ids, list) else (_integer(count) or 1)
+    return copies * _chain_tokens(content)
+
+
+def _chain_tokens(content: Mapping[str, Any]) -> int:
+    if isinstance(content.get("sequence"), str):
+        modifications = content.get("modifications")
+        modified = len(modifications) if isinstance(modifications, list) else 0
+        return len(content["sequence"]) + modified * _LIGAND_TOKENS
+    if isinstance(content.get("smiles"), str):
+        return len(_SMILES_ATOM.findall(content["smiles"]))
+    codes = content.get("ccdCodes")
+    if isinstance(codes, list):
+        return len(codes) * _LIGAND_TOKENS
+    return 1 if "ion" in content else _LIGAND_TOKENS
+
+
+def duplicate_names(jobs: Iterable[PlannedJob]) -> dict[str, list[Path]]:
+    """Finds jobs that would share an output directory.
+
+    Returns:
+        Sanitised name -> the files that use it, for names used more than once.
+    """
+    by_name: dict[str, list[Path]] = {}
+    for job in jobs:
+        by_name.setdefault(job.sanitised_name, []).append(job.path)
+    return {name: paths for name, paths in by_name.items() if len(paths) > 1}

@@ -1,0 +1,86 @@
+"""Claims: one holder at a time, dead holders outnumbered."""
+
+import dataclasses
+import multiprocessing
+import os
+import stat
+import time
+
+import pytest
+
+from af3opt.execution import claims
+
+
+def _rewrite_holder(directory, number=0, **change):
+    path = directory / f"claim-{number}"
+    holder = dataclasses.replace(claims._read(path), **change)
+    claims._write(path, holder)
+    return path
+
+
+def test_a_live_claim_keeps_others_out_until_released(tmp_path):
+    claim = claims.try_claim(tmp_path / "job")
+    assert claim is not None
+    assert claims.try_claim(tmp_path / "job") is None
+    assert claims.current_holder(tmp_path / "job") == claims.this_process()
+    claim.release()
+    assert claims.current_holder(tmp_path / "job") is None
+    again = claims.try_claim(tmp_path / "job")
+    assert again is not None
+    assert again.is_current()
+    assert not claim.is_current()
+
+
+def test_a_dead_process_on_this_node_is_outnumbered_at_once(tmp_path):
+    claims.try_claim(tmp_path)
+    _rewrite_holder(tmp_path, process_start=1.0)
+    assert claims.try_claim(tmp_path) is not None
+
+
+def test_another_node_is_trusted_until_it_is_silent_for_long(tmp_path):
+    claims.try_claim(tmp_path)
+    path = _rewrite_holder(tmp_path, host="elsewhere", slurm_job=None)
+    assert claims.try_claim(tmp_path) is None
+    old = time.time() - claims.STALE_SECONDS - 60
+    os.utime(path, (old, old))
+    assert claims.try_claim(tmp_path) is not None
+
+
+@pytest.mark.parametrize(
+    ("answer", "free"),
+    [
+        ("echo RUNNING", False),
+        ("echo COMPLETED", True),
+        ("echo 'slurm_load_jobs error: Invalid job id specified' >&2; exit 1", True),
+        ("echo 'Unable to contact slurm controller' >&2; exit 1", False),
+    ],
+)
+def test_slurm_decides_about_its_own_jobs(tmp_path, monkeypatch, answer, free):
+    squeue = tmp_path / "bin" / "squeue"
+    squeue.parent.mkdir()
+    squeue.write_text(f"#!/bin/sh\n{answer}\n")
+    squeue.chmod(squeue.stat().st_mode | stat.S_IXUSR)
+    monkeypatch.setenv("PATH", str(squeue.parent), prepend=os.pathsep)
+    claims.try_claim(tmp_path / "job")
+    _rewrite_holder(tmp_path / "job", host="elsewhere", slurm_job="12_3")
+    assert (claims.try_claim(tmp_path / "job") is not None) == free
+
+
+def _race(directory, barrier, wins):
+    barrier.wait()
+    if claims.try_claim(directory) is not None:
+        wins.put(os.getpid())
+    barrier.wait()  # Nobody ends, and so frees its claim, before all have tried.
+
+
+def test_of_many_processes_exactly_one_takes_a_dead_holders_job(tmp_path):
+    claims.try_claim(tmp_path)
+    _rewrite_holder(tmp_path, process_start=1.0)
+    context = multiprocessing.get_context("spawn")
+    barrier, wins = context.Barrier(6), context.Queue()
+    processes = [context.Process(target=_race, args=(tmp_path, barrier, wins)) for _ in range(6)]
+    for process in processes:
+        process.start()
+    for process in processes:
+        process.join(30)
+    assert wins.qsize() == 1
