@@ -50,9 +50,9 @@ def load_preset(name_or_path: str) -> Preset:
     try:
         content = tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
-        raise UsageError(f"--config={name_or_path}: cannot read {path}: {error.strerror}") from error
+        raise UsageError(f"--config={name_or_path}: cannot be read: {error.strerror}") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise UsageError(f"--config={name_or_path}: {path} is not valid TOML: {error}") from error
+        raise UsageError(f"--config={name_or_path}: not valid TOML: {error}") from error
     environment = content.pop(_ENVIRONMENT_TABLE, {})
     return Preset(name_or_path, content, _checked_environment(environment, name_or_path))
 

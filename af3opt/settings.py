@@ -18,8 +18,16 @@ from af3opt.options.own import OwnOptions
 from af3opt.options.upstream import UpstreamOptions
 from af3opt.presets import load_preset
 
-# AF3OPT_ variables that are no settings: they are read before settings exist.
-_OTHER_VARIABLES = frozenset({"AF3OPT_HOME"})
+# AF3OPT_ variables that are no settings: read before settings exist, or by scripts/.
+_OTHER_VARIABLES = frozenset(
+    {
+        "AF3OPT_HOME",
+        "AF3OPT_PYTHON",
+        "AF3OPT_TEST_HOME",
+        "AF3OPT_FULL_TESTS",
+        "AF3OPT_FULL_TESTS_WITHIN",
+    }
+)
 
 _SCRIPT_ALIAS = "AF3OPT_SCRIPT"
 
@@ -124,8 +132,12 @@ def _read_flags(argv: Sequence[str]) -> dict[str, tuple[Any, str]]:
         leftover = parser(["af3opt", *argv])[1:]
     except flags.UnrecognizedFlagError as error:
         raise _unknown(f"flag --{error.flagname}", error.flagname, all_options(), "--") from error
+    except flags.IllegalFlagValueError as error:  # only booleans are read by absl itself
+        raise UsageError(
+            f"{str(error).partition(':')[0].replace('flag ', '')}: must be true or false"
+        ) from error
     except flags.Error as error:
-        raise UsageError(" ".join(str(error).split())) from error
+        raise UsageError(" ".join(str(error).removeprefix("ERROR:: ").split())) from error
     if leftover:
         raise UsageError(
             f"unexpected argument {leftover[0]!r}: flags are written --name=value "

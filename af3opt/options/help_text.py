@@ -6,6 +6,9 @@ import textwrap
 from af3opt.options.catalogue import Kind, Option, all_options
 from af3opt.options.own import CONFIGURATION
 
+# absl takes one dash or two.
+HELP_FLAGS = frozenset({"-h", "-help", "--help"})
+
 _WIDTH = 96
 _INDENT = " " * 6
 
@@ -34,9 +37,14 @@ def format_run_help() -> str:
     for group, members in itertools.groupby(options, key=lambda option: option.spec.group):
         if group == CONFIGURATION:
             parts.append(_OWN_HEAD)
-        parts.append(f"{group.removeprefix('af3opt: ').capitalize()}:\n")
+        parts.append(f"{_heading(group)}:\n")
         parts.extend(map(_entry, members))
     return "\n".join(parts)
+
+
+def _heading(group: str) -> str:
+    own = group.removeprefix("af3opt: ")
+    return own[0].upper() + own[1:]
 
 
 def _group_rank(option: Option) -> int:

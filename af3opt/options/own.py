@@ -78,7 +78,5 @@ class OwnOptions:
         group=OUTPUT,
     )
 
-    debug: bool = option(
-        False, "Show tracebacks, engine noise and debug messages.", group=LOGGING
-    )
+    debug: bool = option(False, "Show tracebacks, engine noise and debug messages.", group=LOGGING)
     quiet: bool = option(False, "Log warnings and errors only.", group=LOGGING)

@@ -13,6 +13,7 @@ import itertools
 import os
 import shutil
 from pathlib import Path
+from typing import Any
 
 from af3opt.options.field import option
 
@@ -60,7 +61,7 @@ def _bucket_problem(buckets: tuple[int, ...]) -> str | None:
     return None
 
 
-def _binary(name: str) -> str | None:
+def _binary(name: str) -> Any:
     return _result(
         functools.partial(shutil.which, name),
         f"Path to the {name} binary.",
@@ -69,11 +70,11 @@ def _binary(name: str) -> str | None:
     )
 
 
-def _database(file_name: str, use: str) -> str:
+def _database(file_name: str, use: str) -> Any:
     return _result("${DB_DIR}/" + file_name, f"{use}.", group=DATABASES)
 
 
-def _z_value(unit: str) -> None:
+def _z_value(unit: str) -> Any:
     return _result(
         None,
         f"Database size in {unit} for the E-value calculation. Must be set for a sharded database.",
@@ -82,7 +83,7 @@ def _z_value(unit: str) -> None:
     )
 
 
-def _tool_cpus(tool: str) -> int:
+def _tool_cpus(tool: str) -> Any:
     return _up(
         _msa_tool_cpus,
         f"CPUs for one {tool} process; above 8 there is little further speed-up.",
@@ -92,7 +93,7 @@ def _tool_cpus(tool: str) -> int:
     )
 
 
-def _max_shards(tool: str) -> None:
+def _max_shards(tool: str) -> Any:
     return _up(
         None,
         f"Most {tool} processes at once when a database is sharded; unset: one per shard.",
