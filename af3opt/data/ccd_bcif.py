@@ -1,0 +1,170 @@
+"""Reads the CCD that the package `biotite` ships as BinaryCIF.
+
+It holds every component's `chem_comp`, `chem_comp_atom` and `chem_comp_bond`
+rows. Numbers are stored as numbers there; they are written here with the three
+decimals that the wwPDB's text file has, so both sources give the same strings.
+"""
+
+import importlib.metadata
+import importlib.util
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from af3opt.data.ccd_index import RECORD_SEPARATOR, UNIT_SEPARATOR
+from af3opt.errors import SetupError
+
+# The wwPDB file's own order of items, so that iteration over a component's keys
+# does not depend on the source. Items a source lacks are left out.
+_ORDER = {
+    "chem_comp": (
+        "id", "name", "type", "pdbx_type", "formula", "mon_nstd_parent_comp_id", "pdbx_synonyms",
+        "pdbx_formal_charge", "pdbx_initial_date", "pdbx_modified_date", "pdbx_ambiguous_flag",
+        "pdbx_release_status", "pdbx_replaced_by", "pdbx_replaces", "formula_weight",
+        "one_letter_code", "three_letter_code", "pdbx_model_coordinates_details",
+        "pdbx_model_coordinates_missing_flag", "pdbx_ideal_coordinates_details",
+        "pdbx_ideal_coordinates_missing_flag", "pdbx_model_coordinates_db_code",
+        "pdbx_subcomponent_list", "pdbx_processing_site", "pdbx_pcm",
+    ),
+    "chem_comp_atom": (
+        "comp_id", "atom_id", "alt_atom_id", "type_symbol", "charge", "pdbx_align",
+        "pdbx_aromatic_flag", "pdbx_leaving_atom_flag", "pdbx_stereo_config",
+        "pdbx_backbone_atom_flag", "pdbx_n_terminal_atom_flag", "pdbx_c_terminal_atom_flag",
+        "model_Cartn_x", "model_Cartn_y", "model_Cartn_z", "pdbx_model_Cartn_x_ideal",
+        "pdbx_model_Cartn_y_ideal", "pdbx_model_Cartn_z_ideal", "pdbx_component_atom_id",
+        "pdbx_component_comp_id", "pdbx_ordinal",
+    ),
+    "chem_comp_bond": (
+        "comp_id", "atom_id_1", "atom_id_2", "value_order", "pdbx_aromatic_flag",
+        "pdbx_stereo_config", "pdbx_ordinal",
+    ),
+}  # fmt: skip
+
+_DECIMALS = 3
+_MASKED = {1: ".", 2: "?"}
+
+
+def find_bundled_ccd() -> Path:
+    """Finds the CCD inside an installed biotite, without importing it.
+
+    Raises:
+        SetupError: biotite is not installed or has no such file.
+    """
+    spec = importlib.util.find_spec("biotite")
+    for folder in (spec.submodule_search_locations or []) if spec else []:
+        path = Path(folder) / "structure" / "info" / "components.bcif"
+        if path.is_file():
+            return path
+    raise SetupError(
+        "no chemical component dictionary found: type `pip install biotite==2.0.0`, or give the "
+        "wwPDB's file with --components_cif=components.cif.gz"
+    )
+
+
+def describe_bundled_ccd(path: Path) -> dict[str, Any]:
+    """Returns the provenance recorded in an index built from `path`."""
+    return {
+        "kind": "biotite",
+        "version": importlib.metadata.version("biotite"),
+        "size": path.stat().st_size,
+    }
+
+
+def read_bcif(path: Path) -> tuple[list[str], list[bytes]]:
+    """Reads all components in the serialised form of `ccd_index.encode_component`.
+
+    Whole columns are turned into text at once and cut by component afterwards,
+    which is several times faster than building a dict for each component.
+
+    Args:
+        path: A BinaryCIF file with the CCD's categories.
+
+    Returns:
+        Codes in file order, and each component's serialised text.
+
+    Raises:
+        SetupError: the file is not a CCD in BinaryCIF.
+    """
+    from biotite.structure.io.pdbx import BinaryCIFFile
+
+    try:
+        block = BinaryCIFFile.read(path).block
+        codes: list[str] = block["chem_comp"]["id"].as_array().tolist()
+        records: list[list[str]] = [[] for _ in codes]
+        for category in _ORDER:
+            starts = _row_bounds(block[category], category, codes)
+            for name, values in _columns(block[category], category):
+                _append_column(records, f"_{category}.{name}", values, starts)
+    except (KeyError, ValueError, TypeError) as error:
+        raise SetupError(f"{path} is not a BinaryCIF component dictionary ({error})") from error
+    return codes, [RECORD_SEPARATOR.join(parts).encode("utf-8") for parts in records]
+
+
+def _row_bounds(category: Any, name: str, codes: list[str]) -> list[tuple[int, int]]:
+    """Finds each component's rows, which must be contiguous.
+
+    Returns:
+        (first row, row after the last) for each code.
+    """
+    key = "id" if name == "chem_comp" else "comp_id"
+    owner = category[key].as_array()
+    changes = np.flatnonzero(owner[1:] != owner[:-1]) + 1
+    first = np.concatenate(([0], changes)).tolist()
+    last = np.concatenate((changes, [len(owner)])).tolist()
+    bounds = dict(zip(owner[first].tolist(), zip(first, last, strict=True), strict=True))
+    if len(bounds) != len(first):
+        raise ValueError(f"rows of one component are scattered in {name}")
+    return [bounds.get(code, (0, 0)) for code in codes]
+
+
+def _columns(category: Any, name: str) -> Iterator[tuple[str, list[str]]]:
+    """Yields (item, one string a row) in the wwPDB's order, unknown items last."""
+    known = [item for item in _ORDER[name] if item in category]
+    for item in known + sorted(set(category.keys()) - set(known)):
+        column = category[item]
+        values = _as_text(column.data.array)
+        if column.mask is not None:
+            for code, text in _MASKED.items():
+                values[column.mask.array == code] = text
+        yield item, values.tolist()
+
+
+def _as_text(values: npt.NDArray[Any]) -> npt.NDArray[np.object_]:
+    """Formats a column; equal values share one string object.
+
+    Args:
+        values: Integers, floats or strings, shape (rows,).
+
+    Returns:
+        Strings, shape (rows,).
+    """
+    if values.dtype.kind == "U":
+        return values.astype(object)
+    if values.dtype.kind == "f":
+        scaled = np.rint(values * 10**_DECIMALS).astype(np.int64)
+        if np.abs(values - scaled / 10**_DECIMALS).max(initial=0.0) > 1e-9:
+            raise ValueError(f"numbers have more than {_DECIMALS} decimals")
+        distinct, inverse = np.unique(scaled, return_inverse=True)
+        texts = [f"{value / 10**_DECIMALS:.{_DECIMALS}f}" for value in distinct.tolist()]
+    else:
+        distinct, inverse = np.unique(values, return_inverse=True)
+        texts = [str(value) for value in distinct.tolist()]
+    table = np.array(texts, dtype=object)
+    result: npt.NDArray[np.object_] = table[inverse]
+    return result
+
+
+def _append_column(
+    records: list[list[str]], item: str, values: list[str], bounds: list[tuple[int, int]]
+) -> None:
+    """Adds one item's record to every component that has rows for it."""
+    joined = UNIT_SEPARATOR.join(values)
+    if joined.count(UNIT_SEPARATOR) != max(len(values) - 1, 0) or RECORD_SEPARATOR in joined:
+        raise ValueError(f"{item} contains an ASCII unit or record separator")
+    prefix = item + UNIT_SEPARATOR
+    for record, (start, end) in zip(records, bounds, strict=True):
+        if end > start:
+            record.append(prefix + UNIT_SEPARATOR.join(values[start:end]))

@@ -1,0 +1,259 @@
+"""The chemical component dictionary (CCD) as one file with random access.
+
+The engine looks up some thirty components in a job; its own pickle has to be
+loaded whole (4 GB of objects, 5-15 s). This file is mapped into memory, its
+directory of codes is read at once (under 1 MB) and each component is
+decompressed when it is first asked for.
+
+Layout, integers little-endian:
+
+    8 bytes   magic, with the format's version in the last byte
+    4 bytes   length of the header
+    32 bytes  SHA-256 of header and directory
+    header    JSON: count, lengths of the parts below, where the data came from
+    directory codes joined by newlines, then count+1 offsets as uint64
+    dictionary  shared zstd dictionary
+    frames    one zstd frame with checksum a component
+
+A component's plain text is `name US value US value ... RS name US value ...`
+(US, RS: ASCII's unit and record separators), one record a mmCIF item. Reading it
+can only ever produce strings: nothing is unpickled or evaluated.
+"""
+
+import hashlib
+import json
+import mmap
+import os
+import struct
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import zstandard
+
+from af3opt.errors import SetupError
+from af3opt.paths import trust_problem
+
+Component = dict[str, list[str]]
+
+UNIT_SEPARATOR = "\x1f"
+RECORD_SEPARATOR = "\x1e"
+
+_MAGIC = b"AF3OCCD\x01"
+_PREFIX = struct.Struct("<8sI32s")
+# One dictionary serves all frames: components share item names and most element
+# and atom names, which a frame of 2 kB is too short to learn by itself.
+_DICTIONARY_BYTES = 112 * 1024
+_DICTIONARY_SAMPLES = 2000
+_LEVEL = 6
+_BATCH = 4096
+
+
+def encode_component(component: Mapping[str, Sequence[str]]) -> bytes:
+    """Serialises one component.
+
+    Args:
+        component: mmCIF item name -> values, one for each row of its category.
+
+    Returns:
+        UTF-8 text as described in the module's docstring.
+
+    Raises:
+        ValueError: a name or value contains a separator.
+    """
+    records = [UNIT_SEPARATOR.join((name, *values)) for name, values in component.items()]
+    text = RECORD_SEPARATOR.join(records)
+    separators = sum(len(values) for values in component.values())
+    if text.count(UNIT_SEPARATOR) != separators or text.count(RECORD_SEPARATOR) != max(
+        len(records) - 1, 0
+    ):
+        raise ValueError("a component's text contains an ASCII unit or record separator")
+    return text.encode("utf-8")
+
+
+def decode_component(text: str) -> Component:
+    """Inverse of `encode_component` (after UTF-8 decoding)."""
+    component: Component = {}
+    if text:
+        for record in text.split(RECORD_SEPARATOR):
+            name, *values = record.split(UNIT_SEPARATOR)
+            component[name] = values
+    return component
+
+
+def write_ccd_index(
+    stream: BinaryIO,
+    codes: Sequence[str],
+    texts: Sequence[bytes],
+    source: Mapping[str, Any],
+    threads: int = 0,
+) -> None:
+    """Writes an index.
+
+    Args:
+        stream: Binary stream to write to.
+        codes: Component codes, in the order in which the index iterates.
+        texts: `encode_component` of each, same order.
+        source: JSON-able description of where the data came from, kept in the header.
+        threads: Compression threads; 0 means all usable cores.
+
+    Raises:
+        ValueError: codes repeat, or one contains a newline.
+    """
+    if len(set(codes)) != len(codes) or any("\n" in code for code in codes):
+        raise ValueError("component codes must be unique and free of newlines")
+    dictionary = _train(texts)
+    compressor = zstandard.ZstdCompressor(
+        level=_LEVEL, dict_data=dictionary, write_checksum=True, write_content_size=True
+    )
+    frames: list[bytes] = []
+    for start in range(0, len(texts), _BATCH):
+        batch = list(texts[start : start + _BATCH])
+        frames += [
+            segment.tobytes()
+            for segment in compressor.multi_compress_to_buffer(batch, threads=threads or -1)
+        ]
+    offsets = [0]
+    for frame in frames:
+        offsets.append(offsets[-1] + len(frame))
+    names = "\n".join(codes).encode("utf-8")
+    directory = names + struct.pack(f"<{len(offsets)}Q", *offsets)
+    dictionary_bytes = dictionary.as_bytes() if dictionary is not None else b""
+    header = json.dumps(
+        {
+            "count": len(codes),
+            "codes_bytes": len(names),
+            "dictionary_bytes": len(dictionary_bytes),
+            "frames_bytes": offsets[-1],
+            "dictionary_sha256": hashlib.sha256(dictionary_bytes).hexdigest(),
+            "source": dict(source),
+        }
+    ).encode("utf-8")
+    digest = hashlib.sha256(header + directory).digest()
+    stream.write(_PREFIX.pack(_MAGIC, len(header), digest))
+    for part in (header, directory, dictionary_bytes, *frames):
+        stream.write(part)
+
+
+def _train(texts: Sequence[bytes]) -> zstandard.ZstdCompressionDict | None:
+    """Trains the shared dictionary on evenly spaced components; None if too few."""
+    step = max(1, len(texts) // _DICTIONARY_SAMPLES)
+    samples = list(texts[::step])
+    # zstd refuses to train on a handful of samples; small test sets go without.
+    if sum(map(len, samples)) < 10 * _DICTIONARY_BYTES:
+        return None
+    return zstandard.train_dictionary(_DICTIONARY_BYTES, samples)
+
+
+class CcdIndex(Mapping[str, Component]):
+    """Read-only mapping from component code to its mmCIF items.
+
+    Every look-up returns the same dict object for the same code, as the engine's
+    own loader does; callers must not change it. Threads may share one index, and
+    processes started by fork inherit it without harm.
+    """
+
+    def __init__(self, path: Path):
+        """Opens an index.
+
+        Args:
+            path: File written by `write_ccd_index`.
+
+        Raises:
+            SetupError: missing, not ours, of another format version, truncated,
+                damaged, or writable by somebody else.
+        """
+        self.path = path
+        try:
+            with path.open("rb") as stream:
+                problem = trust_problem(os.fstat(stream.fileno()))
+                if problem:
+                    raise SetupError(f"CCD index {path} {problem}; run `af3opt prepare --force`")
+                self._map = mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ)
+        except (OSError, ValueError) as error:
+            raise SetupError(
+                f"CCD index {path} cannot be opened ({error}); run `af3opt prepare`"
+            ) from error
+        self._read_directory()
+        self._cache: dict[str, Component] = {}
+
+    def _refuse(self, reason: str) -> SetupError:
+        return SetupError(f"CCD index {self.path} {reason}; run `af3opt prepare --force`")
+
+    def _read_directory(self) -> None:
+        if len(self._map) < _PREFIX.size:
+            raise self._refuse("is truncated")
+        magic, header_bytes, digest = _PREFIX.unpack_from(self._map)
+        if magic[:-1] != _MAGIC[:-1]:
+            raise self._refuse("is not a CCD index")
+        if magic != _MAGIC:
+            raise self._refuse(f"has format version {magic[-1]}, this af3opt reads {_MAGIC[-1]}")
+        end_of_header = _PREFIX.size + header_bytes
+        raw_header = self._map[_PREFIX.size : end_of_header]
+        try:
+            header = json.loads(raw_header)
+            count, names_bytes = header["count"], header["codes_bytes"]
+            dictionary_bytes, frames_bytes = header["dictionary_bytes"], header["frames_bytes"]
+            self.source: dict[str, Any] = header["source"]
+        except (ValueError, KeyError, TypeError) as error:
+            raise self._refuse("is damaged (header)") from error
+        end_of_names = end_of_header + names_bytes
+        end_of_directory = end_of_names + 8 * (count + 1)
+        self._frames_start = end_of_directory + dictionary_bytes
+        if len(self._map) != self._frames_start + frames_bytes:
+            raise self._refuse("is truncated")
+        directory = self._map[end_of_header:end_of_directory]
+        if hashlib.sha256(raw_header + directory).digest() != digest:
+            raise self._refuse("is damaged (directory checksum)")
+        codes = directory[:names_bytes].decode("utf-8").split("\n") if count else []
+        self._number = dict(zip(codes, range(count), strict=True))
+        self._offsets = struct.Struct("<QQ")
+        self._offsets_start = end_of_names
+        dictionary = self._map[end_of_directory : self._frames_start]
+        if hashlib.sha256(dictionary).hexdigest() != header["dictionary_sha256"]:
+            raise self._refuse("is damaged (dictionary checksum)")
+        self._dictionary = zstandard.ZstdCompressionDict(dictionary) if dictionary else None
+
+    def _decompress(self, code: str) -> str:
+        number = self._number[code]
+        start, end = self._offsets.unpack_from(self._map, self._offsets_start + 8 * number)
+        frame = self._map[self._frames_start + start : self._frames_start + end]
+        # A decompressor of its own a call: they are cheap and must not be shared by threads.
+        decompressor = zstandard.ZstdDecompressor(dict_data=self._dictionary)
+        try:
+            return decompressor.decompress(frame).decode("utf-8")
+        except (zstandard.ZstdError, UnicodeDecodeError) as error:
+            raise self._refuse(f"is damaged (component {code})") from error
+
+    def __getitem__(self, code: str) -> Component:
+        """Returns a component.
+
+        Raises:
+            KeyError: no such code.
+            SetupError: the stored component is damaged.
+        """
+        component = self._cache.get(code)
+        if component is None:
+            component = self._cache.setdefault(code, decode_component(self._decompress(code)))
+        return component
+
+    def __contains__(self, code: object) -> bool:
+        return code in self._number
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._number)
+
+    def __len__(self) -> int:
+        return len(self._number)
+
+    def read(self, code: str) -> Component:
+        """Returns a component without keeping it: for walks over the whole dictionary.
+
+        Raises:
+            KeyError: no such code.
+            SetupError: the stored component is damaged.
+        """
+        return decode_component(self._decompress(code))
+
+    def __reduce__(self) -> tuple[type["CcdIndex"], tuple[Path]]:
+        return CcdIndex, (self.path,)

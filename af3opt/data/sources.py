@@ -1,0 +1,83 @@
+"""The places from which a component dictionary can be read."""
+
+import dataclasses
+import gzip
+import os
+import pickle
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from af3opt.data.ccd_bcif import describe_bundled_ccd, find_bundled_ccd, read_bcif
+from af3opt.data.ccd_index import encode_component
+from af3opt.data.source import describe_file
+from af3opt.errors import SetupError
+from af3opt.paths import trust_problem
+
+# Code of each component, and its text as `ccd_index.encode_component` writes it.
+type Serialised = tuple[list[str], list[bytes]]
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class ComponentSource:
+    """A dictionary that can be read.
+
+    Attributes:
+        label: For the log.
+        description: What identifies its content; JSON-able.
+        read: Reads all of it.
+    """
+
+    label: str
+    description: Mapping[str, Any]
+    read: Callable[[], Serialised]
+
+
+def bundled_source() -> ComponentSource:
+    """The CCD that the package biotite ships.
+
+    Raises:
+        SetupError: biotite is not installed.
+    """
+    path = find_bundled_ccd()
+    return ComponentSource(str(path), describe_bundled_ccd(path), lambda: read_bcif(path))
+
+
+def engine_source(path: Path) -> ComponentSource:
+    """The engine's own `ccd.pickle`.
+
+    Args:
+        path: The pickle.
+
+    Raises:
+        SetupError: the file cannot be read or belongs to somebody else.
+    """
+    try:
+        problem = trust_problem(path.stat())
+        if problem:
+            raise SetupError(f"{path} {problem}; give --components_cif instead")
+        description = describe_file("engine pickle", path)
+    except OSError as error:
+        raise SetupError(f"cannot read {path}: {error.strerror}") from error
+    return ComponentSource(str(path), description, lambda: read_engine_pickle(path))
+
+
+class _PlainUnpickler(pickle.Unpickler):
+    """Builds containers and strings only; anything with a class is refused."""
+
+    def find_class(self, module_name: str, global_name: str) -> Any:
+        raise pickle.UnpicklingError(f"unexpected {module_name}.{global_name}")
+
+
+def read_engine_pickle(path: Path) -> Serialised:
+    """Reads a dictionary that the engine's generator has pickled.
+
+    Raises:
+        SetupError: it holds anything but strings in containers.
+    """
+    try:
+        with path.open("rb") as stream:
+            components = _PlainUnpickler(stream).load()
+        return list(components), [encode_component(value) for value in components.values()]
+    except (pickle.UnpicklingError, EOFError, AttributeError, TypeError, ValueError) as error:
+        raise SetupError(f"{path} is not a component dictionary ({error})") from error
