@@ -1,0 +1,204 @@
+"""Samples with NaN or infinity: kept apart, written with their values as they are.
+
+The engine's own writers cannot be used for them: its clash test and its pLDDT
+categories raise on NaN, and its JSON writer turns infinity into 99.9.
+"""
+
+import dataclasses
+import datetime
+import json
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import zstandard
+
+from af3opt.engine.modules import engine_module
+from af3opt.output.atomic import atomic_write_bytes
+
+SUFFIX = "_nonfinite"
+
+NOTE = (
+    "Not a prediction to use: the model gave NaN or infinite values for this sample. "
+    "They are kept as they are (null in JSON, nan or inf in the mmCIF); the sample is not ranked."
+)
+
+# Entries of the model's result whose first axis counts samples.
+_PER_SAMPLE = (
+    "predicted_lddt",
+    "predicted_experimentally_resolved",
+    "full_pae",
+    "full_pde",
+    "average_pde",
+    "tmscore_adjusted_pae_global",
+    "tmscore_adjusted_pae_interface",
+)
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class NonFiniteSample:
+    """One sample that cannot be ranked.
+
+    Attributes:
+        index: Its number among the seed's samples.
+        structure: The engine's structure, with the coordinates as predicted.
+        pae: (tokens, tokens) in Å.
+        contact_probs: (tokens, tokens).
+        chain_ids: Chain of each token.
+        residue_ids: Residue number of each token.
+        model_id: Identifier of the weights.
+    """
+
+    index: int
+    structure: Any
+    pae: np.ndarray
+    contact_probs: np.ndarray
+    chain_ids: list[str]
+    residue_ids: list[int]
+    model_id: bytes
+
+
+def select_samples(result: Mapping[str, Any], samples: Iterable[int]) -> dict[str, Any]:
+    """Reduces a forward pass's result to some of its samples.
+
+    Args:
+        result: The result on the host.
+        samples: Their indices, in the order wanted.
+
+    Returns:
+        A result that the engine extracts like any other; arrays are views or copies.
+    """
+    index = np.asarray(list(samples), dtype=int)
+    selected = dict(result)
+    for name in _PER_SAMPLE:
+        if name in selected:
+            selected[name] = selected[name][index]
+    selected["diffusion_samples"] = {
+        name: array[index]
+        for name, array in result["diffusion_samples"].items()
+        if name in ("atom_positions", "mask")
+    }
+    return selected
+
+
+def extract_nonfinite(
+    result: Mapping[str, Any], batch: Mapping[str, Any], samples: Iterable[int]
+) -> list[NonFiniteSample]:
+    """Gathers what there is to write of samples the engine cannot extract.
+
+    Args:
+        result: The forward pass's result on the host.
+        batch: The featurised batch.
+        samples: Indices of the samples.
+
+    Returns:
+        One object for each, in the given order.
+    """
+    indices = list(samples)
+    typed_batch = engine_module("model.feat_batch").Batch.from_data_dict(batch)
+    tokens = int(np.asarray(batch["seq_length"]).item())
+    asym_ids = np.asarray(batch["asym_id"])[:tokens]
+    residue_ids = [int(number) for number in np.asarray(batch["residue_index"])[:tokens]]
+    structures = (
+        engine_module("model.model")
+        .get_predicted_structure(result=select_samples(result, indices), batch=typed_batch)
+        .unstack()
+    )
+    return [
+        NonFiniteSample(
+            index=index,
+            structure=structure,
+            pae=np.asarray(result["full_pae"])[index, :tokens, :tokens],
+            contact_probs=np.asarray(result["distogram"]["contact_probs"])[:tokens, :tokens],
+            # asym ids count chains from 1 in the order of the structure's chains.
+            chain_ids=[str(structure.chains[number - 1]) for number in asym_ids],
+            residue_ids=residue_ids,
+            model_id=result["__identifier__"],
+        )
+        for index, structure in zip(indices, structures, strict=True)
+    ]
+
+
+def write_nonfinite(sample: NonFiniteSample, directory: Path, name: str, *, compress: bool) -> None:
+    """Writes `<name>_model.cif`, `_confidences.json` and `_summary_confidences.json`.
+
+    Args:
+        sample: The sample.
+        directory: Existing directory, named so that nobody takes it for a result.
+        name: Prefix of the file names; ends in `SUFFIX`.
+        compress: Write the mmCIF and the full confidences as `.zst`.
+
+    Raises:
+        OSError: the files cannot be written.
+    """
+    _write(directory / f"{name}_model.cif", _mmcif_text(sample), compress=compress)
+    _write(directory / f"{name}_confidences.json", _confidences(sample), compress=compress)
+    _write(directory / f"{name}_summary_confidences.json", _summary(sample), compress=False)
+
+
+def _write(path: Path, text: str, *, compress: bool) -> None:
+    data = text.encode()
+    if compress:
+        path = path.with_name(f"{path.name}.zst")
+        data = zstandard.ZstdCompressor().compress(data)
+    atomic_write_bytes(path, data)
+
+
+def _mmcif_text(sample: NonFiniteSample) -> str:
+    metadata = engine_module("model.mmcif_metadata")
+    timestamp = datetime.datetime.now().isoformat(sep=" ", timespec="seconds")
+    cif = metadata.add_metadata_to_mmcif(
+        old_cif=sample.structure.to_mmcif_dict(),
+        version=f"{engine_module('version').__version__} @ {timestamp}",
+        model_id=sample.model_id,
+    )
+    return f"# {NOTE}\n{metadata.add_legal_comment(cif.to_string())}"
+
+
+def _confidences(sample: NonFiniteSample) -> str:
+    structure = sample.structure
+    return json.dumps(
+        {
+            "af3opt_note": NOTE,
+            "atom_chain_ids": [str(chain) for chain in structure.chain_id],
+            "atom_plddts": _nullable(structure.atom_b_factor),
+            "contact_probs": _nullable(sample.contact_probs),
+            "pae": _nullable(sample.pae),
+            "token_chain_ids": sample.chain_ids,
+            "token_res_ids": sample.residue_ids,
+        },
+        allow_nan=False,
+    )
+
+
+def _summary(sample: NonFiniteSample) -> str:
+    """The engine's fields, all undefined: nothing derived from such values means anything."""
+    chains = list(dict.fromkeys(sample.chain_ids))
+    square = [[None] * len(chains) for _ in chains]
+    return json.dumps(
+        {
+            "af3opt_note": NOTE,
+            "chain_ids": chains,
+            "chain_iptm": [None] * len(chains),
+            "chain_pair_iptm": square,
+            "chain_pair_pae_min": square,
+            "chain_ptm": [None] * len(chains),
+            "fraction_disordered": None,
+            "has_clash": None,
+            "iptm": None,
+            "ptm": None,
+            "ranking_score": None,
+        },
+        indent=1,
+        allow_nan=False,
+    )
+
+
+def _nullable(array: np.ndarray) -> list[Any]:
+    """Nested lists rounded to 2 decimals as the engine does, null where not finite."""
+    rounded = np.round(np.asarray(array, dtype=np.float64), 2)
+    plain = rounded.astype(object)
+    plain[~np.isfinite(rounded)] = None
+    values: list[Any] = plain.tolist()
+    return values
