@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from af3opt.data.prepared import prepared_root
+from af3opt.data.synthetic_weights import synthetic_weights_dir
 from af3opt.engine.discovery import find_engine
 from af3opt.errors import SetupError
 
@@ -68,4 +68,4 @@ def prepared_home(shared_home, monkeypatch):
 @pytest.fixture
 def small_weights(prepared_home):
     """The model directory with weights of reduced depth for the installed engine."""
-    return prepared_root() / f"weights-small-{find_engine().fingerprint}"
+    return synthetic_weights_dir("small", find_engine().fingerprint)
