@@ -1,31 +1,62 @@
 """`af3opt run`: fold inputs."""
 
+import logging
 import os
 import sys
 
-from af3opt.environment import format_exports, plan_environment
 from af3opt.errors import ExitCode
-from af3opt.host import probe_host
-from af3opt.logs import configure_logging
-from af3opt.options.help_text import HELP_FLAGS, format_run_help
-from af3opt.settings import check_run_settings, format_settings, resolve_settings
+from af3opt.options.help_text import format_run_help
+from af3opt.settings import Settings, check_run_settings, format_settings, resolve_settings
 
 SUMMARY = "fold inputs: run_alphafold.py's flags and output"
+
+_log = logging.getLogger(__name__)
 
 
 def main(argv: list[str]) -> int:
     """Runs `af3opt run` with the given flags and returns the exit code."""
-    if HELP_FLAGS.intersection(argv):
+    if {"--help", "-help", "-h"}.intersection(argv):
         sys.stdout.write(format_run_help())
         return ExitCode.OK
     settings = resolve_settings(argv, os.environ)
-    configure_logging(settings)
     if settings.print_settings:
         sys.stdout.write(format_settings(settings))
         return ExitCode.OK
     if settings.print_env:
-        host = probe_host(os.environ)
-        sys.stdout.write(format_exports(plan_environment(settings, host, os.environ)))
-        return ExitCode.OK
+        return _print_environment(settings)
     check_run_settings(settings)
+    return _run(settings)
+
+
+def _print_environment(settings: Settings) -> int:
+    from af3opt.environment import format_exports, plan_environment
+    from af3opt.host import probe_host
+
+    variables = plan_environment(settings, probe_host(os.environ), os.environ)
+    sys.stdout.write(format_exports(variables))
     return ExitCode.OK
+
+
+def _run(settings: Settings) -> int:
+    """Prepares the process and folds; JAX is first imported below this function."""
+    from af3opt.backend import resolve_backend
+    from af3opt.environment import apply_environment, environment_notes, plan_environment
+    from af3opt.host import probe_host
+    from af3opt.logs import configure_logging
+
+    configure_logging(settings)
+    host = probe_host(os.environ)
+    backend = resolve_backend(settings, host)
+    _log.info("%s", backend.message)
+    variables = plan_environment(settings, host, os.environ, backend=backend)
+    for note in environment_notes(variables):
+        _log.info("%s", note)
+    apply_environment(variables, os.environ)
+
+    if settings.run_alphafold_script is not None:
+        from af3opt.execution.script import run_script
+
+        return run_script(settings, backend)
+    from af3opt.execution.batch import run_batch
+
+    return run_batch(settings, backend)

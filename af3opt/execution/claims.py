@@ -202,9 +202,10 @@ def _why_free(path: Path) -> str | None:
 def _is_running(holder: Holder) -> bool:
     """Tells whether the holder's process still runs on this node."""
     try:
-        return abs(psutil.Process(holder.process_id).create_time() - holder.process_start) < 2
+        started = float(psutil.Process(holder.process_id).create_time())
     except psutil.Error:
         return False
+    return abs(started - holder.process_start) < 2
 
 
 def _silent_seconds(path: Path) -> float:
@@ -221,7 +222,10 @@ def _silent_seconds(path: Path) -> float:
 
 
 _ENDED_STATES = frozenset(
-    "BOOT_FAIL CANCELLED COMPLETED DEADLINE FAILED NODE_FAIL OUT_OF_MEMORY PREEMPTED TIMEOUT".split()
+    [
+        *("BOOT_FAIL", "CANCELLED", "COMPLETED", "DEADLINE", "FAILED"),
+        *("NODE_FAIL", "OUT_OF_MEMORY", "PREEMPTED", "TIMEOUT"),
+    ]
 )
 
 

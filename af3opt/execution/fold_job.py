@@ -1,11 +1,12 @@
 """One fold job from its input to its files, stage by stage, seed by seed.
 
 Upstream featurises all seeds, runs all seeds, then writes everything. Here each
-seed is featurised, run and written before the next begins, so that an interrupted
+seed is featurised, run and written before it counts as done, so that an interrupted
 job keeps its finished seeds. Seeds do not depend on each other (each has a random
 state of its own), so the results are the same.
 """
 
+import contextlib
 import dataclasses
 import logging
 import time
@@ -13,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from af3opt.engine.features import Batch, featurise_with_engine, make_ccd
-from af3opt.engine.inputs import FoldInput, check_fold_input
+from af3opt.engine.inputs import FoldInput, check_fold_input, load_fold_inputs
 from af3opt.engine.model import (
     extract_distogram,
     extract_embeddings,
@@ -29,6 +30,7 @@ from af3opt.engine.outputs import (
     write_sample,
 )
 from af3opt.engine.results import count_tokens, pdb_atoms
+from af3opt.execution.journal import JobJournal
 from af3opt.inference.model_runner import ModelRunner
 from af3opt.output.atomic import atomic_directory, atomic_write_text
 from af3opt.output.pdb import PdbLimitError, pdb_text
@@ -47,12 +49,14 @@ class SeedResult:
         samples: The engine's result objects, one for each diffusion sample.
         embeddings: Arrays to save, empty when not asked for.
         distogram: (tokens, tokens, 64), or None when not asked for.
+        started: `time.monotonic()` when the seed's featurisation began.
     """
 
     seed: int
     samples: list[InferenceResult]
     embeddings: dict[str, Any]
     distogram: Any
+    started: float
 
 
 @dataclasses.dataclass(kw_only=True)
@@ -66,6 +70,12 @@ class FoldJob:
         tree: Where its files go.
         buckets: Token counts to pad to.
         synthetic: Whether the weights are synthetic, so that results say so.
+        journal: Where finished work is recorded, None without resume.
+        scores: Seed -> its ranked samples, finished seeds of earlier runs included.
+        resources: Closed when the job ends (its claim).
+        failure: Why the job cannot go on, "" while it can.
+        left: There was no time for all its seeds.
+        seeds_run: Seeds written by this process.
     """
 
     settings: Settings
@@ -74,8 +84,18 @@ class FoldJob:
     tree: JobTree
     buckets: tuple[int, ...]
     synthetic: bool
-    scores: list[SampleScore] = dataclasses.field(default_factory=list)
+    journal: JobJournal | None = None
+    scores: dict[int, tuple[SampleScore, ...]] = dataclasses.field(default_factory=dict)
+    resources: contextlib.ExitStack = dataclasses.field(default_factory=contextlib.ExitStack)
+    failure: str = ""
+    left: bool = False
+    seeds_run: int = 0
     _ccd: Any = None
+
+    @property
+    def name(self) -> str:
+        """The job's name as the user gave it."""
+        return str(self.fold_input.name)
 
     @property
     def ccd(self) -> Any:
@@ -93,15 +113,32 @@ class FoldJob:
         check_fold_input(self.fold_input, self.ccd, self.source)
 
     def search(self, pipeline: DataPipeline | None) -> None:
-        """Fills in MSAs and templates and writes `<name>_data.json`."""
+        """Fills in MSAs and templates and writes `<name>_data.json`, unless it is there."""
+        path = self.tree.data_json
+        if self.journal is not None and self.journal.data_done(path):
+            _log.info("Data pipeline of %s is done already: %s", self.name, path)
+            (self.fold_input,) = load_fold_inputs(path)
+            return
         if pipeline is None:
             _log.info("Skipping data pipeline...")
         else:
             _log.info("Running data pipeline...")
             self.fold_input = pipeline.process(self.fold_input)
-        self.tree.root.mkdir(parents=True, exist_ok=True)
-        _log.info("Writing model input JSON to %s", self.tree.data_json)
-        atomic_write_text(self.tree.data_json, self.fold_input.to_json())
+        _log.info("Writing model input JSON to %s", path)
+        atomic_write_text(path, self.fold_input.to_json())
+        if self.journal is not None:
+            self.journal.finish_data(path)
+
+    def missing_seeds(self) -> list[int]:
+        """The seeds that are not done yet, in the input's order; recalls the others' scores."""
+        missing = []
+        for seed in self.fold_input.rng_seeds:
+            record = self.journal and self.journal.seed_record(seed, self.tree.root)
+            if record:
+                self.scores[seed] = record.scores
+            else:
+                missing.append(seed)
+        return missing
 
     def featurise(self, seed: int) -> Batch:
         """Returns the features of one seed, padded to its bucket."""
@@ -111,7 +148,7 @@ class FoldJob:
         _log.info("Featurising data with seed %d took %.2f seconds.", seed, _since(start))
         return batch
 
-    def infer(self, batch: Batch, seed: int, runner: ModelRunner) -> SeedResult:
+    def infer(self, batch: Batch, seed: int, runner: ModelRunner, started: float) -> SeedResult:
         """Runs the model on one seed and extracts its samples."""
         start = time.monotonic()
         _log.info("Running model inference with seed %d...", seed)
@@ -119,13 +156,14 @@ class FoldJob:
         _log.info("Running model inference with seed %d took %.2f seconds.", seed, _since(start))
         start = time.monotonic()
         _log.info("Extracting inference results with seed %d...", seed)
-        samples = extract_inference_results(batch, result, self.fold_input.name)
+        samples = extract_inference_results(batch, result, self.name)
         tokens = count_tokens(samples[0])
         extracted = SeedResult(
             seed=seed,
             samples=samples,
             embeddings=extract_embeddings(result, tokens) or {},
             distogram=extract_distogram(result, tokens),
+            started=started,
         )
         _log.info(
             "Extracting %d inference samples with seed %d took %.2f seconds.",
@@ -134,20 +172,35 @@ class FoldJob:
         return extracted
 
     def write_seed(self, result: SeedResult) -> None:
-        """Writes a seed's directories, each complete or absent, then the ranking."""
-        seed = result.seed
+        """Writes a seed's directories, each complete or absent; then it counts as done."""
+        seed, written, scores = result.seed, [], []
         for index, sample in enumerate(result.samples):
-            with atomic_directory(self.tree.sample_dir(seed, index)) as directory:
-                self._write_sample(sample, directory, self.tree.sample_name(seed, index))
-            score = float(sample.metadata["ranking_score"])
-            self.scores.append(SampleScore(seed, index, score))
+            directory = self.tree.sample_dir(seed, index)
+            with atomic_directory(directory) as scratch:
+                self._write_sample(sample, scratch, self.tree.sample_name(seed, index))
+            written.append(directory)
+            scores.append(SampleScore(seed, index, float(sample.metadata["ranking_score"])))
         if result.embeddings:
-            with atomic_directory(self.tree.extra_dir(seed, "embeddings")) as directory:
-                write_embeddings(result.embeddings, directory, self.tree.extra_name(seed))
+            written.append(self.tree.extra_dir(seed, "embeddings"))
+            with atomic_directory(written[-1]) as scratch:
+                write_embeddings(result.embeddings, scratch, self.tree.extra_name(seed))
         if result.distogram is not None:
-            with atomic_directory(self.tree.extra_dir(seed, "distogram")) as directory:
-                write_distogram(result.distogram, directory, self.tree.extra_name(seed))
-        self._write_summary()
+            written.append(self.tree.extra_dir(seed, "distogram"))
+            with atomic_directory(written[-1]) as scratch:
+                write_distogram(result.distogram, scratch, self.tree.extra_name(seed))
+        self.scores[seed] = tuple(scores)
+        self.seeds_run += 1
+        self.write_ranking()
+        if self.journal is not None:
+            self.journal.finish_seed(seed, self.tree.root, written, scores, _since(result.started))
+
+    def write_ranking(self) -> None:
+        """Rewrites the files that depend on all finished seeds."""
+        order = [seed for seed in self.fold_input.rng_seeds if seed in self.scores]
+        write_ranking(self.tree, [score for seed in order for score in self.scores[seed]])
+        terms = terms_of_use() if self.settings.save_terms_of_use else None
+        if terms is not None:
+            atomic_write_text(self.tree.root / "TERMS_OF_USE.md", terms)
 
     def _write_sample(self, sample: InferenceResult, directory: Path, name: str) -> None:
         write_sample(
@@ -166,12 +219,6 @@ class FoldJob:
                 _log.warning("%s: no PDB file: %s; use the mmCIF file", name, error)
             else:
                 (directory / f"{name}_model.pdb").write_text(text)
-
-    def _write_summary(self) -> None:
-        write_ranking(self.tree, self.scores)
-        terms = terms_of_use() if self.settings.save_terms_of_use else None
-        if terms is not None:
-            atomic_write_text(self.tree.root / "TERMS_OF_USE.md", terms)
 
 
 def _since(start: float) -> float:

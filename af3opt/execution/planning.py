@@ -17,7 +17,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from af3opt.errors import InputError
+from af3opt.errors import InputError, UsageError
+from af3opt.settings import Settings
 
 _log = logging.getLogger(__name__)
 
@@ -92,6 +93,36 @@ def take_shard(paths: Iterable[Path], index: int, count: int) -> Iterator[Path]:
     return itertools.islice(paths, index, None, count)
 
 
+def parse_shard(settings: Settings, environ: Mapping[str, str]) -> tuple[int, int]:
+    """Returns which share of the inputs this process takes, as (index, count).
+
+    Args:
+        settings: Gives `--shard` and `--array`.
+        environ: Gives Slurm's array variables for `--array`.
+
+    Raises:
+        UsageError: the shard is not I/N with 0 <= I < N, or there is no Slurm array.
+    """
+    if settings.shard is not None:
+        left, _, right = settings.shard.partition("/")
+        if not (left.isdigit() and right.isdigit() and int(left) < int(right)):
+            raise UsageError(f"--shard={settings.shard}: give I/N with I from 0 to N-1, as in 0/8")
+        return int(left), int(right)
+    if not settings.array:
+        return 0, 1
+    try:
+        task = int(environ["SLURM_ARRAY_TASK_ID"])
+        first = int(environ["SLURM_ARRAY_TASK_MIN"])
+        step = int(environ.get("SLURM_ARRAY_TASK_STEP", "1"))
+        count = int(environ["SLURM_ARRAY_TASK_COUNT"])
+    except (KeyError, ValueError) as error:
+        raise UsageError(
+            "--array: this is not a task of a Slurm array (SLURM_ARRAY_TASK_ID is not set); "
+            "use --shard=I/N"
+        ) from error
+    return (task - first) // step, count
+
+
 def plan_jobs(
     paths: Iterable[Path], *, by_bucket: bool, buckets: Sequence[int]
 ) -> Iterator[PlannedJob]:
@@ -128,7 +159,8 @@ def read_jobs(path: Path) -> list[PlannedJob]:
 
 
 def _read_job(path: Path, position: int, entry: Any) -> PlannedJob:
-    name, tokens, seeds = path.stem, 0, ()
+    name, tokens = path.stem, 0
+    seeds: tuple[int, ...] = ()
     if isinstance(entry, Mapping):
         if isinstance(entry.get("name"), str):
             name = entry["name"]

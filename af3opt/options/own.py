@@ -9,6 +9,7 @@ CONFIGURATION = "af3opt: configuration"
 ENGINE = "af3opt: engine"
 ENVIRONMENT = "af3opt: environment"
 NUMERICS = "af3opt: fidelity and numerics"
+EXECUTION = "af3opt: batches, resume and limits"
 OUTPUT = "af3opt: output"
 LOGGING = "af3opt: logging"
 
@@ -70,6 +71,60 @@ class OwnOptions:
         lower_bound=1,
         default_text="the engine's 200",
         affects_results=True,
+    )
+
+    resume: bool = option(
+        True,
+        "Continue an equal earlier run in its directory and do only what is missing. With "
+        "--noresume a directory in use gets a time stamp and everything is done again, as upstream "
+        "does.",
+        group=EXECUTION,
+    )
+    explain_resume: bool = option(
+        False,
+        "Log for each job what is done already, and what differs from its earlier runs.",
+        group=EXECUTION,
+    )
+    order: str = option(
+        "bucket",
+        "Order of the jobs of an --input_dir: by padded size, so that one compiled model serves "
+        "many, or as upstream by file name.",
+        group=EXECUTION,
+        choices=("bucket", "input"),
+    )
+    recursive: bool = option(
+        False, "Also read inputs from directories below --input_dir.", group=EXECUTION
+    )
+    shard: str | None = option(
+        None,
+        "I/N: do only every N-th input, beginning with number I (from 0).",
+        group=EXECUTION,
+    )
+    array: bool = option(
+        False,
+        "In a Slurm array, take the shard from SLURM_ARRAY_TASK_ID and its companions.",
+        group=EXECUTION,
+    )
+    fail_fast: bool = option(
+        False,
+        "End the batch at the first job that fails, as upstream does, instead of recording it in "
+        "failed.json and going on.",
+        group=EXECUTION,
+    )
+    overlap: str = option(
+        "auto",
+        "Featurise the next seed and write the last one while the device runs. auto: on a GPU "
+        "only, since on a CPU the stages would compete for the same cores.",
+        group=EXECUTION,
+        choices=("auto", "on", "off"),
+    )
+    max_runtime: int | None = option(
+        None,
+        "Seconds after which no seed is started that would not finish in time. Unset: the end of "
+        "the Slurm job, if there is one.",
+        group=EXECUTION,
+        lower_bound=1,
+        default_text="the end of the Slurm job",
     )
 
     save_pdb: bool = option(
