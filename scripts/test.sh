@@ -63,7 +63,7 @@ export AF3OPT_TEST_HOME="${AF3OPT_TEST_HOME:-$PWD/build/test-home}"
 check ruff .venv/bin/ruff check .
 check format .venv/bin/ruff format --check .
 check types .venv/bin/mypy
-mapfile -t scripts < <(find scripts .ci -type f \( -name '*.sh' -o -path .ci/run \))
+mapfile -t scripts < <(find scripts .ci -type f \( -name '*.sh' -o -name '*.sbatch' -o -path .ci/run \))
 check shellcheck .venv/bin/shellcheck "${scripts[@]}"
 
 tests=(-m pytest --durations=10)
