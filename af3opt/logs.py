@@ -1,8 +1,8 @@
 """Logging for batch jobs: plain lines with a time stamp on stderr, one line an event.
 
 The engine's libraries log through absl and Python warnings. Their routine noise
-(implementations that do not apply to this device, deprecations) is kept out
-unless `--debug` asks for it.
+(kernels that do not apply to this device, deprecations) is kept out unless
+`--debug` asks for it.
 """
 
 import dataclasses
@@ -14,15 +14,21 @@ from typing import Protocol
 _FORMAT = "%(asctime)s %(levelname)s %(message)s"
 _TIME_FORMAT = "%Y-%m-%d %H:%M:%S"
 
+# absl messages of tokamax that mean "the next implementation is tried" or "a default
+# configuration is used", with a traceback for each operation of the model.
+_ROUTINE_MESSAGES = ("Failed to run implementation", "Autotuning cache miss for ")
+
 
 class HasVerbosity(Protocol):
     """What `configure_logging` reads of the settings."""
 
     @property
-    def debug(self) -> bool: ...  # noqa: D102
+    def debug(self) -> bool:
+        """Whether everything is shown, tracebacks and library noise included."""
 
     @property
-    def quiet(self) -> bool: ...  # noqa: D102
+    def quiet(self) -> bool:
+        """Whether only warnings and errors are shown."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,19 +40,52 @@ class Verbosity:
 
 
 def configure_logging(settings: HasVerbosity) -> None:
-    """Sends log records of this process to stderr; safe to call again.
+    """Sends this process's log records to stderr; safe to call again.
 
     Args:
-        settings: `debug` shows everything, `quiet` warnings and errors only.
+        settings: Says how much to show.
     """
     handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(logging.Formatter(_FORMAT, _TIME_FORMAT))
+    handler.setFormatter(_formatter(settings.debug))
     root = logging.getLogger()
-    root.handlers = [handler]
-    root.setLevel(logging.DEBUG if settings.debug else logging.WARNING)
-    own = logging.getLogger("af3opt")
-    own.setLevel(
-        logging.DEBUG if settings.debug else logging.WARNING if settings.quiet else logging.INFO
-    )
+    for previous in root.handlers[:]:
+        if getattr(previous, "af3opt", False):
+            root.removeHandler(previous)
+    handler.af3opt = True  # type: ignore[attr-defined]
+    root.addHandler(handler)
+    root.setLevel(logging.INFO if settings.debug else logging.WARNING)
+    logging.getLogger("af3opt").setLevel(_own_level(settings))
+    # A filter on the logger, not the handler: upstream's script installs absl's own handler.
+    absl_logger = logging.getLogger("absl")
+    absl_logger.removeFilter(_is_worth_showing)
     if not settings.debug:
+        absl_logger.addFilter(_is_worth_showing)
         warnings.simplefilter("ignore")
+
+
+def _own_level(settings: HasVerbosity) -> int:
+    if settings.debug:
+        return logging.DEBUG
+    return logging.WARNING if settings.quiet else logging.INFO
+
+
+def _formatter(debug: bool) -> logging.Formatter:
+    return (logging.Formatter if debug else _OneLineFormatter)(_FORMAT, _TIME_FORMAT)
+
+
+def _is_worth_showing(record: logging.LogRecord) -> bool:
+    return not str(record.msg).startswith(_ROUTINE_MESSAGES)
+
+
+class _OneLineFormatter(logging.Formatter):
+    """Keeps each record on one line: an exception as its type and text, no traceback."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        line = f"{self._stamp(record)} {record.levelname} {record.getMessage()}"
+        error = record.exc_info[1] if record.exc_info else None
+        if error is not None:
+            line = f"{line} ({type(error).__name__}: {error})"
+        return " ".join(line.splitlines())
+
+    def _stamp(self, record: logging.LogRecord) -> str:
+        return self.formatTime(record, self.datefmt)
