@@ -6,9 +6,6 @@ import textwrap
 from af3opt.options.catalogue import Kind, Option, all_options
 from af3opt.options.own import CONFIGURATION
 
-# absl takes one dash or two.
-HELP_FLAGS = frozenset({"-h", "-help", "--help"})
-
 _WIDTH = 96
 _INDENT = " " * 6
 
