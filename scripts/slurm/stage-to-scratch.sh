@@ -51,7 +51,7 @@ stage() {
   flock --unlock "$lock"
 }
 
-mkdir -p -m 700 "$scratch"
+mkdir -p "$scratch"
 if [[ -n "$weights" ]]; then
   stage "$weights" weights
   printf 'export AF3_MODEL_PARAMETERS_DIR=%q\n' "$scratch/weights"

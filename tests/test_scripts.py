@@ -1,0 +1,170 @@
+"""The shell scripts, the container files and the lock files."""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import REPOSITORY
+
+SCRIPTS = sorted(
+    [
+        *(REPOSITORY / "scripts").rglob("*.sh"),
+        *(REPOSITORY / "scripts").rglob("*.sbatch"),
+        REPOSITORY / ".ci" / "run",
+    ]
+)
+LOCKS = sorted((REPOSITORY / "requirements").glob("*.txt"))
+STAGE = REPOSITORY / "scripts" / "slurm" / "stage-to-scratch.sh"
+ARRAY = REPOSITORY / "scripts" / "slurm" / "fold-array.sbatch"
+SETUP = REPOSITORY / "scripts" / "setup-env.sh"
+
+
+def _tool(name: str) -> str:
+    beside_python = Path(sys.executable).with_name(name)
+    found = str(beside_python) if beside_python.exists() else shutil.which(name)
+    if found is None:
+        pytest.skip(f"{name} is not installed (it is in the dev extra)")
+    return found
+
+
+def _run(*command, **variables):
+    return subprocess.run(
+        [str(word) for word in command],
+        env={**os.environ, **{name: str(value) for name, value in variables.items()}},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+
+
+def _executable(path: Path, text: str) -> Path:
+    path.write_text(text)
+    path.chmod(0o755)
+    return path
+
+
+@pytest.mark.parametrize("script", SCRIPTS, ids=lambda path: path.name)
+def test_script_is_strict_and_lints(script):
+    assert "set -euo pipefail" in script.read_text()
+    completed = _run(_tool("shellcheck"), script)
+    assert completed.returncode == 0, completed.stdout
+
+
+def test_dockerfile_lints():
+    completed = _run(_tool("hadolint"), REPOSITORY / "Dockerfile")
+    assert completed.returncode == 0, completed.stdout
+
+
+@pytest.mark.parametrize("file", ["Dockerfile", "packaging/af3opt.def"])
+def test_files_copied_into_images_exist(file):
+    text = (REPOSITORY / file).read_text()
+    copied = re.findall(r"^(?:COPY|   ) ((?:scripts|requirements)/\S+)", text, re.MULTILINE)
+    assert copied
+    for name in copied:
+        assert (REPOSITORY / name).is_file()
+
+
+@pytest.mark.parametrize("lock", LOCKS, ids=lambda path: path.name)
+def test_locks_pin_everything_and_name_no_host_or_path(lock):
+    for line in lock.read_text().splitlines():
+        assert re.match(r"[a-z0-9.-]+==\S+( |$)", line) or line.lstrip().startswith("#"), line
+        assert "://" not in line
+        assert not re.search(r"(^|\s)/", line)
+
+
+@pytest.mark.parametrize(
+    ("lock", "extras"),
+    [
+        ("engine", ["engine", "data"]),
+        ("engine-compat", ["engine-compat", "data"]),
+        ("engine-cuda12", ["engine", "data"]),
+    ],
+)
+def test_locks_agree_with_the_extras(lock, extras):
+    project = tomllib.loads((REPOSITORY / "pyproject.toml").read_text())["project"]
+    locked = (REPOSITORY / "requirements" / f"{lock}.txt").read_text()
+    for extra in extras:
+        for requirement in project["optional-dependencies"][extra]:
+            assert re.search(rf"^{re.escape(requirement)}\b", locked, re.MULTILINE), requirement
+
+
+def test_setup_refuses_a_python_that_cannot_be_used(tmp_path):
+    completed = _run(SETUP, tmp_path / "venv", AF3OPT_PYTHON="/bin/false")
+    assert completed.returncode == 2
+    assert "AF3OPT_PYTHON=/bin/false is not a CPython 3.12" in completed.stderr
+    assert not (tmp_path / "venv").exists()
+
+
+def test_setup_says_what_to_do_without_a_python(tmp_path):
+    shims = tmp_path / "shims"
+    shims.mkdir()
+    # A pyenv shim exists under the right name and fails when it is started.
+    _executable(shims / "python3.12", "#!/bin/sh\nexit 127\n")
+    for tool in ("bash", "dirname", "sort"):
+        (shims / tool).symlink_to(shutil.which(tool))
+    if any(Path(folder, "python3.12").exists() for folder in ("/usr/bin", "/usr/local/bin")):
+        pytest.skip("this system has a Python 3.12 of its own, which is always found")
+    completed = _run(SETUP, tmp_path / "venv", PATH=shims, HOME=tmp_path, PYENV_ROOT=tmp_path)
+    assert completed.returncode == 2
+    assert "no CPython 3.12" in completed.stderr
+    assert "AF3OPT_PYTHON" in completed.stderr
+
+
+def test_setup_names_an_unknown_lock():
+    completed = _run(SETUP, "--lock", "nonsense")
+    assert completed.returncode == 2
+    assert "no such lock: requirements/nonsense.txt" in completed.stderr
+
+
+def test_staging_copies_once_and_prints_what_to_export(tmp_path):
+    weights = tmp_path / "weights"
+    weights.mkdir()
+    (weights / "af3.bin").write_text("parameters")
+    scratch = tmp_path / "node disk"
+    first = _run(STAGE, "--weights", weights, scratch)
+    assert first.returncode == 0, first.stderr
+    assert "copying" in first.stderr
+    assert (scratch / "weights" / "af3.bin").read_text() == "parameters"
+    second = _run(STAGE, "--weights", weights, scratch)
+    assert "copying" not in second.stderr
+    assert first.stdout == second.stdout
+    used = _run("bash", "-c", f'{first.stdout} echo "$AF3_MODEL_PARAMETERS_DIR"')
+    assert used.stdout.strip() == str(scratch / "weights")
+
+
+def test_staging_starts_again_after_an_interrupted_copy(tmp_path):
+    (tmp_path / "source").mkdir()
+    (tmp_path / "source" / "db.fasta").write_text(">a\nA\n")
+    partial = tmp_path / "scratch" / "databases.partial"
+    partial.mkdir(parents=True)
+    (partial / "half").touch()
+    completed = _run(STAGE, "--databases", tmp_path / "source", tmp_path / "scratch")
+    assert completed.returncode == 0, completed.stderr
+    assert [path.name for path in (tmp_path / "scratch" / "databases").iterdir()] == ["db.fasta"]
+    assert not partial.exists()
+
+
+def test_array_task_folds_its_own_input(tmp_path):
+    _executable(tmp_path / "srun", '#!/bin/sh\necho "$@"\n')
+    inputs = tmp_path / "inputs"
+    inputs.mkdir()
+    for name in ("a", "b", "c"):
+        (inputs / f"{name}.json").write_text("{}")
+    path = f"{tmp_path}:{os.environ['PATH']}"
+    completed = _run("bash", ARRAY, inputs, "out", PATH=path, SLURM_ARRAY_TASK_ID=1)
+    assert completed.stdout.split() == [
+        "af3opt",
+        "run",
+        f"--json_path={inputs}/b.json",
+        "--output_dir=out",
+    ]
+    completed = _run("bash", ARRAY, inputs, "out", PATH=path, SLURM_ARRAY_TASK_ID=3)
+    assert completed.returncode == 2
+    assert "task 3 has no input" in completed.stderr
