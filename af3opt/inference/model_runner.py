@@ -5,8 +5,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from af3opt.data.synthetic_weights import read_manifest
 from af3opt.engine.model import (
     DIFFUSION_STEPS,
@@ -15,7 +13,6 @@ from af3opt.engine.model import (
     forward_function,
     make_model_config,
 )
-from af3opt.engine.modules import engine_module
 from af3opt.inference.compiled import (
     BatchSignature,
     CompiledModel,
@@ -24,7 +21,8 @@ from af3opt.inference.compiled import (
     compile_model,
 )
 from af3opt.inference.device import attention_implementation, choose_device
-from af3opt.inference.results import IDENTIFIER, post_process_result
+from af3opt.inference.results import post_process_result
+from af3opt.inference.weights import LoadedWeights, load_weights
 from af3opt.settings import Settings
 
 _log = logging.getLogger(__name__)
@@ -37,43 +35,37 @@ class ModelRunner:
     once for each set of padded batch shapes.
     """
 
-    def __init__(self, *, config: Any, device: Any, model_dir: Path) -> None:
+    def __init__(
+        self, *, config: Any, device: Any, model_dir: Path, copy_weights: bool = True
+    ) -> None:
         """Keeps what is needed; reads and compiles nothing yet.
 
         Args:
             config: The engine's `Model.Config`.
             device: The JAX device to run on.
             model_dir: Directory of the weights.
+            copy_weights: Use, or make, the local copy of the weights.
         """
         self.config = config
         self.device = device
         self._model_dir = model_dir
-        self._params: Any = None
+        self._copy_weights = copy_weights
+        self._weights: LoadedWeights | None = None
         self._forward = forward_function(config)
         self._executables: dict[BatchSignature, CompiledModel] = {}
 
-    def load(self) -> None:
+    def load(self) -> LoadedWeights:
         """Reads the weights to the device; does nothing the second time.
+
+        Returns:
+            The weights with their identifier and digest.
 
         Raises:
             SetupError: no readable weights in the model directory.
         """
-        if self._params is None:
-            import jax
-
-            params = engine_module("model.params").get_model_haiku_params(model_dir=self._model_dir)
-            self._params = jax.device_put(params, self.device)
-
-    @property
-    def params(self) -> Any:
-        """The weights on the device, by scope and name."""
-        self.load()
-        return self._params
-
-    @property
-    def identifier(self) -> bytes:
-        """The weights' identifier record."""
-        return np.asarray(self.params["__meta__"][IDENTIFIER]).tobytes()
+        if self._weights is None:
+            self._weights = load_weights(self._model_dir, self.device, use_copy=self._copy_weights)
+        return self._weights
 
     def compile(self, batch: Mapping[str, Any]) -> CompileReport:
         """Makes the executable for a batch of these shapes, unless it is there.
@@ -107,14 +99,15 @@ class ModelRunner:
         key = jax.random.PRNGKey(seed) if isinstance(seed, int) else seed
         # Types are canonicalised on the host first: the device never sees 64 bits.
         arguments = jax.device_put((key, jax.tree.map(jnp.asarray, features)), self.device)
-        result = compiled.executable(self.params, *arguments)
-        return post_process_result(result, self.identifier)
+        weights = self.load()
+        result = compiled.executable(weights.params, *arguments)
+        return post_process_result(result, weights.identifier)
 
     def _compiled(self, features: Mapping[str, Any]) -> CompiledModel:
         signature = batch_signature(features)
         if signature not in self._executables:
             self._executables[signature] = compile_model(
-                self._forward, self.params, features, self.device
+                self._forward, self.load().params, features, self.device
             )
         return self._executables[signature]
 
@@ -156,4 +149,6 @@ def create_model_runner(
         overrides=overrides,
     )
     _log.info("Model runs on %s with %s attention", device, attention)
-    return ModelRunner(config=config, device=device, model_dir=model_dir)
+    return ModelRunner(
+        config=config, device=device, model_dir=model_dir, copy_weights=settings.weights_copy
+    )

@@ -10,6 +10,7 @@ ENGINE = "af3opt: engine"
 ENVIRONMENT = "af3opt: environment"
 NUMERICS = "af3opt: fidelity and numerics"
 EXECUTION = "af3opt: batches, resume and limits"
+CACHES = "af3opt: caches"
 OUTPUT = "af3opt: output"
 LOGGING = "af3opt: logging"
 
@@ -125,6 +126,13 @@ class OwnOptions:
         group=EXECUTION,
         lower_bound=1,
         default_text="the end of the Slurm job",
+    )
+
+    weights_copy: bool = option(
+        True,
+        "Keep an uncompressed copy of the model parameters under AF3OPT_HOME, private to you, "
+        "that is mapped into memory instead of being read. The model directory is never written.",
+        group=CACHES,
     )
 
     save_pdb: bool = option(

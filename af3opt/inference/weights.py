@@ -1,0 +1,116 @@
+"""Getting the weights to the device."""
+
+import dataclasses
+import logging
+import time
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from af3opt.engine.modules import engine_module
+from af3opt.errors import SetupError
+from af3opt.inference.results import IDENTIFIER
+from af3opt.inference.weights_copy import file_digest, make_copy, open_copy
+from af3opt.inference.weights_format import (
+    FormatUnknownError,
+    Record,
+    RecordStream,
+    WeightFiles,
+    check_engine_loader,
+    find_weight_files,
+)
+
+_log = logging.getLogger(__name__)
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class LoadedWeights:
+    """The weights on a device.
+
+    Attributes:
+        params: Device arrays by scope and name, as the engine's model takes them.
+        identifier: The identifier record, written into every result.
+        sha256: Digest of the files they came from.
+        seconds: How long loading took.
+        source: "mapped copy", "files" or "engine's loader".
+    """
+
+    params: dict[str, dict[str, Any]]
+    identifier: bytes
+    sha256: str
+    seconds: float
+    source: str
+
+
+def load_weights(model_dir: Path, device: Any, *, use_copy: bool = True) -> LoadedWeights:
+    """Puts the weights of a directory on a device.
+
+    Args:
+        model_dir: Directory given as `--model_dir`; never written to.
+        device: The JAX device.
+        use_copy: Use the local copy under AF3OPT_HOME, and make it if it is missing.
+
+    Returns:
+        The weights, equal to what the engine's own loader gives.
+
+    Raises:
+        SetupError: no weights there, or they are damaged; names the file.
+    """
+    start = time.perf_counter()
+    files = find_weight_files(model_dir)
+    try:
+        check_engine_loader()
+        params, sha256, source = _load_plain(files, device, use_copy=use_copy)
+    except FormatUnknownError as reason:
+        _log.info("Weights are read by the engine's own loader: %s", reason)
+        params, sha256, source = _load_with_engine(files, model_dir, device)
+    try:
+        identifier = np.asarray(params["__meta__"][IDENTIFIER]).tobytes()
+    except KeyError as error:
+        raise SetupError(
+            f"{files.label}: has no identifier record; it is damaged or not AlphaFold 3's "
+            "weights, fetch it again"
+        ) from error
+    seconds = time.perf_counter() - start
+    _log.info("Loaded the weights in %.2f s from %s (%s)", seconds, source, files.label)
+    return LoadedWeights(
+        params=params, identifier=identifier, sha256=sha256, seconds=seconds, source=source
+    )
+
+
+def _load_plain(
+    files: WeightFiles, device: Any, *, use_copy: bool
+) -> tuple[dict[str, dict[str, Any]], str, str]:
+    if use_copy:
+        mapped = open_copy(files) or make_copy(files)
+        if mapped is not None:
+            return _to_device(mapped.records, device), mapped.sha256, "mapped copy"
+    stream = RecordStream(files)
+    params = _to_device(stream, device)
+    return params, stream.sha256, "files"
+
+
+def _to_device(records: Iterable[Record], device: Any) -> dict[str, dict[str, Any]]:
+    """Puts arrays on the device one by one; on a CPU they are used where they lie."""
+    import jax
+
+    params: dict[str, dict[str, Any]] = {}
+    for record in records:
+        array = jax.device_put(record.array, device)
+        params.setdefault(record.scope, {})[record.name] = array
+    return params
+
+
+def _load_with_engine(
+    files: WeightFiles, model_dir: Path, device: Any
+) -> tuple[dict[str, dict[str, Any]], str, str]:
+    import jax
+
+    module = engine_module("model.params")
+    try:
+        params = module.get_model_haiku_params(model_dir=model_dir)
+    except (OSError, ValueError, module.RecordError) as error:
+        raise SetupError(f"{files.label}: {error}") from error
+    return jax.device_put(params, device), file_digest(files), "engine's loader"

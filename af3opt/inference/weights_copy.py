@@ -1,0 +1,269 @@
+"""A local copy of the weights that is mapped into memory instead of being read.
+
+The original is usually compressed, on a shared file system, and read in full by
+every process. The copy holds the same arrays uncompressed and aligned, so that a
+process starts with them at once, processes on one node share the memory, and
+XLA:CPU computes from the mapped pages without a copy of its own.
+
+The copy lies under AF3OPT_HOME, readable by the user alone. It is used only while
+the original has the size and time (or else the digest) it was made from.
+"""
+
+import contextlib
+import dataclasses
+import fcntl
+import hashlib
+import json
+import logging
+import os
+import shutil
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from af3opt.errors import SetupError
+from af3opt.inference.weights_format import ALIGNMENT, Record, RecordStream, WeightFiles
+from af3opt.output.atomic import atomic_write_text, fsync_tree, is_temporary, temporary_sibling
+from af3opt.paths import af3opt_home, private_directory, trust_problem
+
+_log = logging.getLogger(__name__)
+
+_VERSION = 1
+_ARRAYS = "arrays.bin"
+_INDEX = "index.json"
+# Leave this much of the file system free, as a multiple of the copy's size.
+_FREE_SPACE_FACTOR = 2
+FINISHER_THREAD = "af3opt-weights-copy"
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class MappedWeights:
+    """Weights mapped from a local copy.
+
+    Attributes:
+        records: All parameters; their arrays are read-only views of the file.
+        sha256: Digest of the original files.
+    """
+
+    records: list[Record]
+    sha256: str
+
+
+def copy_directory(files: WeightFiles) -> Path:
+    """Where the copy of these files lies; it need not exist."""
+    key = hashlib.sha256("\0".join(str(path.resolve()) for path in files.paths).encode())
+    return af3opt_home() / "weights" / key.hexdigest()[:16]
+
+
+def open_copy(files: WeightFiles) -> MappedWeights | None:
+    """Maps the copy of a model's files.
+
+    Args:
+        files: The original files.
+
+    Returns:
+        The mapped weights, or None when there is no copy or it is out of date,
+        damaged, or not private (then the reason is logged).
+    """
+    directory = copy_directory(files)
+    index_path, arrays_path = directory / _INDEX, directory / _ARRAYS
+    try:
+        for path in (directory, index_path, arrays_path):
+            problem = trust_problem(path.stat())
+            if problem:
+                _log.warning("Weights copy not used: %s %s; remove it", path, problem)
+                return None
+        index = json.loads(index_path.read_text())
+        if index["version"] != _VERSION or index["copy"] != _state(arrays_path):
+            _log.info("Weights copy %s is damaged or of another version; made again", directory)
+            return None
+        if not _matches_original(index, files, index_path):
+            _log.info("Weights copy %s is older than %s; made again", directory, files.label)
+            return None
+        return MappedWeights(records=_map_arrays(index, arrays_path), sha256=index["sha256"])
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        _log.info("Weights copy %s cannot be used (%s); made again", directory, error)
+        return None
+
+
+def _state(path: Path) -> list[int]:
+    status = path.stat()
+    return [status.st_size, status.st_mtime_ns]
+
+
+def _matches_original(index: dict[str, Any], files: WeightFiles, index_path: Path) -> bool:
+    states = [_state(path) for path in files.paths]
+    if index["original"] == states:
+        return True
+    sizes = [state[0] for state in states]
+    if [state[0] for state in index["original"]] != sizes:
+        return False
+    # Another time and the same size: copied again, or changed. Only the content tells.
+    if file_digest(files) != index["sha256"]:
+        return False
+    with contextlib.suppress(OSError):
+        atomic_write_text(index_path, json.dumps({**index, "original": states}), mode=0o600)
+    return True
+
+
+def _map_arrays(index: dict[str, Any], arrays_path: Path) -> list[Record]:
+    mapped = np.memmap(arrays_path, dtype=np.uint8, mode="r")
+    records = []
+    for entry in index["arrays"]:
+        start, size = entry["offset"], entry["size"]
+        if start % ALIGNMENT or start + size > mapped.size:
+            raise ValueError(f"array {entry['scope']}/{entry['name']} lies outside the file")
+        view = np.asarray(mapped[start : start + size])
+        array = view.view(np.dtype(entry["dtype"])).reshape(entry["shape"])
+        records.append(Record(entry["scope"], entry["name"], array))
+    return records
+
+
+def file_digest(files: WeightFiles) -> str:
+    """SHA-256 of the files' concatenated bytes, in hexadecimal."""
+    digest = hashlib.sha256()
+    for path in files.paths:
+        with path.open("rb", buffering=0) as stream:
+            while block := stream.read(1 << 22):
+                digest.update(block)
+    return digest.hexdigest()
+
+
+def make_copy(files: WeightFiles, *, wait: bool = False) -> MappedWeights | None:
+    """Writes the copy of a model's files and maps it.
+
+    The arrays can be used at once; flushing them to disk, which can take longer than
+    writing them, goes on in the background, and only then does the copy get its
+    final name.
+
+    Args:
+        files: The original files.
+        wait: Return only when the copy is safely on disk.
+
+    Returns:
+        The mapped weights, or None when no copy is made (no room, or another
+        process is making it), with the reason logged.
+
+    Raises:
+        SetupError: the original cannot be read or is damaged.
+        FormatUnknownError: the original needs a conversion by the engine.
+    """
+    directory = copy_directory(files)
+    try:
+        parent = private_directory(directory.parent)
+        needed = sum(path.stat().st_size for path in files.paths)
+        free = shutil.disk_usage(parent).free
+    except (SetupError, OSError) as error:
+        _log.warning("No local copy of the weights: %s", error)
+        return None
+    if free < _FREE_SPACE_FACTOR * needed:
+        _log.info("No local copy of the weights: %s has only %d MB free", parent, free >> 20)
+        return None
+    lock = _take_lock(directory.with_suffix(".lock"))
+    if lock is None:
+        _log.info("No local copy of the weights: another process is making it")
+        return None
+    try:
+        _remove_leftovers(directory)
+        scratch = temporary_sibling(directory)
+        scratch.mkdir(mode=0o700)
+        try:
+            weights = _write_copy(files, scratch)
+        except BaseException:
+            shutil.rmtree(scratch, ignore_errors=True)
+            raise
+    except BaseException as error:
+        os.close(lock)
+        if isinstance(error, OSError):
+            _log.warning("No local copy of the weights: %s", error)
+            return None
+        raise
+    # Not a daemon thread: the interpreter waits for it, so the copy gets finished.
+    finisher = threading.Thread(
+        target=_publish, args=(scratch, directory, lock), name=FINISHER_THREAD
+    )
+    finisher.start()
+    if wait:
+        finisher.join()
+    return weights
+
+
+def _take_lock(path: Path) -> int | None:
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        os.close(descriptor)
+        return None
+    return descriptor
+
+
+def _remove_leftovers(directory: Path) -> None:
+    """Removes what processes that were killed left behind; the caller holds the lock."""
+    for path in directory.parent.iterdir():
+        if is_temporary(path) and path.name.startswith(f".{directory.name}."):
+            shutil.rmtree(path, ignore_errors=True)
+
+
+def _write_copy(files: WeightFiles, scratch: Path) -> MappedWeights:
+    states = [_state(path) for path in files.paths]
+    stream = RecordStream(files)
+    entries = []
+    offset = 0
+    arrays_path = scratch / _ARRAYS
+    descriptor = os.open(arrays_path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with os.fdopen(descriptor, "wb") as output:
+        for record in stream:
+            padding = -offset % ALIGNMENT
+            output.write(b"\0" * padding)
+            offset += padding
+            output.write(record.array.reshape(-1).view(np.uint8).data)
+            entries.append(_entry(record, offset))
+            offset += record.array.nbytes
+    index = {
+        "version": _VERSION,
+        "sha256": stream.sha256,
+        "original": states,
+        "copy": _state(arrays_path),
+        "arrays": entries,
+    }
+    atomic_write_text(scratch / _INDEX, json.dumps(index), mode=0o600)
+    return MappedWeights(records=_map_arrays(index, arrays_path), sha256=stream.sha256)
+
+
+def _entry(record: Record, offset: int) -> dict[str, Any]:
+    return {
+        "scope": record.scope,
+        "name": record.name,
+        "dtype": str(record.array.dtype),
+        "shape": list(record.array.shape),
+        "offset": offset,
+        "size": record.array.nbytes,
+    }
+
+
+def _publish(scratch: Path, directory: Path, lock: int) -> None:
+    """Flushes the copy and gives it its final name."""
+    try:
+        fsync_tree(scratch)
+        for outdated in _move_aside(directory):
+            shutil.rmtree(outdated, ignore_errors=True)
+        scratch.rename(directory)
+        _log.info("Kept a local copy of the weights in %s", directory)
+    except OSError as error:
+        _log.warning("The local copy of the weights was not kept: %s", error)
+        shutil.rmtree(scratch, ignore_errors=True)
+    finally:
+        os.close(lock)
+
+
+def _move_aside(directory: Path) -> Iterator[Path]:
+    if directory.exists():
+        outdated = temporary_sibling(directory)
+        directory.rename(outdated)
+        yield outdated

@@ -1,0 +1,309 @@
+"""Reading the engine's weight files: a stream of records, one array each.
+
+A record is five little-endian int32 lengths (scope, name, dtype, number of
+dimensions, array bytes), then scope, name and dtype as text, the dimensions as
+int32, and the array in C order. The engine reads each record into bytes, copies
+the array out of them and copies that to the device; here the bytes of an array
+are read once, into memory that XLA can use in place.
+"""
+
+import contextlib
+import dataclasses
+import hashlib
+import io
+import os
+import struct
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import numpy as np
+import zstandard
+
+from af3opt.engine.modules import engine_module, source_digest
+from af3opt.errors import SetupError
+
+# XLA:CPU uses a host buffer in place when it starts on such a boundary.
+ALIGNMENT = 64
+
+# Bytes asked for at a time.
+_BLOCK = 1 << 20
+_LENGTHS = struct.Struct("<5i")
+# No scope, name or dtype is longer; a longer one means the file is not of this format.
+_LONGEST_TEXT = 4096
+_MOST_DIMENSIONS = 16
+
+# `params.get_model_haiku_params` of DeepMind v3.0.4 and of the fork's 3.1.6 and 3.1.18,
+# and `params._read_record` of all three: what this module was written against.
+_KNOWN_LOADERS = frozenset({"9b2617ac264caeec", "2110e987ba7723cb", "ce4b230c88f30438"})
+_KNOWN_READERS = frozenset({"8a499a09b72f7cb8"})
+# Forks also store other model families and compressed number formats, which their
+# loader converts; files that hold any of these are left to it.
+_OTHER_FAMILIES = ("chai1", "boltz2", "esmfold2", "absent")
+_CONVERTED_DTYPES = (np.dtype(np.uint16), np.dtype(np.float16))
+_QUANTISED_SUFFIX = "__q_scale"
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Record:
+    """One parameter.
+
+    Attributes:
+        scope: Haiku module path, such as "diffuser/evoformer/...".
+        name: Parameter name within it.
+        array: The values, in memory aligned to `ALIGNMENT` bytes.
+    """
+
+    scope: str
+    name: str
+    array: np.ndarray
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class WeightFiles:
+    """The files of one model, in reading order.
+
+    Attributes:
+        paths: One file, or the parts of a split one.
+        compressed: Whether their concatenation is one zstandard frame.
+    """
+
+    paths: tuple[Path, ...]
+    compressed: bool
+
+    @property
+    def label(self) -> str:
+        """The first file's path, and how many parts follow."""
+        more = len(self.paths) - 1
+        return f"{self.paths[0]} (and {more} more parts)" if more else str(self.paths[0])
+
+
+class FormatUnknownError(Exception):
+    """The files need a conversion that only the engine's own loader does."""
+
+
+def find_weight_files(model_dir: Path) -> WeightFiles:
+    """Selects the model files of a directory by the engine's own rules.
+
+    Args:
+        model_dir: Directory given as `--model_dir`.
+
+    Raises:
+        SetupError: the directory does not exist, cannot be read, holds no model,
+            or holds more than one.
+    """
+    if not model_dir.is_dir():
+        raise SetupError(
+            f"--model_dir={model_dir}: no such directory; give the one that holds the model "
+            "parameters (*.bin or *.bin.zst)"
+        )
+    try:
+        paths, compressed = engine_module("model.params").select_model_files(model_dir)
+    except FileNotFoundError as error:
+        raise SetupError(
+            f"--model_dir={model_dir}: holds no model parameters (*.bin or *.bin.zst)"
+        ) from error
+    except RuntimeError as error:
+        raise SetupError(
+            f"--model_dir={model_dir}: holds more than one model; keep one per directory ({error})"
+        ) from error
+    except OSError as error:
+        raise SetupError(f"--model_dir={model_dir}: {error.strerror}") from error
+    return WeightFiles(tuple(Path(os.fspath(path)) for path in paths), compressed)
+
+
+def check_engine_loader() -> None:
+    """Checks that the engine reads weight files the way this module does.
+
+    Raises:
+        FormatUnknownError: its loader is another one.
+    """
+    params = engine_module("model.params")
+    loader, reader = params.get_model_haiku_params, params._read_record
+    if (
+        sys.byteorder != "little"
+        or source_digest(loader) not in _KNOWN_LOADERS
+        or source_digest(reader) not in _KNOWN_READERS
+    ):
+        raise FormatUnknownError("the engine's weight loader is not one that af3opt knows")
+
+
+class _Parts(io.RawIOBase):
+    """Several files read as one, hashing what is read."""
+
+    def __init__(self, paths: tuple[Path, ...]) -> None:
+        self._pending = list(paths)
+        self._open: BinaryIO | None = None
+        self.sha256 = hashlib.sha256()
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        while True:
+            if self._open is None:
+                if not self._pending:
+                    return 0
+                self._open = self._pending.pop(0).open("rb", buffering=0)
+            count = self._open.readinto(buffer)  # type: ignore[attr-defined]
+            if count:
+                self.sha256.update(memoryview(buffer)[:count])
+                return int(count)
+            self._open.close()
+            self._open = None
+
+    def close(self) -> None:
+        if self._open is not None:
+            self._open.close()
+        super().close()
+
+
+class _Frame(io.RawIOBase):
+    """The content of the zstandard frame that a stream starts with.
+
+    Unlike the library's own reader it notices that the frame is cut off; like it, and
+    so like the engine, it ends with the first frame.
+    """
+
+    def __init__(self, source: io.RawIOBase) -> None:
+        self._source = source
+        self._decompressor = zstandard.ZstdDecompressor().decompressobj()
+        self._ready = memoryview(b"")
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        while not self._ready:
+            if self._decompressor.eof:
+                return 0
+            block = self._source.read(_BLOCK)
+            if not block:
+                raise EOFError("the compressed data is cut off")
+            self._ready = memoryview(self._decompressor.decompress(block))
+        target = memoryview(buffer)
+        count = min(len(target), len(self._ready))
+        target[:count] = self._ready[:count]
+        self._ready = self._ready[count:]
+        return count
+
+
+class RecordStream:
+    """The records of a model's files, and the digest of the files once all are read."""
+
+    def __init__(self, files: WeightFiles) -> None:
+        """Opens nothing yet.
+
+        Args:
+            files: What `find_weight_files` found.
+        """
+        self._files = files
+        self._parts = _Parts(files.paths)
+
+    def __iter__(self) -> Iterator[Record]:
+        """Yields every record in file order.
+
+        Raises:
+            SetupError: a file cannot be read, or its content is cut off or damaged.
+            FormatUnknownError: a record needs a conversion by the engine.
+        """
+        with contextlib.closing(self._parts):
+            stream = self._decoded()
+            count = 0
+            try:
+                while (record := _read_record(stream)) is not None:
+                    _check_plain(record)
+                    count += 1
+                    yield record
+            except OSError as error:
+                raise SetupError(
+                    f"{self._files.label}: cannot be read: {error.strerror or error}"
+                ) from error
+            except (_DamagedError, zstandard.ZstdError, EOFError) as error:
+                raise SetupError(
+                    f"{self._files.label}: damaged or incomplete after {count} parameters "
+                    f"({error}); fetch the file again"
+                ) from error
+            if not count:
+                raise SetupError(f"{self._files.label}: empty; fetch the file again")
+            # Bytes after the last record belong to the digest too.
+            while self._parts.read(_BLOCK):
+                pass
+
+    def _decoded(self) -> io.BufferedReader:
+        raw = _Frame(self._parts) if self._files.compressed else self._parts
+        return io.BufferedReader(raw, buffer_size=_BLOCK)
+
+    @property
+    def sha256(self) -> str:
+        """Digest of the files' bytes, complete after the last record."""
+        return self._parts.sha256.hexdigest()
+
+
+class _DamagedError(Exception):
+    """The bytes are not a record."""
+
+
+def _read_record(stream: io.BufferedReader) -> Record | None:
+    header = stream.read(_LENGTHS.size)
+    if not header:
+        return None
+    if len(header) < _LENGTHS.size:
+        raise _DamagedError("cut off inside a record header")
+    scope_length, name_length, dtype_length, dimensions, size = _LENGTHS.unpack(header)
+    texts = (scope_length, name_length, dtype_length)
+    if min(*texts, dimensions, size) < 0 or max(texts) > _LONGEST_TEXT:
+        raise _DamagedError("not a parameter record")
+    if dimensions > _MOST_DIMENSIONS:
+        raise _DamagedError("not a parameter record")
+    layout = f"<{scope_length}s{name_length}s{dtype_length}s{dimensions}i"
+    description = stream.read(struct.calcsize(layout))
+    if len(description) < struct.calcsize(layout):
+        raise _DamagedError("cut off inside a record")
+    raw_scope, raw_name, raw_dtype, *shape = struct.unpack(layout, description)
+    try:
+        scope, name = raw_scope.decode(), raw_name.decode()
+        dtype = np.dtype(raw_dtype.decode())
+    except (UnicodeDecodeError, TypeError) as error:
+        raise _DamagedError("not a parameter record") from error
+    if any(extent < 0 for extent in shape) or int(np.prod(shape)) * dtype.itemsize != size:
+        raise _DamagedError(f"{scope}/{name} has another size than its shape")
+    array = aligned_empty(tuple(shape), dtype)
+    _fill(stream, array, f"{scope}/{name}")
+    return Record(scope, name, array)
+
+
+def _fill(stream: io.BufferedReader, array: np.ndarray, label: str) -> None:
+    target = memoryview(array.reshape(-1).view(np.uint8))
+    done = 0
+    while done < len(target):
+        count = stream.readinto(target[done:])
+        if not count:
+            raise _DamagedError(f"cut off inside {label}")
+        done += count
+
+
+def _check_plain(record: Record) -> None:
+    if (
+        record.name.endswith(_QUANTISED_SUFFIX)
+        or record.array.dtype in _CONVERTED_DTYPES
+        or any(family in f"{record.scope}/{record.name}" for family in _OTHER_FAMILIES)
+    ):
+        raise FormatUnknownError(f"{record.scope}/{record.name} is stored for conversion")
+
+
+def aligned_empty(shape: tuple[int, ...], dtype: np.dtype[Any]) -> np.ndarray:
+    """Allocates an array that starts on an `ALIGNMENT` boundary.
+
+    Args:
+        shape: Shape of the array.
+        dtype: Its type.
+
+    Returns:
+        An uninitialised C-ordered array.
+    """
+    size = int(np.prod(shape)) * dtype.itemsize
+    raw = np.empty(size + ALIGNMENT, np.uint8)
+    start = -raw.ctypes.data % ALIGNMENT
+    return raw[start : start + size].view(dtype).reshape(shape)

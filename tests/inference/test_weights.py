@@ -1,0 +1,262 @@
+"""Weights: equal to the engine's loader, mapped without copies, never trusted blindly."""
+
+import json
+import os
+import struct
+import threading
+from pathlib import Path
+
+import numpy as np
+import pytest
+import zstandard
+
+from af3opt.engine.bootstrap import bootstrap_engine
+from af3opt.engine.modules import engine_module
+from af3opt.errors import ExitCode, SetupError
+from af3opt.inference.weights import load_weights
+from af3opt.inference.weights_copy import FINISHER_THREAD, copy_directory, make_copy, open_copy
+from af3opt.inference.weights_format import ALIGNMENT, find_weight_files
+
+pytestmark = pytest.mark.engine
+
+ARRAYS = {
+    ("__meta__", "__identifier__"): np.arange(32, dtype=np.uint8),
+    ("diffuser/linear", "weights"): np.arange(6, dtype=np.float32).reshape(2, 3),
+    ("diffuser/linear", "bias"): np.array(2.5, np.float32),
+    ("diffuser/odd", "scale"): np.linspace(0, 1, 7, dtype=np.float32),
+}
+
+
+@pytest.fixture(autouse=True)
+def engine(small_weights, tmp_path, monkeypatch):
+    bootstrap_engine()
+    # Copies belong into a place of this test's own.
+    monkeypatch.setenv("AF3OPT_HOME", str(tmp_path / "home"))
+
+
+@pytest.fixture
+def device():
+    import jax
+
+    return jax.local_devices(backend="cpu")[0]
+
+
+def encode(arrays):
+    encode_record = engine_module("model.params").encode_record
+    return b"".join(encode_record(scope, name, value) for (scope, name), value in arrays.items())
+
+
+def write_model(directory, layout, arrays=None):
+    """Writes a model in one of the layouts that the engine reads; returns the directory."""
+    arrays = ARRAYS if arrays is None else arrays
+    directory.mkdir()
+    data = encode(arrays)
+    if ".zst" in layout:
+        data = zstandard.ZstdCompressor().compress(data)
+    if "{}" not in layout:
+        (directory / layout).write_bytes(data)
+        return directory
+    third = len(data) // 3
+    parts = (data[:third], data[third : 2 * third], data[2 * third :])
+    for index, part in enumerate(parts):
+        (directory / layout.format(index)).write_bytes(part)
+    return directory
+
+
+def finish_copy():
+    """Waits for the copy that is flushed to disk in the background."""
+    for thread in threading.enumerate():
+        if thread.name == FINISHER_THREAD:
+            thread.join()
+
+
+LAYOUTS = ("af3.bin", "af3.bin.zst", "af3.bin.zst.{}", "af3.{}.bin", "af3.{}.bin.zst")
+
+
+def assert_equal_params(ours, theirs):
+    assert {scope: set(names) for scope, names in ours.items()} == {
+        scope: set(names) for scope, names in theirs.items()
+    }
+    for scope, names in theirs.items():
+        for name, value in names.items():
+            assert ours[scope][name].dtype == value.dtype
+            np.testing.assert_array_equal(ours[scope][name], value)
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+@pytest.mark.parametrize("use_copy", [True, False])
+def test_equals_the_engines_loader(layout, use_copy, tmp_path, device):
+    model_dir = write_model(tmp_path / "model", layout)
+    theirs = engine_module("model.params").get_model_haiku_params(model_dir)
+    for _ in range(2):  # the second time from the copy, when there is one
+        ours = load_weights(model_dir, device, use_copy=use_copy)
+        assert_equal_params(ours.params, theirs)
+        assert ours.source == ("mapped copy" if use_copy else "files")
+        assert ours.identifier == bytes(range(32))
+        finish_copy()
+
+
+def test_real_weights_equal_the_engines_loader(small_weights, device):
+    theirs = engine_module("model.params").get_model_haiku_params(small_weights)
+    assert_equal_params(load_weights(small_weights, device).params, theirs)
+
+
+def test_bfloat16_parameters_stay_bfloat16(tmp_path, device):
+    import jax.numpy as jnp
+
+    halved = {key: value for key, value in ARRAYS.items() if key[0] == "__meta__"}
+    halved["a", "w"] = np.asarray(jnp.arange(5, dtype=jnp.bfloat16))
+    model_dir = write_model(tmp_path / "model", "af3.bin", halved)
+    for _ in range(2):
+        params = load_weights(model_dir, device).params
+        finish_copy()
+        assert params["a"]["w"].dtype == jnp.bfloat16
+        np.testing.assert_array_equal(params["a"]["w"], halved["a", "w"])
+
+
+def test_copy_is_private_aligned_and_used_in_place(tmp_path, device):
+    model_dir = write_model(tmp_path / "model", "af3.bin.zst")
+    files = find_weight_files(model_dir)
+    make_copy(files, wait=True)
+    directory = copy_directory(files)
+    assert directory.stat().st_mode & 0o777 == 0o700
+    assert all(path.stat().st_mode & 0o777 == 0o600 for path in directory.iterdir())
+    mapped = open_copy(files)
+    assert all(record.array.ctypes.data % ALIGNMENT == 0 for record in mapped.records)
+    loaded = load_weights(model_dir, device)
+    weights = loaded.params["diffuser/linear"]["weights"]
+    assert loaded.sha256 == mapped.sha256
+    maps = Path("/proc/self/maps").read_text().splitlines()
+    ranges = [line.split()[0].split("-") for line in maps if str(directory) in line]
+    address = weights.unsafe_buffer_pointer()
+    assert any(int(low, 16) <= address < int(high, 16) for low, high in ranges)
+
+
+def test_model_directory_is_never_written(tmp_path, device):
+    model_dir = write_model(tmp_path / "model", "af3.bin")
+    model_dir.chmod(0o500)
+    before = sorted(model_dir.iterdir())
+    load_weights(model_dir, device)
+    assert sorted(model_dir.iterdir()) == before
+
+
+def test_changed_original_makes_the_copy_anew(tmp_path, device):
+    model_dir = write_model(tmp_path / "model", "af3.bin")
+    load_weights(model_dir, device)
+    finish_copy()
+    changed = dict(ARRAYS)
+    changed["diffuser/linear", "weights"] = ARRAYS["diffuser/linear", "weights"] + 1
+    (model_dir / "af3.bin").write_bytes(encode(changed))
+    params = load_weights(model_dir, device).params
+    np.testing.assert_array_equal(
+        params["diffuser/linear"]["weights"], changed["diffuser/linear", "weights"]
+    )
+
+
+def test_touched_but_equal_original_keeps_the_copy(tmp_path):
+    model_dir = write_model(tmp_path / "model", "af3.bin")
+    files = find_weight_files(model_dir)
+    make_copy(files, wait=True)
+    inode = (copy_directory(files) / "arrays.bin").stat().st_ino
+    os.utime(model_dir / "af3.bin", (1, 1))
+    assert open_copy(files) is not None
+    assert (copy_directory(files) / "arrays.bin").stat().st_ino == inode
+
+
+@pytest.mark.parametrize("damage", ["truncate", "touch", "index", "offset"])
+def test_damaged_copy_is_not_used(damage, tmp_path, device):
+    model_dir = write_model(tmp_path / "model", "af3.bin")
+    files = find_weight_files(model_dir)
+    make_copy(files, wait=True)
+    arrays, index = copy_directory(files) / "arrays.bin", copy_directory(files) / "index.json"
+    if damage == "truncate":
+        os.truncate(arrays, 10)
+    elif damage == "touch":
+        arrays.write_bytes(b"x" * arrays.stat().st_size)
+        os.utime(arrays, (5, 5))
+    elif damage == "index":
+        index.write_text("{")
+    else:
+        content = json.loads(index.read_text())
+        content["arrays"][0]["offset"] = 1 << 40
+        index.write_text(json.dumps(content))
+    assert open_copy(files) is None
+    assert_equal_params(
+        load_weights(model_dir, device).params,
+        engine_module("model.params").get_model_haiku_params(model_dir),
+    )
+
+
+def test_copy_that_others_can_write_is_refused(tmp_path, caplog):
+    model_dir = write_model(tmp_path / "model", "af3.bin")
+    files = find_weight_files(model_dir)
+    make_copy(files, wait=True)
+    (copy_directory(files) / "arrays.bin").chmod(0o666)
+    assert open_copy(files) is None
+    assert "writable by others" in caplog.text
+
+
+def test_quantised_weights_are_left_to_the_engine(tmp_path, device, caplog):
+    caplog.set_level("INFO")
+    arrays = dict(ARRAYS)
+    arrays["diffuser/half", "weights"] = np.arange(4, dtype=np.float16)
+    model_dir = write_model(tmp_path / "model", "af3.bin", arrays)
+    loaded = load_weights(model_dir, device)
+    assert loaded.source == "engine's loader"
+    theirs = engine_module("model.params").get_model_haiku_params(model_dir)
+    assert_equal_params(loaded.params, theirs)
+
+
+def test_unknown_engine_loader_is_used_itself(tmp_path, device, monkeypatch):
+    params = engine_module("model.params")
+    original = params.get_model_haiku_params
+
+    def another_loader(model_dir):
+        return original(model_dir)
+
+    monkeypatch.setattr(params, "get_model_haiku_params", another_loader)
+    model_dir = write_model(tmp_path / "model", "af3.bin")
+    assert load_weights(model_dir, device).source == "engine's loader"
+
+
+@pytest.mark.parametrize(
+    ("content", "expected"),
+    [
+        (b"", "empty"),
+        (b"\x01\x02", "cut off inside a record header"),
+        (struct.pack("<5i", -1, 2, 3, 4, 5), "not a parameter record"),
+        (b"PK\x03\x04" + b"x" * 100, "not a parameter record"),
+    ],
+)
+def test_damaged_file_is_one_line_with_its_name(content, expected, tmp_path, device):
+    model_dir = tmp_path / "model"
+    model_dir.mkdir()
+    (model_dir / "af3.bin").write_bytes(content)
+    with pytest.raises(SetupError, match=expected) as caught:
+        load_weights(model_dir, device)
+    assert "af3.bin" in str(caught.value)
+    assert "\n" not in str(caught.value)
+    assert caught.value.exit_code is ExitCode.USAGE
+
+
+@pytest.mark.parametrize("layout", ["af3.bin", "af3.bin.zst"])
+@pytest.mark.parametrize("use_copy", [True, False])
+def test_cut_off_file(layout, use_copy, tmp_path, device):
+    model_dir = write_model(tmp_path / "model", layout)
+    path = model_dir / layout
+    os.truncate(path, path.stat().st_size - 5)
+    with pytest.raises(SetupError, match="damaged or incomplete"):
+        load_weights(model_dir, device, use_copy=use_copy)
+    assert not copy_directory(find_weight_files(model_dir)).exists()
+
+
+def test_missing_and_ambiguous_directories(tmp_path, device):
+    with pytest.raises(SetupError, match="no such directory"):
+        load_weights(tmp_path / "none", device)
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(SetupError, match="no model parameters"):
+        load_weights(tmp_path / "empty", device)
+    model_dir = write_model(tmp_path / "two", "a.bin")
+    (model_dir / "b.bin").write_bytes(b"")
+    with pytest.raises(SetupError, match="more than one model"):
+        load_weights(model_dir, device)
