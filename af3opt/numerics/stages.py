@@ -166,5 +166,10 @@ def _all_finite(tree: Any) -> Any:
     import jax
     import jax.numpy as jnp
 
-    leaves = [leaf for leaf in jax.tree.leaves(tree) if jnp.issubdtype(leaf.dtype, jnp.floating)]
-    return jnp.stack([jnp.all(jnp.isfinite(leaf)) for leaf in leaves]).all()
+    # Conditioning also carries plain Python flags.
+    floats = [
+        leaf
+        for leaf in jax.tree.leaves(tree)
+        if isinstance(leaf, jax.Array) and jnp.issubdtype(leaf.dtype, jnp.floating)
+    ]
+    return jnp.stack([jnp.all(jnp.isfinite(leaf)) for leaf in floats]).all()
