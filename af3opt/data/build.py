@@ -1,23 +1,13 @@
 """Builds the engine's chemical data from whichever source there is."""
 
-import contextlib
-import dataclasses
-import gzip
+import functools
 import json
 import logging
-import os
-import pickle
 import shutil
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
 
-from af3opt.data.ccd_index import (
-    Component,
-    decode_component,
-    encode_component,
-    write_ccd_index,
-)
+from af3opt.data.ccd_index import decode_component, write_ccd_index
 from af3opt.data.component_sets import component_sets_json, derive_component_sets
 from af3opt.data.libcifpp import (
     COMPONENTS_FILE,
@@ -36,8 +26,8 @@ from af3opt.data.prepared import (
     source_key,
 )
 from af3opt.data.sources import ComponentSource
+from af3opt.data.staging import build_directory
 from af3opt.errors import SetupError
-from af3opt.output.atomic import atomic_directory
 from af3opt.paths import private_directory
 
 _log = logging.getLogger(__name__)
@@ -47,9 +37,6 @@ def build_prepared(
     source: ComponentSource, mmcif_dictionary: Path | None, *, force: bool = False
 ) -> tuple[PreparedData, bool]:
     """Builds the data for one source, or finds it built.
-
-    Two processes may do this at once: each fills a directory of its own, the
-    first to finish puts it in place, and the other takes that one.
 
     Args:
         source: Where the components come from.
@@ -65,56 +52,50 @@ def build_prepared(
     root = private_directory(prepared_root()) / source_key(source.description)
     existing = read_prepared(root)
     if existing is not None and not force:
-        if mmcif_dictionary is None or existing.has_dictionary:
-            return existing, False
-        _log.info("Building again: now there is an mmcif_pdbx.dic for libcifpp")
-    try:
-        with atomic_directory(root) as scratch:
-            _fill(scratch, source, mmcif_dictionary)
-    except OSError as error:
-        finished = read_prepared(root)
-        if finished is None:
-            raise SetupError(f"cannot write prepared data to {root}: {error}") from error
-        _log.info("Another process has just built the same data; using that")
-    result = read_prepared(root)
-    assert result is not None
-    return result, True
+        return existing, False
+    build_directory(
+        root,
+        functools.partial(_fill, source=source, mmcif_dictionary=mmcif_dictionary),
+        lambda: read_prepared(root) is not None,
+    )
+    data = read_prepared(root)
+    if data is None:
+        raise SetupError(f"{root} was removed while it was built; run `af3opt prepare` again")
+    return data, True
 
 
 def _fill(folder: Path, source: ComponentSource, mmcif_dictionary: Path | None) -> None:
     """Writes all files of one prepared directory."""
-    folder.chmod(0o700)
-    _log.info("Reading components from %s", source.label)
+    _log.info("Reading the chemical component dictionary: %s", source.label)
     codes, texts = source.read()
     _log.info("Indexing %d components", len(codes))
     with (folder / CCD_INDEX_FILE).open("wb") as stream:
         write_ccd_index(stream, codes, texts, source.description)
-    sets = derive_component_sets(
-        (code, *_type_and_name(text)) for code, text in zip(codes, texts, strict=True)
-    )
+    sets = derive_component_sets(_types_and_names(codes, texts))
     (folder / COMPONENT_SETS_FILE).write_text(component_sets_json(sets), encoding="utf-8")
-    residues = frozenset(RESIDUES)
-    libcifpp = folder / LIBCIFPP_FOLDER
-    libcifpp.mkdir()
-    write_components_cif(
-        libcifpp / COMPONENTS_FILE,
-        {
-            code: decode_component(text.decode("utf-8"))
-            for code, text in zip(codes, texts, strict=True)
-            if code in residues
-        },
-    )
-    if mmcif_dictionary is not None:
-        shutil.copyfile(mmcif_dictionary, libcifpp / DICTIONARY_FILE)
-    record = {
-        "source": dict(source.description),
-        "components": len(codes),
-        "libcifpp": True,
-        "mmcif_dictionary": str(mmcif_dictionary) if mmcif_dictionary else None,
-    }
+    _write_libcifpp_data(folder / LIBCIFPP_FOLDER, codes, texts, mmcif_dictionary)
+    record = {"source": dict(source.description), "components": len(codes)}
     (folder / RECORD_FILE).write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
 
 
-def _type_and_name(text: bytes) -> tuple[str, str]:
-    component = decode_component(text.decode("utf-8"))
-    return component["_chem_comp.type"][0], component["_chem_comp.name"][0]
+def _types_and_names(
+    codes: Sequence[str], texts: Sequence[bytes]
+) -> Iterator[tuple[str, str, str]]:
+    for code, text in zip(codes, texts, strict=True):
+        component = decode_component(text.decode("utf-8"))
+        yield code, component["_chem_comp.type"][0], component["_chem_comp.name"][0]
+
+
+def _write_libcifpp_data(
+    folder: Path, codes: Sequence[str], texts: Sequence[bytes], mmcif_dictionary: Path | None
+) -> None:
+    wanted = frozenset(RESIDUES)
+    residues = {
+        code: decode_component(text.decode("utf-8"))
+        for code, text in zip(codes, texts, strict=True)
+        if code in wanted
+    }
+    folder.mkdir()
+    write_components_cif(folder / COMPONENTS_FILE, residues)
+    if mmcif_dictionary is not None:
+        shutil.copyfile(mmcif_dictionary, folder / DICTIONARY_FILE)

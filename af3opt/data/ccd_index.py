@@ -126,6 +126,7 @@ def write_ccd_index(
             "dictionary_bytes": len(dictionary_bytes),
             "frames_bytes": offsets[-1],
             "dictionary_sha256": hashlib.sha256(dictionary_bytes).hexdigest(),
+            "content_sha256": _content_digest(codes, texts),
             "source": dict(source),
         }
     ).encode("utf-8")
@@ -133,6 +134,15 @@ def write_ccd_index(
     stream.write(_PREFIX.pack(_MAGIC, len(header), digest))
     for part in (header, directory, dictionary_bytes, *frames):
         stream.write(part)
+
+
+def _content_digest(codes: Sequence[str], texts: Sequence[bytes]) -> str:
+    """Digest of what the index says, whatever the compression."""
+    digest = hashlib.sha256("\n".join(codes).encode("utf-8"))
+    for text in texts:
+        digest.update(len(text).to_bytes(8, "little"))
+        digest.update(text)
+    return digest.hexdigest()
 
 
 def _train(texts: Sequence[bytes]) -> zstandard.ZstdCompressionDict | None:
@@ -151,6 +161,12 @@ class CcdIndex(Mapping[str, Component]):
     Every look-up returns the same dict object for the same code, as the engine's
     own loader does; callers must not change it. Threads may share one index, and
     processes started by fork inherit it without harm.
+
+    Attributes:
+        path: The file.
+        source: What identifies where the components came from.
+        content_digest: SHA-256 of all codes and components; part of every key
+            of results that depend on them.
     """
 
     def __init__(self, path: Path):
@@ -195,6 +211,7 @@ class CcdIndex(Mapping[str, Component]):
             count, names_bytes = header["count"], header["codes_bytes"]
             dictionary_bytes, frames_bytes = header["dictionary_bytes"], header["frames_bytes"]
             self.source: dict[str, Any] = header["source"]
+            self.content_digest: str = header["content_sha256"]
         except (ValueError, KeyError, TypeError) as error:
             raise self._refuse("is damaged (header)") from error
         end_of_names = end_of_header + names_bytes

@@ -1,9 +1,13 @@
-"""Data that libcifpp needs to compute solvent accessibility (DSSP) for the engine.
+"""Data with which libcifpp computes solvent accessibility (DSSP) for the engine.
 
-libcifpp looks in LIBCIFPP_DATA_DIR for `components.cif` (to know a residue's
-atoms) and for `mmcif_pdbx.dic` (to parse mmCIF at all). Only the residues that
-occur in polymer chains matter for DSSP, so a few kilobytes replace the wwPDB's
-half a gigabyte.
+The engine derives `fraction_disordered`, a term of the ranking score, from it and
+writes 0 when libcifpp fails. libcifpp looks in LIBCIFPP_DATA_DIR for
+`components.cif`, to know the atoms of each residue. Only residues of polymer
+chains are looked up, so a few kilobytes replace the wwPDB's half a gigabyte.
+
+`mmcif_pdbx.dic` is looked up there too, but only to repair mmCIF files that lack
+categories. The engine hands over complete ones, so it is copied when the machine
+has it and not missed otherwise.
 """
 
 import os

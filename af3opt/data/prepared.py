@@ -27,7 +27,10 @@ RECORD_FILE = "prepared.json"
 _CURRENT_FILE = "current"
 
 # Raise whenever the meaning of anything in the directory changes.
-LAYOUT_VERSION = 1
+LAYOUT_VERSION = 2
+
+# A copied or touched file is still the same source.
+_INCIDENTAL = frozenset({"path", "mtime_ns"})
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -39,16 +42,13 @@ class PreparedData:
         ccd_index: File for `ccd_index.CcdIndex`.
         component_sets: File for `component_sets.read_component_sets`.
         libcifpp_dir: Directory for LIBCIFPP_DATA_DIR.
-        has_dictionary: Whether libcifpp can compute solvent accessibility with
-            it: false when no mmcif_pdbx.dic was found.
-        source: Where the components came from.
+        source: What identifies where the components came from.
     """
 
     root: Path
     ccd_index: Path
     component_sets: Path
-    libcifpp_dir: Path | None
-    has_dictionary: bool
+    libcifpp_dir: Path
     source: Mapping[str, Any]
 
 
@@ -58,8 +58,13 @@ def prepared_root() -> Path:
 
 
 def source_key(source: Mapping[str, Any]) -> str:
-    """Returns the directory name for data made from `source`."""
-    text = json.dumps([LAYOUT_VERSION, dict(source)], sort_keys=True)
+    """Returns the directory name for data made from `source`.
+
+    Args:
+        source: As in `sources.ComponentSource.description`.
+    """
+    identity = {key: value for key, value in source.items() if key not in _INCIDENTAL}
+    text = json.dumps([LAYOUT_VERSION, identity], sort_keys=True)
     return "ccd-" + hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
@@ -71,12 +76,12 @@ def read_prepared(root: Path) -> PreparedData | None:
             root=root,
             ccd_index=root / CCD_INDEX_FILE,
             component_sets=root / COMPONENT_SETS_FILE,
-            libcifpp_dir=root / LIBCIFPP_FOLDER if record["libcifpp"] else None,
-            has_dictionary=record["mmcif_dictionary"] is not None,
+            libcifpp_dir=root / LIBCIFPP_FOLDER,
             source=record["source"],
         )
     except (OSError, ValueError, KeyError, TypeError):
         return None
+    # The record is written last, but a user may have deleted what it speaks of.
     if not (data.ccd_index.is_file() and data.component_sets.is_file()):
         return None
     return data

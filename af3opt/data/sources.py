@@ -1,10 +1,8 @@
 """The places from which a component dictionary can be read."""
 
 import dataclasses
-import gzip
-import os
 import pickle
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -60,6 +58,37 @@ def engine_source(path: Path) -> ComponentSource:
     except OSError as error:
         raise SetupError(f"cannot read {path}: {error.strerror}") from error
     return ComponentSource(str(path), description, lambda: read_engine_pickle(path))
+
+
+def mmcif_source(path: Path) -> ComponentSource:
+    """The wwPDB's `components.cif`, plain or compressed.
+
+    Args:
+        path: The file.
+
+    Raises:
+        SetupError: it cannot be read.
+    """
+    try:
+        description = describe_file("wwPDB mmCIF", path)
+    except OSError as error:
+        raise SetupError(f"--components_cif: cannot read {path}: {error.strerror}") from error
+    return ComponentSource(str(path), description, lambda: _read_mmcif(path))
+
+
+def _read_mmcif(path: Path) -> Serialised:
+    from af3opt.engine.component_text import read_component_blocks
+
+    codes: list[str] = []
+    texts: list[bytes] = []
+    for code, component in read_component_blocks(path):
+        if "_chem_comp.type" not in component or "_chem_comp.name" not in component:
+            raise SetupError(f"--components_cif: {path}: block {code} is not a chemical component")
+        codes.append(code)
+        texts.append(encode_component(component))
+    if not codes:
+        raise SetupError(f"--components_cif: {path} holds no components")
+    return codes, texts
 
 
 class _PlainUnpickler(pickle.Unpickler):

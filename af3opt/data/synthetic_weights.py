@@ -7,6 +7,7 @@ configuration overrides.
 """
 
 import dataclasses
+import functools
 import hashlib
 import json
 import logging
@@ -15,8 +16,10 @@ from pathlib import Path
 from typing import Any
 
 from af3opt.data.prepared import prepared_root
+from af3opt.data.staging import build_directory
+from af3opt.engine.discovery import find_engine
+from af3opt.engine.modules import engine_module
 from af3opt.errors import SetupError
-from af3opt.output.atomic import atomic_directory
 from af3opt.paths import private_directory
 
 _log = logging.getLogger(__name__)
@@ -113,8 +116,6 @@ def write_synthetic_weights(depth: str, *, force: bool = False) -> tuple[Path, b
     Raises:
         SetupError: the engine cannot be used, or the disk is full.
     """
-    from af3opt.engine.discovery import find_engine
-
     fingerprint = find_engine().fingerprint
     folder = synthetic_weights_dir(depth, fingerprint)
     if not force and read_manifest(folder) is not None:
@@ -124,13 +125,11 @@ def write_synthetic_weights(depth: str, *, force: bool = False) -> tuple[Path, b
     _log.info("Finding the shapes of the model's parameters (depth %s)", depth)
     shapes = parameter_shapes(DEPTHS[depth])
     private_directory(folder.parent)
-    try:
-        with atomic_directory(folder) as scratch:
-            _fill(scratch, depth, fingerprint, shapes)
-    except OSError as error:
-        if read_manifest(folder) is None:
-            raise SetupError(f"cannot write synthetic weights to {folder}: {error}") from error
-        _log.info("Another process has just made the same weights; using those")
+    build_directory(
+        folder,
+        functools.partial(_fill, depth=depth, fingerprint=fingerprint, shapes=shapes),
+        lambda: read_manifest(folder) is not None,
+    )
     return folder, True
 
 
@@ -139,8 +138,6 @@ def _fill(
 ) -> None:
     import numpy as np
     import zstandard
-
-    from af3opt.engine.modules import engine_module
 
     encode = engine_module("model.params").encode_record
     identifier = f"af3opt-synthetic-{depth}-v{_GENERATOR_VERSION}"

@@ -69,22 +69,14 @@ def redirect_resources(prepared: PreparedData | None) -> None:
 
 
 def _offer_libcifpp_data(prepared: PreparedData) -> None:
-    """Points libcifpp at the prepared data unless the user or the engine has some.
+    """Points libcifpp at the prepared residues unless the user or the engine has some.
 
-    The engine's compiled module reads the variable when it is first imported.
+    The engine's compiled module reads the variable; DeepMind's build does so when
+    it is first imported, and fails without.
     """
-    if prepared.libcifpp_dir is None or os.environ.get(LIBCIFPP_VARIABLE):
-        return
-    folder = find_engine().root.parent / "share" / "libcifpp"
-    if (folder / "components.cif").is_file() and (folder / "mmcif_pdbx.dic").is_file():
-        return
-    os.environ[LIBCIFPP_VARIABLE] = str(prepared.libcifpp_dir)
-    if not prepared.has_dictionary:
-        _log.warning(
-            "No mmcif_pdbx.dic was found when `af3opt prepare` ran: fraction_disordered, a term of "
-            "the ranking score, will be 0. To fix it, install the package libcifpp-data or give "
-            "--mmcif_dictionary=FILE, and run `af3opt prepare --force`."
-        )
+    installed = find_engine().root.parent / "share" / "libcifpp" / "components.cif"
+    if not os.environ.get(LIBCIFPP_VARIABLE) and not installed.is_file():
+        os.environ[LIBCIFPP_VARIABLE] = str(prepared.libcifpp_dir)
 
 
 def _install_component_sets(prepared: PreparedData) -> None:

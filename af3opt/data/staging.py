@@ -1,0 +1,69 @@
+"""Directories that several processes may want to build at the same time."""
+
+import errno
+import logging
+import shutil
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from af3opt.errors import SetupError
+from af3opt.output.atomic import atomic_directory, is_temporary
+
+_log = logging.getLogger(__name__)
+
+# What rename answers when another process has put its directory there first.
+_OVERTAKEN = {errno.EEXIST, errno.ENOTEMPTY, errno.ENOENT}
+_WAIT_SECONDS = 5.0
+_POLL_SECONDS = 0.05
+# Far longer than any build takes, so that a running one is never swept away.
+_LEFTOVER_SECONDS = 6 * 3600
+
+
+def build_directory(
+    folder: Path, fill: Callable[[Path], None], is_complete: Callable[[], bool]
+) -> None:
+    """Fills a directory and puts it in place, all or nothing.
+
+    No locks, which network file systems do not all honour: every process fills
+    a directory of its own, the first to finish puts it in place, and the others
+    take that one.
+
+    Args:
+        folder: Final name; its parent must exist.
+        fill: Writes the files into the scratch directory it is given.
+        is_complete: Tells whether `folder` holds a finished build.
+
+    Raises:
+        SetupError: it cannot be written.
+    """
+    _remove_leftovers(folder.parent)
+    try:
+        with atomic_directory(folder) as scratch:
+            fill(scratch)
+    except OSError as error:
+        if error.errno in _OVERTAKEN and _appears(is_complete):
+            _log.info("Another process has just built %s; using that", folder)
+            return
+        raise SetupError(
+            f"cannot write {folder}: {error.strerror or error}; free some space or set AF3OPT_HOME "
+            "to another directory"
+        ) from error
+
+
+def _appears(is_complete: Callable[[], bool]) -> bool:
+    """Waits for the moment between another process's two renames to pass."""
+    deadline = time.monotonic() + _WAIT_SECONDS
+    while not is_complete():
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(_POLL_SECONDS)
+    return True
+
+
+def _remove_leftovers(parent: Path) -> None:
+    """Deletes what builds killed hours ago have left."""
+    limit = time.time() - _LEFTOVER_SECONDS
+    for path in parent.iterdir():
+        if is_temporary(path) and path.lstat().st_mtime < limit:
+            shutil.rmtree(path, ignore_errors=True)
