@@ -48,16 +48,16 @@ def resolve_backend(settings: Settings, host: Host) -> Backend:
         return Backend("cpu", None, "xla", "backend: none needed (--run_inference=false)")
     if settings.jax_backend == "mps":
         _require_plugin(host, "mps")
-        return _without_gpu(settings, "mps", "--jax_backend=mps")
+        return _without_gpu(settings, host, "mps", "--jax_backend=mps")
     if settings.jax_backend == "cpu":
-        return _without_gpu(settings, "cpu", f"--jax_backend=cpu ({_source(settings)})")
+        return _without_gpu(settings, host, "cpu", f"--jax_backend=cpu ({_source(settings)})")
     obstacle = _gpu_obstacle(host)
     if settings.jax_backend == "gpu":
         if obstacle:
             raise SetupError(f"--jax_backend=gpu ({_source(settings)}): {obstacle}")
         return _on_gpu(settings, host, f"--jax_backend=gpu ({_source(settings)})")
     if obstacle:
-        return _without_gpu(settings, "cpu", f"no usable GPU: {obstacle}")
+        return _without_gpu(settings, host, "cpu", f"no usable GPU: {obstacle}")
     return _on_gpu(settings, host, "a GPU is usable and --jax_backend is not set")
 
 
@@ -87,12 +87,17 @@ def _require_plugin(host: Host, backend: str) -> None:
         raise SetupError(f"--jax_backend={backend}: {obstacle}")
 
 
-def _without_gpu(settings: Settings, name: str, why: str) -> Backend:
+def _without_gpu(settings: Settings, host: Host, name: str, why: str) -> Backend:
     asked = settings.flash_attention_implementation
     if asked not in (None, "xla"):
         raise UsageError(
             f"--flash_attention_implementation={asked} needs a GPU, and the backend is {name} "
             f"({why}); use xla or leave it unset"
+        )
+    if host.jax_platforms and name not in host.jax_platforms.split(","):
+        raise SetupError(
+            f"the backend is {name} ({why}), but the exported JAX_PLATFORMS={host.jax_platforms} "
+            "excludes it; unset JAX_PLATFORMS"
         )
     return Backend(name, None, "xla", f"backend: {name}, {why}; attention: xla")
 

@@ -282,9 +282,9 @@ def test_print_settings_lists_every_option_with_its_source():
     settings = resolve_settings(["--num_recycles=3"], {"AF3OPT_QUIET": "1"})
     lines = format_settings(settings).splitlines()
     assert len(lines) == len(all_options())
-    assert any(line.split() == "num_recycles = 3 # flag".split() for line in lines)
-    assert any(line.split() == "quiet = true # AF3OPT_QUIET".split() for line in lines)
-    assert any(line.split() == "num_seeds = (unset) # default".split() for line in lines)
+    assert any(line.split() == ["num_recycles", "=", "3", "#", "flag"] for line in lines)
+    assert any(line.split() == ["quiet", "=", "true", "#", "AF3OPT_QUIET"] for line in lines)
+    assert any(line.split() == ["num_seeds", "=", "(unset)", "#", "default"] for line in lines)
 
 
 def test_settings_are_frozen():

@@ -1,0 +1,163 @@
+"""The command line: dispatch, help, exit codes, one line for every error."""
+
+import importlib
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from af3opt import cli
+from af3opt.errors import InputError
+from af3opt.options.catalogue import all_options
+from af3opt.version import __version__
+
+REPOSITORY = Path(__file__).parent.parent
+
+
+def run_cli(*argv, **kwargs):
+    return subprocess.run(
+        [sys.executable, "-m", "af3opt", *argv],
+        capture_output=True,
+        text=True,
+        cwd=REPOSITORY,
+        check=False,
+        **kwargs,
+    )
+
+
+@pytest.fixture
+def fake_command(monkeypatch):
+    """Returns a function that replaces `af3opt run` by a function of argv."""
+
+    def install(main):
+        monkeypatch.setattr(importlib.import_module("af3opt.commands.run"), "main", main)
+
+    return install
+
+
+def raising(error):
+    def main(argv):
+        raise error
+
+    return main
+
+
+def test_every_command_has_a_summary_of_one_line():
+    assert "run" in cli.command_names()
+    for name in cli.command_names():
+        assert cli.command_summary(name).strip()
+        assert "\n" not in cli.command_summary(name)
+
+
+def test_help_lists_every_command():
+    shown = run_cli("--help")
+    assert shown.returncode == 0
+    for name in cli.command_names():
+        assert f"  {name} " in shown.stdout
+
+
+def test_no_arguments_is_a_usage_error_with_help():
+    shown = run_cli()
+    assert shown.returncode == 2
+    assert "Usage:" in shown.stdout
+
+
+def test_version():
+    assert run_cli("--version").stdout == f"af3opt {__version__}\n"
+
+
+def test_run_help_documents_every_flag_in_both_parts():
+    shown = run_cli("run", "--help").stdout
+    upstream, own = shown.split("==== Flags of af3opt's own ====")
+    for name, option in all_options().items():
+        part = upstream if option.spec.upstream else own
+        assert f"--{name} " in part or f"--[no]{name} " in part
+    assert max(map(len, shown.splitlines())) <= 100
+
+
+def test_unknown_command_names_the_nearest():
+    shown = run_cli("rum")
+    assert shown.returncode == 2
+    assert "the nearest is 'run'" in shown.stderr
+
+
+def test_flags_without_a_command_mean_run():
+    shown = run_cli("--json_path=/no.json")
+    assert shown.returncode == 2
+    assert shown.stderr == "af3opt: error: --json_path=/no.json: no such file\n"
+
+
+def test_debug_shows_the_traceback_wherever_it_stands():
+    for argv in (["--debug", "run", "--nope"], ["run", "--nope", "--debug"]):
+        shown = run_cli(*argv)
+        assert shown.returncode == 2
+        assert "Traceback" in shown.stderr
+        assert shown.stderr.splitlines()[-1].startswith("af3opt: error: flag --nope is unknown")
+
+
+def test_user_error_is_one_line_with_its_code(fake_command, capsys):
+    fake_command(raising(InputError("x.json: field a\nis wrong")))
+    assert cli.main(["run"]) == 2
+    assert capsys.readouterr().err == "af3opt: error: x.json: field a is wrong\n"
+
+
+def test_bug_is_one_line_with_a_hint(fake_command, capsys):
+    fake_command(raising(KeyError("token")))
+    assert cli.main(["run"]) == 1
+    assert capsys.readouterr().err == (
+        "af3opt: error: unexpected KeyError: 'token' (add --debug for the traceback)\n"
+    )
+
+
+def test_debug_variable_shows_the_traceback(fake_command, capsys, monkeypatch):
+    monkeypatch.setenv("AF3OPT_DEBUG", "1")
+    fake_command(raising(KeyError("token")))
+    assert cli.main(["run"]) == 1
+    assert "Traceback" in capsys.readouterr().err
+
+
+def test_interrupt(fake_command, capsys):
+    fake_command(raising(KeyboardInterrupt()))
+    assert cli.main(["run"]) == 130
+    assert capsys.readouterr().err == "af3opt: error: interrupted\n"
+
+
+def test_closed_pipe_is_quiet():
+    command = f"{sys.executable} -m af3opt run --help | true"
+    shown = subprocess.run(
+        ["bash", "-c", command], capture_output=True, text=True, cwd=REPOSITORY, check=False
+    )
+    assert shown.stderr == ""
+
+
+def test_print_settings_and_print_env_need_no_input():
+    settings = run_cli("run", "--print_settings", "--num_recycles=2")
+    assert settings.returncode == 0
+    assert "# flag" in settings.stdout
+    environment = run_cli("run", "--print_env", "--jax_backend=cpu")
+    assert environment.returncode == 0
+    assert "export JAX_PLATFORMS=cpu" in environment.stdout
+
+
+@pytest.mark.parametrize("argv", [["--help"], ["run", "--help"], ["run", "--print_settings"]])
+def test_light_commands_start_fast_and_without_heavy_modules(argv):
+    code = (
+        "import sys; from af3opt.cli import main; main(sys.argv[1:]); "
+        "heavy = {'jax', 'numpy', 'alphafold3', 'haiku', 'rdkit', 'rich'} & set(sys.modules); "
+        "sys.exit(f'imported {heavy}' if heavy else 0)"
+    )
+    seconds = []
+    for _ in range(3):  # the best of three: this machine may be busy with something else
+        started = time.perf_counter()
+        shown = subprocess.run(
+            [sys.executable, "-c", code, *argv],
+            capture_output=True,
+            text=True,
+            cwd=REPOSITORY,
+            check=False,
+        )
+        seconds.append(time.perf_counter() - started)
+        assert shown.returncode == 0, shown.stderr
+    assert min(seconds) < 0.5

@@ -1,0 +1,75 @@
+"""Logs: plain lines on stderr; the engine's noise only with --debug."""
+
+import logging
+import warnings
+
+import pytest
+from absl import logging as absl_logging
+
+from af3opt.logs import Verbosity, configure_logging
+
+
+@pytest.fixture(autouse=True)
+def restored_logging():
+    root, own, absl = (logging.getLogger(name) for name in ("", "af3opt", "absl"))
+    before = root.handlers[:], root.level, own.level, absl.filters[:]
+    with warnings.catch_warnings():
+        yield
+    root.handlers[:], absl.filters[:] = before[0], before[3]
+    root.setLevel(before[1])
+    own.setLevel(before[2])
+
+
+def log_something():
+    log = logging.getLogger("af3opt.something")
+    log.debug("details")
+    log.info("event\nsecond line")
+    log.warning("careful")
+    logging.getLogger("jax").info("jax chatter")
+    try:
+        raise NotImplementedError("Not supported on cpu")
+    except NotImplementedError:
+        absl_logging.exception("Failed to run implementation")
+    absl_logging.warning("Autotuning cache miss for %s", "op")
+    warnings.warn("old name", DeprecationWarning, stacklevel=1)
+
+
+def test_default_is_one_line_an_event(capsys):
+    configure_logging(Verbosity())
+    log_something()
+    lines = capsys.readouterr().err.splitlines()
+    assert [line.split(maxsplit=2)[2] for line in lines] == [
+        "INFO event second line",
+        "WARNING careful",
+    ]
+
+
+def test_quiet(capsys):
+    configure_logging(Verbosity(quiet=True))
+    log_something()
+    assert capsys.readouterr().err.count("\n") == 1
+
+
+def test_debug_shows_everything(capsys):
+    configure_logging(Verbosity(debug=True))
+    log_something()
+    shown = capsys.readouterr().err
+    for text in ("details", "jax chatter", "Traceback", "Not supported on cpu", "Autotuning"):
+        assert text in shown
+
+
+def test_configuring_twice_does_not_double_lines(capsys):
+    configure_logging(Verbosity())
+    configure_logging(Verbosity())
+    logging.getLogger("af3opt").warning("once")
+    assert capsys.readouterr().err.count("once") == 1
+
+
+def test_real_problems_of_libraries_are_shown_on_one_line(capsys):
+    configure_logging(Verbosity())
+    try:
+        raise ValueError("bad\nvalue")
+    except ValueError:
+        absl_logging.exception("lost %s", "file")
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.endswith("ERROR lost file (ValueError: bad value)")
