@@ -151,20 +151,33 @@ def test_staging_starts_again_after_an_interrupted_copy(tmp_path):
     assert not partial.exists()
 
 
-def test_array_task_folds_its_own_input(tmp_path):
-    _executable(tmp_path / "srun", '#!/bin/sh\necho "$@"\n')
-    inputs = tmp_path / "inputs"
-    inputs.mkdir()
-    for name in ("a", "b", "c"):
-        (inputs / f"{name}.json").write_text("{}")
-    path = f"{tmp_path}:{os.environ['PATH']}"
-    completed = _run("bash", ARRAY, inputs, "out", PATH=path, SLURM_ARRAY_TASK_ID=1)
-    assert completed.stdout.split() == [
-        "af3opt",
-        "run",
-        f"--json_path={inputs}/b.json",
-        "--output_dir=out",
-    ]
-    completed = _run("bash", ARRAY, inputs, "out", PATH=path, SLURM_ARRAY_TASK_ID=3)
-    assert completed.returncode == 2
-    assert "task 3 has no input" in completed.stderr
+@pytest.mark.parametrize(("status", "requeued"), [(0, False), (3, False), (75, True)])
+def test_array_task_stages_folds_and_asks_for_more_time(tmp_path, status, requeued):
+    _executable(
+        tmp_path / "srun", f'#!/bin/sh\necho "$AF3_MODEL_PARAMETERS_DIR: $@"\nexit {status}'
+    )
+    _executable(tmp_path / "scontrol", f'#!/bin/sh\necho "$@" > {tmp_path}/requeued')
+    (tmp_path / "weights").mkdir()
+    completed = _run(
+        "bash",
+        ARRAY,
+        "inputs",
+        "out",
+        PATH=f"{tmp_path}:{os.environ['PATH']}",
+        SLURM_ARRAY_TASK_ID=1,
+        SLURM_JOB_ID=17,
+        SLURM_SUBMIT_DIR=REPOSITORY,
+        AF3_MODEL_PARAMETERS_DIR=tmp_path / "weights",
+        AF3_SCRATCH=tmp_path / "scratch",
+    )
+    assert completed.returncode == status, completed.stderr
+    assert completed.stdout.strip() == (
+        f"{tmp_path}/scratch/weights: af3opt run --input_dir=inputs --output_dir=out --array"
+    )
+    assert (tmp_path / "requeued").exists() == requeued
+
+
+def test_array_script_needs_an_array():
+    completed = _run("bash", ARRAY, "inputs", "out")
+    assert completed.returncode != 0
+    assert "sbatch --array" in completed.stderr
