@@ -27,6 +27,8 @@ def bootstrap_engine() -> EngineInfo:
     engine = find_engine()
     redirect_resources(find_prepared())
     _parse_no_flags()
+    if not _log.isEnabledFor(logging.DEBUG):
+        _silence_rdkit()
     try:
         engine_module("model.model")
         engine_module("model.post_processing")
@@ -41,6 +43,13 @@ def bootstrap_engine() -> EngineInfo:
         ) from error
     _log.debug("Engine %s in %s", engine.label, engine.root)
     return engine
+
+
+def _silence_rdkit() -> None:
+    """RDKit prints to stderr past Python's logging; its failures reach us as exceptions."""
+    from rdkit import RDLogger
+
+    RDLogger.DisableLog("rdApp.*")
 
 
 def _parse_no_flags() -> None:

@@ -125,7 +125,7 @@ class _Run:
             raise InputError(f"--input_dir={self._settings.input_dir}: holds no *.json file")
         self._single = len(plan) == 1
         if self._single:
-            self._load(plan[0]).check()  # Nothing is written for a bad input.
+            self._load(plan[0]).check(self._session.pipeline)  # Nothing is written for a bad input.
         _make_output_directory(self._session.output_dir)
         self._guard.watch(self._session.output_dir)
         # What `sbatch --signal=USR1@300` sends ahead of the time limit.
@@ -200,7 +200,7 @@ class _Run:
         """Loads, checks and claims a job; None when there is nothing to do for it."""
         try:
             job = self._load(planned)
-            job.check()
+            job.check(self._session.pipeline)
             _log.info("Running fold job %s...", job.name)
             if not self._settings.resume:
                 self._use_directory(job, self._free_directory(job))

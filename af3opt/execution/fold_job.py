@@ -14,7 +14,12 @@ from pathlib import Path
 from typing import Any
 
 from af3opt.engine.features import Batch, featurise_with_engine, make_ccd
-from af3opt.engine.inputs import FoldInput, check_fold_input, load_fold_inputs
+from af3opt.engine.inputs import (
+    FoldInput,
+    check_fold_input,
+    load_fold_inputs,
+    needs_search,
+)
 from af3opt.engine.model import (
     extract_distogram,
     extract_embeddings,
@@ -30,6 +35,7 @@ from af3opt.engine.outputs import (
     write_sample,
 )
 from af3opt.engine.results import count_tokens, pdb_atoms
+from af3opt.errors import InputError
 from af3opt.execution.journal import JobJournal
 from af3opt.inference.model_runner import ModelRunner
 from af3opt.output.atomic import atomic_directory, atomic_write_text
@@ -104,13 +110,27 @@ class FoldJob:
             self._ccd = make_ccd(self.fold_input.user_ccd)
         return self._ccd
 
-    def check(self) -> None:
-        """Finds errors of the input before anything is written.
+    def check(self, pipeline: DataPipeline | None) -> None:
+        """Finds what is wrong with the input or missing for it before anything is written.
+
+        Args:
+            pipeline: The data pipeline, None when it is not to run.
 
         Raises:
-            InputError: see `check_fold_input`.
+            InputError: see `check_fold_input`; or an MSA is missing that no data
+                pipeline will search for.
+            SetupError: a tool or database that is needed is missing.
         """
         check_fold_input(self.fold_input, self.ccd, self.source)
+        if not needs_search(self.fold_input):
+            return
+        if pipeline is not None:
+            pipeline.check()
+        elif self.settings.run_inference:
+            raise InputError(
+                f"{self.source}: a chain has no MSA or templates and --norun_data_pipeline is set; "
+                "run the data pipeline, or give unpairedMsa, pairedMsa and templates (may be empty)"
+            )
 
     def search(self, pipeline: DataPipeline | None) -> None:
         """Fills in MSAs and templates and writes `<name>_data.json`, unless it is there."""

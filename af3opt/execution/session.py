@@ -72,7 +72,7 @@ class Session:
     @functools.cached_property
     def weights_digest(self) -> str | None:
         """Digest of the weights, None when inference is not run."""
-        return self.runner.weights_digest if self.settings.run_inference else None
+        return self.runner.load().sha256 if self.settings.run_inference else None
 
     def identity(self, path: Path, position: int) -> Identity:
         """The identity of a job's run under these settings."""

@@ -1,0 +1,91 @@
+"""`--fidelity=exact` writes the files that the plain library API writes.
+
+Both sides run in processes of their own on the same inputs, weights and bucket: the
+reference is `plain_loop.py`, upstream's order on the untouched engine.
+"""
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import REPOSITORY
+from tests.engine.trees import differences, tree_files
+
+pytestmark = [pytest.mark.engine, pytest.mark.slow]
+
+# At least: protein, complex, ligands of both kinds, nucleic acids, modified residue,
+# bonds, ion, template, several seeds, user CCD, MSA.
+KINDS = [
+    "protein_protein",
+    "protein_ligand_ccd",
+    "protein_ligand_smiles",
+    "dna_duplex",
+    "rna_hairpin",
+    "modified_residue",
+    "glycan",
+    "zinc_finger_ion",
+    "template_given",
+    "several_seeds",
+    "user_ccd_ligand",
+    "msa_given",
+]
+BUCKET = "96"
+
+
+def run(command, cwd=REPOSITORY):
+    completed = subprocess.run(
+        [sys.executable, *map(str, command)],
+        cwd=cwd,
+        env={**os.environ, "PYTHONPATH": str(REPOSITORY)},
+        capture_output=True,
+        text=True,
+        timeout=900,
+        check=False,
+    )
+    assert completed.returncode == 0, completed.stdout + completed.stderr
+    return completed
+
+
+@pytest.fixture(scope="module")
+def inputs(tmp_path_factory):
+    directory = tmp_path_factory.mktemp("inputs")
+    for kind in KINDS:
+        shutil.copy(REPOSITORY / "examples" / f"{kind}.json", directory)
+    return directory
+
+
+def common_flags(inputs: Path, output: Path, weights: Path) -> list[str]:
+    return [
+        f"--input_dir={inputs}",
+        f"--output_dir={output}",
+        f"--model_dir={weights}",
+        f"--buckets={BUCKET}",
+        "--num_recycles=1",
+        "--num_diffusion_samples=2",
+    ]
+
+
+@pytest.mark.timeout(1800)
+def test_exact_gives_the_files_of_the_plain_library(inputs, tmp_path, small_weights):
+    ours, reference = tmp_path / "ours", tmp_path / "reference"
+    run(
+        [
+            "tests/engine/plain_loop.py",
+            *common_flags(inputs, reference, small_weights),
+            "--save_embeddings",
+            "--save_distogram",
+        ]
+    )
+    run(
+        [
+            *("-m", "af3opt", "run"),
+            *common_flags(inputs, ours, small_weights),
+            *("--save_embeddings", "--save_distogram", "--fidelity=exact"),
+        ]
+    )
+    assert len(tree_files(reference)) > 12 * len(KINDS)
+    assert differences(ours, reference) == []
