@@ -17,12 +17,11 @@ from pathlib import Path
 
 from af3opt import commands
 from af3opt.errors import Af3optError, ExitCode, UsageError
-from af3opt.logs import Verbosity, configure_logging
+from af3opt.logs import DEBUG_VARIABLE, Verbosity, configure_logging, debug_exported
 from af3opt.version import __version__
 
 _DEFAULT_COMMAND = "run"
 _DEBUG_FLAG = "--debug"
-_DEBUG_VARIABLE = "AF3OPT_DEBUG"
 _HELP_FLAGS = ("-h", "-help", "--help", "help")
 
 
@@ -33,9 +32,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         argv: Arguments after the program's name; None takes `sys.argv`.
     """
     arguments = list(sys.argv[1:] if argv is None else argv)
-    debug = _debug_wanted(arguments)
+    debug = _DEBUG_FLAG in arguments or debug_exported()
     try:
-        code = _dispatch(arguments, debug)
+        code = _dispatch(arguments)
         sys.stdout.flush()
         return code
     except BrokenPipeError:
@@ -92,7 +91,7 @@ def format_help() -> str:
     )
 
 
-def _dispatch(arguments: list[str], debug: bool) -> int:
+def _dispatch(arguments: list[str]) -> int:
     command, rest = _split(arguments)
     if command is None:
         if "--version" in rest:
@@ -108,8 +107,8 @@ def _dispatch(arguments: list[str], debug: bool) -> int:
         # processes they start inherit the variable.
         if _DEBUG_FLAG in rest:
             rest = [argument for argument in rest if argument != _DEBUG_FLAG]
-            os.environ[_DEBUG_VARIABLE] = "true"
-        configure_logging(Verbosity(debug=debug))
+            os.environ[DEBUG_VARIABLE] = "true"
+        configure_logging(Verbosity())
     module = importlib.import_module(f"{commands.__name__}.{command}")
     return int(module.main(rest))
 
@@ -123,11 +122,6 @@ def _split(arguments: list[str]) -> tuple[str | None, list[str]]:
     if others[0].startswith("-"):  # run_alphafold.py's habit: flags only
         return _DEFAULT_COMMAND, leading + others
     return others[0], leading + others[1:]
-
-
-def _debug_wanted(arguments: Sequence[str]) -> bool:
-    asked = os.environ.get(_DEBUG_VARIABLE, "").lower()
-    return _DEBUG_FLAG in arguments or asked in ("1", "t", "true")
 
 
 def _complain(text: str) -> None:

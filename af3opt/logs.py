@@ -7,9 +7,12 @@ The engine's libraries log through absl and Python warnings. Their routine noise
 
 import dataclasses
 import logging
+import os
 import sys
 import warnings
 from typing import Protocol
+
+DEBUG_VARIABLE = "AF3OPT_DEBUG"
 
 _FORMAT = "%(asctime)s %(levelname)s %(message)s"
 _TIME_FORMAT = "%Y-%m-%d %H:%M:%S"
@@ -17,6 +20,11 @@ _TIME_FORMAT = "%Y-%m-%d %H:%M:%S"
 # absl messages of tokamax that mean "the next implementation is tried" or "a default
 # configuration is used", with a traceback for each operation of the model.
 _ROUTINE_MESSAGES = ("Failed to run implementation", "Autotuning cache miss for ")
+
+
+def debug_exported() -> bool:
+    """Returns whether the environment asks for debug output."""
+    return os.environ.get(DEBUG_VARIABLE, "").lower() in ("1", "t", "true")
 
 
 class HasVerbosity(Protocol):
@@ -33,9 +41,14 @@ class HasVerbosity(Protocol):
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Verbosity:
-    """Verbosity of a command that has no full settings."""
+    """Verbosity of a command that has no full settings.
 
-    debug: bool = False
+    Attributes:
+        debug: By default what AF3OPT_DEBUG says; `af3opt --debug` exports it.
+        quiet: Whether only warnings and errors are shown.
+    """
+
+    debug: bool = dataclasses.field(default_factory=debug_exported)
     quiet: bool = False
 
 

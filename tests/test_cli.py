@@ -10,6 +10,7 @@ import pytest
 
 from af3opt import cli
 from af3opt.errors import InputError
+from af3opt.logs import Verbosity
 from af3opt.options.catalogue import all_options
 from af3opt.version import __version__
 
@@ -116,6 +117,18 @@ def test_debug_variable_shows_the_traceback(fake_command, capsys, monkeypatch):
     fake_command(raising(KeyError("token")))
     assert cli.main(["run"]) == 1
     assert "Traceback" in capsys.readouterr().err
+
+
+def test_debug_reaches_commands_without_such_a_flag(monkeypatch):
+    monkeypatch.setenv("AF3OPT_DEBUG", "")
+    seen = []
+    module = importlib.import_module("af3opt.commands.prepare")
+    monkeypatch.setattr(module, "main", lambda argv: seen.append((argv, Verbosity().debug)) or 0)
+    configured = []
+    monkeypatch.setattr(cli, "configure_logging", configured.append)
+    assert cli.main(["prepare", "--debug", "--x"]) == 0
+    assert seen == [(["--x"], True)]
+    assert configured == [Verbosity(debug=True)]
 
 
 def test_interrupt(fake_command, capsys):

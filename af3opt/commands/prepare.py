@@ -1,4 +1,4 @@
-"""`af3opt prepare`: the data that the engine needs and does not come with."""
+"""`af3opt prepare`: makes the data that the engine needs and does not come with."""
 
 import argparse
 import logging
@@ -8,50 +8,134 @@ from typing import NoReturn
 
 from af3opt.data.build import build_prepared
 from af3opt.data.libcifpp import find_mmcif_dictionary
-from af3opt.data.prepared import select_prepared
-from af3opt.data.sources import ComponentSource, bundled_source, engine_source
+from af3opt.data.prepared import prepared_root, select_prepared
+from af3opt.data.sources import ComponentSource, bundled_source, engine_source, mmcif_source
+from af3opt.data.synthetic_weights import DEPTHS, NOTE, write_synthetic_weights
 from af3opt.engine.resources import engine_ccd_pickle
 from af3opt.errors import ExitCode, UsageError
 from af3opt.logs import Verbosity, configure_logging
+from af3opt.output.atomic import is_temporary
 
-SUMMARY = "build the chemical data (and synthetic weights) that the engine needs"
+SUMMARY = "make the chemical data (and synthetic weights) that the engine needs"
+
+_DESCRIPTION = """\
+Builds, under AF3OPT_HOME/prepared, an index of the chemical component dictionary, the component
+sets and the data for solvent accessibility. The engine's own folder is never written to.
+Components come from --components_cif, else from the engine's own ccd.pickle when it has one, else
+from the package biotite. Running it again is cheap: what is there is kept."""
 
 _log = logging.getLogger(__name__)
 
 
 class _Parser(argparse.ArgumentParser):
+    """Reports errors the way the rest of af3opt does: one line, exit code 2."""
+
     def error(self, message: str) -> NoReturn:
-        raise UsageError(f"af3opt prepare: {message}; see `af3opt prepare --help`")
+        raise UsageError(f"{self.prog}: {message}; see `{self.prog} --help`")
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = _Parser(prog="af3opt prepare", description=SUMMARY, allow_abbrev=False)
-    parser.add_argument("--components_cif", type=Path)
-    parser.add_argument("--mmcif_dictionary", type=Path)
-    parser.add_argument("--synthetic_weights", action="store_true")
-    parser.add_argument("--depth", choices=("full", "small"), default="full")
-    parser.add_argument("--force", action="store_true")
+    parser = _Parser(
+        prog="af3opt prepare",
+        description=_DESCRIPTION,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    parser.add_argument(
+        "--components_cif",
+        type=Path,
+        metavar="FILE",
+        help="the wwPDB's components.cif, plain or gzip-compressed (it also has the SMILES that "
+        "the engine writes into its mmCIF files)",
+    )
+    parser.add_argument(
+        "--mmcif_dictionary",
+        type=Path,
+        metavar="FILE",
+        help="mmcif_pdbx.dic for libcifpp (default: one installed by libcifpp-data; the engine's "
+        "own structures do not need it)",
+    )
+    parser.add_argument(
+        "--synthetic_weights",
+        action="store_true",
+        help="also make random weights of the engine's shapes, for tests and benchmarks; they "
+        "predict nothing",
+    )
+    parser.add_argument(
+        "--depth",
+        choices=tuple(DEPTHS),
+        default="full",
+        help="depth of the synthetic weights: full, or small with few layers and diffusion steps "
+        "for tests (default: full)",
+    )
+    parser.add_argument("--force", action="store_true", help="build again what is already there")
+    parser.add_argument("--list", action="store_true", help="list what is there, then exit")
+    parser.add_argument("--quiet", action="store_true", help="log warnings and errors only")
     return parser
 
 
 def main(argv: list[str]) -> int:
-    flags = _parser().parse_args(argv)
-    configure_logging(Verbosity())
-    start = time.perf_counter()
-    pickle_path = engine_ccd_pickle()
-    source = engine_source(pickle_path) if pickle_path.is_file() else bundled_source()
-    dictionary = flags.mmcif_dictionary or find_mmcif_dictionary()
-    data, built = build_prepared(source, dictionary, force=flags.force)
-    select_prepared(data.root)
-    _log.info("%s %s (%.1f s)", data.root, "built" if built else "already there", time.perf_counter() - start)
-    if flags.synthetic_weights:
-        from af3opt.data.synthetic_weights import write_synthetic_weights
+    """Runs `af3opt prepare` with the given flags and returns the exit code.
 
-        print(write_synthetic_weights(flags.depth, force=flags.force))
+    Raises:
+        UsageError: a flag is wrong.
+        SetupError: a source, the engine or the directory cannot be used.
+    """
+    flags = _parser().parse_args(argv)
+    configure_logging(Verbosity(quiet=flags.quiet))
+    if flags.list:
+        _print_list()
+        return ExitCode.OK
+    if flags.mmcif_dictionary is not None and not flags.mmcif_dictionary.is_file():
+        raise UsageError(f"--mmcif_dictionary: {flags.mmcif_dictionary} is not a file")
+    _prepare_chemical_data(flags)
+    if flags.synthetic_weights:
+        _prepare_weights(flags)
     return ExitCode.OK
 
 
-if __name__ == "__main__":
-    import sys
+def _prepare_chemical_data(flags: argparse.Namespace) -> None:
+    start = time.perf_counter()
+    data, built = build_prepared(
+        _source(flags.components_cif),
+        flags.mmcif_dictionary or find_mmcif_dictionary(),
+        force=flags.force,
+    )
+    select_prepared(data.root)
+    _report("Chemical data", data.root, built, start)
 
-    sys.exit(main(sys.argv[1:]))
+
+def _source(components_cif: Path | None) -> ComponentSource:
+    """Chooses where the components come from: the flag, the engine, biotite."""
+    if components_cif is not None:
+        return mmcif_source(components_cif)
+    pickle_path = engine_ccd_pickle()
+    return engine_source(pickle_path) if pickle_path.is_file() else bundled_source()
+
+
+def _prepare_weights(flags: argparse.Namespace) -> None:
+    start = time.perf_counter()
+    folder, built = write_synthetic_weights(flags.depth, force=flags.force)
+    _report(f"Synthetic weights ({flags.depth})", folder, built, start)
+    _log.info("Use them with --model_dir=%s. %s", folder, NOTE)
+
+
+def _report(what: str, folder: Path, built: bool, start: float) -> None:
+    seconds = time.perf_counter() - start
+    how = f"built in {seconds:.1f} s" if built else "already there"
+    _log.info("%s %s: %s (%s)", what, how, folder, _size_text(folder))
+
+
+def _size_text(folder: Path) -> str:
+    size = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
+    return f"{size / 1e9:.2f} GB" if size >= 1e9 else f"{size / 1e6:.1f} MB"
+
+
+def _print_list() -> None:
+    """Prints one line a directory: size, time of making, path."""
+    root = prepared_root()
+    folders = sorted(root.iterdir()) if root.is_dir() else []
+    for folder in folders:
+        if folder.is_dir() and not is_temporary(folder):
+            made = time.strftime("%Y-%m-%d %H:%M", time.localtime(folder.stat().st_mtime))
+            print(f"{_size_text(folder):>10}  {made}  {folder}")  # noqa: T201
