@@ -1,0 +1,39 @@
+"""Writes the table of af3opt's own flags into README.md, from the options themselves."""
+
+import sys
+from pathlib import Path
+
+from af3opt.options.catalogue import Option, all_options
+
+README = Path(__file__).parent.parent / "README.md"
+BEGIN = "<!-- flags: written by scripts/write_flag_table.py -->"
+END = "<!-- end of flags -->"
+
+
+def flag_table() -> str:
+    """Returns a Markdown table of the flags that run_alphafold.py does not have."""
+    own = [option for option in all_options().values() if not option.spec.upstream]
+    rows = ["| Flag | Default | Meaning |", "|---|---|---|"]
+    rows += [f"| `--{option.name}` | {_default(option)} | {option.spec.help} |" for option in own]
+    return "\n".join(rows)
+
+
+def _default(option: Option) -> str:
+    return option.spec.default_text or option.to_text(option.default()) or "unset"
+
+
+def with_table(readme: str) -> str:
+    """Returns the README's text with the table between its two markers replaced."""
+    head, _, rest = readme.partition(BEGIN)
+    _, _, tail = rest.partition(END)
+    return f"{head}{BEGIN}\n{flag_table()}\n{END}{tail}"
+
+
+def main() -> int:
+    """Rewrites README.md in place."""
+    README.write_text(with_table(README.read_text(encoding="utf-8")), encoding="utf-8")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
