@@ -50,6 +50,7 @@ def test_quiet(capsys):
     assert capsys.readouterr().err.count("\n") == 1
 
 
+@pytest.mark.filterwarnings("ignore:old name")
 def test_debug_shows_everything(capsys):
     configure_logging(Verbosity(debug=True))
     log_something()

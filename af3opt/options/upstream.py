@@ -133,8 +133,8 @@ class UpstreamOptions:
 
     db_dir: tuple[str, ...] = _result(
         lambda: (_in_home("public_databases"),),
-        "Directory with the databases. Give it several times to search several directories in "
-        "order.",
+        "Directory with the databases. Give it several times (in a variable: separated by colons) "
+        "to search several directories in order.",
         group=DATABASES,
         default_text="~/public_databases",
     )
