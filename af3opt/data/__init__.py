@@ -1,1 +1,1 @@
-"""data"""
+"""Data the engine needs: component dictionary, libcifpp residues, synthetic weights."""

@@ -108,11 +108,10 @@ def write_ccd_index(
     )
     frames: list[bytes] = []
     for start in range(0, len(texts), _BATCH):
-        batch = list(texts[start : start + _BATCH])
-        frames += [
-            segment.tobytes()
-            for segment in compressor.multi_compress_to_buffer(batch, threads=threads or -1)
-        ]
+        # A list of its own: the stubs ask for a mutable list of any buffer.
+        batch: list[bytes | bytearray | memoryview] = [*texts[start : start + _BATCH]]
+        segments = compressor.multi_compress_to_buffer(batch, threads=threads or -1)
+        frames += [segments[number].tobytes() for number in range(len(segments))]
     offsets = [0]
     for frame in frames:
         offsets.append(offsets[-1] + len(frame))
@@ -148,7 +147,7 @@ def _content_digest(codes: Sequence[str], texts: Sequence[bytes]) -> str:
 def _train(texts: Sequence[bytes]) -> zstandard.ZstdCompressionDict | None:
     """Trains the shared dictionary on evenly spaced components; None if too few."""
     step = max(1, len(texts) // _DICTIONARY_SAMPLES)
-    samples = list(texts[::step])
+    samples: list[bytes | bytearray | memoryview] = [*texts[::step]]
     # zstd refuses to train on a handful of samples; small test sets go without.
     if sum(map(len, samples)) < 10 * _DICTIONARY_BYTES:
         return None

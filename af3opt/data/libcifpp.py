@@ -47,9 +47,7 @@ def find_mmcif_dictionary(engine_share: Path | None = None) -> Path | None:
     return None
 
 
-def write_components_cif(
-    path: Path, components: Mapping[str, Mapping[str, Sequence[str]]]
-) -> None:
+def write_components_cif(path: Path, components: Mapping[str, Mapping[str, Sequence[str]]]) -> None:
     """Writes mmCIF data blocks that libcifpp's compound factory can read.
 
     Args:

@@ -55,7 +55,7 @@ class SyntheticManifest:
         config_overrides: Dotted path into the model's configuration -> value,
             without which the weights do not fit.
         identifier: The identifier record, which ends up in results as model id.
-        digest: SHA-256 of the weights file.
+        digest: SHA-256 of all records, uncompressed.
         engine: Fingerprint of the engine whose shapes they have.
     """
 
@@ -146,12 +146,14 @@ def _fill(
     _log.info("Drawing %.1f million parameters", total / 1e6)
     # Random bits do not compress: the fastest level is as good as any.
     compressor = zstandard.ZstdCompressor(level=1, threads=-1, write_checksum=True)
-    with (folder / WEIGHTS_FILE).open("wb") as stream:
-        with compressor.stream_writer(stream, closefd=False) as writer:
-            for scope, name, values in _records(shapes, identifier):
-                record = encode(scope, name, values)
-                digest.update(record)
-                writer.write(record)
+    with (
+        (folder / WEIGHTS_FILE).open("wb") as stream,
+        compressor.stream_writer(stream, closefd=False) as writer,
+    ):
+        for scope, name, values in _records(shapes, identifier):
+            record = encode(scope, name, values)
+            digest.update(record)
+            writer.write(record)
     manifest = {
         "synthetic": True,
         "note": NOTE,

@@ -13,7 +13,15 @@ _PROBE = {
     "name": "shapes",
     "modelSeeds": [1],
     "sequences": [
-        {"protein": {"id": "A", "sequence": "MGSA", "unpairedMsa": "", "pairedMsa": "", "templates": []}}
+        {
+            "protein": {
+                "id": "A",
+                "sequence": "MGSA",
+                "unpairedMsa": "",
+                "pairedMsa": "",
+                "templates": [],
+            }
+        }
     ],
     "dialect": "alphafold3",
     "version": 1,
@@ -36,6 +44,8 @@ def parameter_shapes(overrides: Mapping[str, int]) -> dict[tuple[str, str], tupl
     import haiku as hk
     import jax
 
+    # Nothing is computed: leave a GPU, and its memory, to those who need it.
+    jax.config.update("jax_platforms", "cpu")
     config = make_model_config(
         flash_attention_implementation="xla",
         num_diffusion_samples=1,

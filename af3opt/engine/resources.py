@@ -104,7 +104,7 @@ def _install_component_sets(prepared: PreparedData) -> None:
     except BaseException:
         del sys.modules[_SETS_MODULE]
         raise
-    del module.open  # type: ignore[attr-defined]
+    del module.open
     parent, _, name = _SETS_MODULE.rpartition(".")
     setattr(sys.modules[parent], name, module)
 
