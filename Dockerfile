@@ -27,6 +27,7 @@ RUN python3.12 -m venv /opt/af3opt
 COPY requirements/engine-cuda12.txt /tmp/
 RUN /opt/af3opt/bin/pip install --no-cache-dir --no-deps -r /tmp/engine-cuda12.txt
 COPY pyproject.toml README.md LICENSE /src/
+COPY configs /src/configs
 COPY af3opt /src/af3opt
 RUN /opt/af3opt/bin/pip install --no-cache-dir --no-deps /src
 

@@ -63,12 +63,18 @@ def test_dockerfile_lints():
 
 
 @pytest.mark.parametrize("file", ["Dockerfile", "packaging/af3opt.def"])
-def test_files_copied_into_images_exist(file):
+def test_images_get_all_that_the_package_is_built_from(file, tmp_path):
     text = (REPOSITORY / file).read_text()
-    copied = re.findall(r"^(?:COPY|   ) ((?:scripts|requirements)/\S+)", text, re.MULTILINE)
-    assert copied
+    copied = re.findall(r"^(?:COPY|   ) ([a-z][\w./-]+) /\S+$", text, re.MULTILINE)
+    copied += ["pyproject.toml", "README.md", "LICENSE"]
+    ignored = (REPOSITORY / ".dockerignore").read_text().splitlines()
     for name in copied:
-        assert (REPOSITORY / name).is_file()
+        assert f"!{name}" in ignored
+        if (REPOSITORY / name).is_dir():
+            shutil.copytree(REPOSITORY / name, tmp_path / name, symlinks=True)
+    assert {"af3opt", "requirements/engine-cuda12.txt", "scripts/build-hmmer.sh"} <= {*copied}
+    for path in (tmp_path / "af3opt").rglob("*"):
+        assert path.exists(), f"{path} is a link to something that is not copied"
 
 
 @pytest.mark.parametrize("lock", LOCKS, ids=lambda path: path.name)
@@ -121,6 +127,18 @@ def test_setup_names_an_unknown_lock():
     completed = _run(SETUP, "--lock", "nonsense")
     assert completed.returncode == 2
     assert "no such lock: requirements/nonsense.txt" in completed.stderr
+
+
+def test_a_download_that_is_not_hmmer_is_not_built(tmp_path):
+    _executable(tmp_path / "curl", '#!/bin/sh\necho something else > "$3"\n')
+    completed = _run(
+        REPOSITORY / "scripts" / "build-hmmer.sh",
+        tmp_path / "hmmer",
+        PATH=f"{tmp_path}:{os.environ['PATH']}",
+    )
+    assert completed.returncode != 0
+    assert "hmmer-3.4.tar.gz: FAILED" in completed.stdout + completed.stderr
+    assert not (tmp_path / "hmmer").exists()
 
 
 def test_staging_copies_once_and_prints_what_to_export(tmp_path):
