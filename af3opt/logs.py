@@ -6,9 +6,12 @@ The engine's libraries log through absl and Python warnings. Their routine noise
 """
 
 import dataclasses
+import datetime
+import json
 import logging
 import os
 import sys
+import traceback
 import warnings
 from typing import Protocol
 
@@ -38,6 +41,10 @@ class HasVerbosity(Protocol):
     def quiet(self) -> bool:
         """Whether only warnings and errors are shown."""
 
+    @property
+    def log_format(self) -> str:
+        """Form of a line: "plain" or "json"."""
+
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Verbosity:
@@ -46,10 +53,12 @@ class Verbosity:
     Attributes:
         debug: By default what AF3OPT_DEBUG says; `af3opt --debug` exports it.
         quiet: Whether only warnings and errors are shown.
+        log_format: "plain" or "json".
     """
 
     debug: bool = dataclasses.field(default_factory=debug_exported)
     quiet: bool = False
+    log_format: str = "plain"
 
 
 def configure_logging(settings: HasVerbosity) -> None:
@@ -59,7 +68,7 @@ def configure_logging(settings: HasVerbosity) -> None:
         settings: Says how much to show.
     """
     handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(_formatter(settings.debug))
+    handler.setFormatter(_formatter(settings))
     root = logging.getLogger()
     for previous in root.handlers[:]:
         if getattr(previous, "af3opt", False):
@@ -82,8 +91,10 @@ def _own_level(settings: HasVerbosity) -> int:
     return logging.WARNING if settings.quiet else logging.INFO
 
 
-def _formatter(debug: bool) -> logging.Formatter:
-    return (logging.Formatter if debug else _OneLineFormatter)(_FORMAT, _TIME_FORMAT)
+def _formatter(settings: HasVerbosity) -> logging.Formatter:
+    if settings.log_format == "json":
+        return _JsonFormatter(_FORMAT)
+    return (logging.Formatter if settings.debug else _OneLineFormatter)(_FORMAT, _TIME_FORMAT)
 
 
 def _is_worth_showing(record: logging.LogRecord) -> bool:
@@ -102,3 +113,24 @@ class _OneLineFormatter(logging.Formatter):
 
     def _stamp(self, record: logging.LogRecord) -> str:
         return self.formatTime(record, self.datefmt)
+
+
+class _JsonFormatter(logging.Formatter):
+    """One JSON object a line: time (UTC), level, logger, message, and an event's fields.
+
+    An event is a record with the attributes `event` and `fields`; see `af3opt.progress`.
+    """
+
+    def format(self, record: logging.LogRecord) -> str:
+        time = datetime.datetime.fromtimestamp(record.created, datetime.UTC)
+        line: dict[str, object] = {
+            "time": time.isoformat(timespec="milliseconds"),
+            "level": record.levelname,
+            "logger": record.name,
+            "message": record.getMessage(),
+        }
+        if hasattr(record, "event"):
+            line = {**getattr(record, "fields", {}), **line, "event": record.event}
+        if record.exc_info and record.exc_info[1] is not None:
+            line["exception"] = "".join(traceback.format_exception(record.exc_info[1]))
+        return json.dumps(line, default=str)

@@ -105,10 +105,14 @@ class MemoryManager:
         self._raise_peak(stage, StagePeak(usage.total_bytes, device))
         return usage
 
-    def reset_peaks(self) -> None:
-        """Forgets the peaks, before another job."""
+    def take_peak(self, stage: str) -> StagePeak:
+        """Returns a stage's peak and forgets it.
+
+        Raises:
+            KeyError: the stage was never measured.
+        """
         with self._lock:
-            self._peaks.clear()
+            return self._peaks.pop(stage)
 
     @contextlib.contextmanager
     def monitor(self, stage: str) -> Iterator[None]:

@@ -143,3 +143,9 @@ class OwnOptions:
 
     debug: bool = option(False, "Show tracebacks, engine noise and debug messages.", group=LOGGING)
     quiet: bool = option(False, "Log warnings and errors only.", group=LOGGING)
+    log_format: str = option(
+        "plain",
+        "Form of the log lines: plain text, or one JSON object a line.",
+        group=LOGGING,
+        choices=("plain", "json"),
+    )
