@@ -22,7 +22,7 @@ _BATCH_BYTES = 16 << 20
 
 
 def read_component_blocks(path: Path) -> Iterator[tuple[str, dict[str, list[str]]]]:
-    """Yields (code, mmCIF item -> values) of each data block.
+    """Yields (code, mmCIF item -> values) of each data block, items in alphabetical order.
 
     Args:
         path: mmCIF text, plain or gzip-compressed (by content, not by name).
@@ -35,8 +35,9 @@ def read_component_blocks(path: Path) -> Iterator[tuple[str, dict[str, list[str]
     try:
         with _open_text(path) as stream:
             for batch in _batches(stream):
-                for code, block in parse(batch).items():
-                    yield code, block.to_dict()
+                # The parser's tables are unordered; sorted, equal files give equal indexes.
+                for code, block in sorted(parse(batch).items()):
+                    yield code, dict(sorted(block.to_dict().items()))
     except (OSError, EOFError, ValueError, RuntimeError) as error:
         reason = " ".join(str(error).split())
         raise SetupError(f"--components_cif: {path} cannot be read: {reason}") from error

@@ -1,0 +1,180 @@
+"""`af3opt prepare` as typed, with a dictionary of three components."""
+
+import gzip
+import json
+import os
+import pickle
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from af3opt.cli import main
+from af3opt.data.ccd_index import CcdIndex
+from af3opt.data.component_sets import read_component_sets
+from af3opt.data.prepared import find_prepared, prepared_root
+from af3opt.data.source import describe_file, same_file
+from af3opt.data.sources import read_engine_pickle
+from af3opt.errors import ExitCode, SetupError
+
+COMPONENTS_CIF = """data_ALA
+#
+_chem_comp.id ALA
+_chem_comp.name ALANINE
+_chem_comp.type 'L-PEPTIDE LINKING'
+#
+loop_
+_chem_comp_atom.comp_id
+_chem_comp_atom.atom_id
+_chem_comp_atom.charge
+ALA N 0
+ALA "H1'" ?
+#
+loop_
+_pdbx_chem_comp_descriptor.comp_id
+_pdbx_chem_comp_descriptor.descriptor
+ALA
+;C[C@@H](N)C(=O)O
+;
+#
+data_ZN
+#
+_chem_comp.id ZN
+_chem_comp.name 'ZINC ION'
+_chem_comp.type NON-POLYMER
+#
+data_NAG
+#
+_chem_comp.id NAG
+_chem_comp.name "N-acetyl"
+_chem_comp.type 'D-saccharide, beta linking'
+#
+"""
+
+pytestmark = pytest.mark.engine
+
+
+@pytest.fixture
+def components_cif(tmp_path):
+    path = tmp_path / "components.cif.gz"
+    path.write_bytes(gzip.compress(COMPONENTS_CIF.encode()))
+    return path
+
+
+def start_prepare(*flags):
+    return subprocess.Popen(
+        [sys.executable, "-m", "af3opt", "prepare", *map(str, flags)],
+        cwd=Path(__file__).parents[2],
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def test_wwpdb_file_is_indexed_whole(components_cif):
+    assert main(["prepare", f"--components_cif={components_cif}"]) == ExitCode.OK
+    prepared = find_prepared()
+    assert prepared is not None
+    index = CcdIndex(prepared.ccd_index)
+    assert list(index) == ["ALA", "NAG", "ZN"]
+    assert index["ALA"]["_chem_comp_atom.atom_id"] == ["N", "H1'"]
+    assert index["ALA"]["_chem_comp_atom.charge"] == ["0", "?"]
+    assert index["ALA"]["_pdbx_chem_comp_descriptor.descriptor"] == ["C[C@@H](N)C(=O)O"]
+    assert read_component_sets(prepared.component_sets) == {
+        "glycans_linking": {"NAG"},
+        "glycans_other": frozenset(),
+        "ions": {"ZN"},
+    }
+    text = (prepared.libcifpp_dir / "components.cif").read_text()
+    assert text.startswith("data_ALA\n")
+    assert "data_ZN" not in text
+
+
+def test_second_call_keeps_what_is_there(components_cif, capsys):
+    flags = ["prepare", f"--components_cif={components_cif}"]
+    main(flags)
+    first = find_prepared().ccd_index.stat()
+    start = time.perf_counter()
+    main(flags)
+    assert time.perf_counter() - start < 1
+    assert find_prepared().ccd_index.stat().st_ino == first.st_ino
+    main([*flags, "--force"])
+    assert find_prepared().ccd_index.stat().st_ino != first.st_ino
+    capsys.readouterr()
+    assert main(["prepare", "--list"]) == ExitCode.OK
+    listed = capsys.readouterr().out.splitlines()
+    assert len(listed) == 1
+    assert str(find_prepared().root) in listed[0]
+
+
+def test_two_at_once_and_one_killed(components_cif):
+    killed = start_prepare(f"--components_cif={components_cif}")
+    killed.stderr.readline()
+    killed.send_signal(signal.SIGKILL)
+    killed.wait()
+    assert find_prepared() is None or find_prepared().ccd_index.is_file()
+    both = [start_prepare(f"--components_cif={components_cif}", "--force") for _ in range(2)]
+    outputs = [process.communicate()[1] for process in both]
+    assert [process.returncode for process in both] == [0, 0], outputs
+    assert list(CcdIndex(find_prepared().ccd_index)) == ["ALA", "NAG", "ZN"]
+
+
+@pytest.mark.parametrize(
+    ("flags", "message"),
+    [
+        (["--components_cif=/none/components.cif"], "cannot read /none/components.cif"),
+        (["--mmcif_dictionary=/none"], "/none is not a file"),
+        (["--depth=deep", "--synthetic_weights"], "invalid choice"),
+        (["--unknown"], "unrecognized arguments"),
+    ],
+)
+def test_bad_flags_are_one_line(flags, message, capsys):
+    assert main(["prepare", *flags]) == ExitCode.USAGE
+    error = capsys.readouterr().err.strip()
+    assert message in error
+    assert len(error.splitlines()) == 1
+    assert not prepared_root().exists()
+
+
+@pytest.mark.parametrize("content", [b"", b"data_X\n_other.item 1\n", b"\x1f\x8bbroken", b"{}"])
+def test_bad_components_file_is_one_line(tmp_path, content, capsys):
+    path = tmp_path / "bad.cif"
+    path.write_bytes(content)
+    assert main(["prepare", f"--components_cif={path}", "--quiet"]) == ExitCode.USAGE
+    error = capsys.readouterr().err.strip()
+    assert str(path) in error
+    assert len(error.splitlines()) == 1
+    assert find_prepared() is None
+    assert list(prepared_root().iterdir()) == []
+
+
+def test_engine_pickle_is_read_without_running_code(tmp_path):
+    path = tmp_path / "ccd.pickle"
+    component = {"_chem_comp.id": ["ALA"]}
+    path.write_bytes(pickle.dumps({"ALA": component}))
+    codes, texts = read_engine_pickle(path)
+    assert codes == ["ALA"]
+    assert texts == [b"_chem_comp.id\x1fALA"]
+
+    class Evil:
+        def __reduce__(self):
+            return os.mkdir, (str(tmp_path / "ran"),)
+
+    path.write_bytes(pickle.dumps({"ALA": Evil()}))
+    with pytest.raises(SetupError, match="not a component dictionary"):
+        read_engine_pickle(path)
+    assert not (tmp_path / "ran").exists()
+
+
+def test_a_touched_file_is_the_same_and_a_changed_one_is_not(tmp_path):
+    path = tmp_path / "ccd.pickle"
+    path.write_bytes(b"one")
+    source = json.loads(json.dumps(describe_file("engine pickle", path)))
+    assert same_file(source, path)
+    os.utime(path, (1, 1))
+    assert same_file(source, path)
+    path.write_bytes(b"two")
+    assert not same_file(source, path)
+    assert not same_file({"kind": "biotite"}, path)
