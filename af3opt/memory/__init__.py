@@ -1,6 +1,20 @@
 """Memory: measured by stage, predicted before a job, given back after it."""
 
+from af3opt.memory.forecast import JobSize, KnownPrograms
 from af3opt.memory.manager import Freed, MemoryManager, StagePeak
+from af3opt.memory.plan import MemoryPlan, MemoryShortageError, Room, plan_memory
 from af3opt.memory.usage import DeviceMemory, MemoryUsage
 
-__all__ = ["DeviceMemory", "Freed", "MemoryManager", "MemoryUsage", "StagePeak"]
+__all__ = [
+    "DeviceMemory",
+    "Freed",
+    "JobSize",
+    "KnownPrograms",
+    "MemoryManager",
+    "MemoryPlan",
+    "MemoryShortageError",
+    "MemoryUsage",
+    "Room",
+    "StagePeak",
+    "plan_memory",
+]
