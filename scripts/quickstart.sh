@@ -8,8 +8,8 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 output="${1:-quickstart_output}"
 
 ./scripts/setup-env.sh
-# Its last line of output is the directory of the weights; progress goes to stderr.
-model_dir="$(.venv/bin/af3opt prepare --synthetic_weights | tail -n 1)"
+# It prints the directory of the weights; progress goes to stderr.
+model_dir="$(.venv/bin/af3opt prepare --synthetic_weights)"
 
 .venv/bin/af3opt run \
   --json_path=examples/ubiquitin.json \

@@ -2,6 +2,7 @@
 
 import argparse
 import logging
+import sys
 import time
 from pathlib import Path
 from typing import NoReturn
@@ -118,6 +119,8 @@ def _prepare_weights(flags: argparse.Namespace) -> None:
     folder, built = write_synthetic_weights(flags.depth, force=flags.force)
     _report(f"Synthetic weights ({flags.depth})", folder, built, start)
     _log.info("Use them with --model_dir=%s. %s", folder, NOTE)
+    # For scripts: the directory is the one thing on standard output.
+    sys.stdout.write(f"{folder}\n")
 
 
 def _report(what: str, folder: Path, built: bool, start: float) -> None:
