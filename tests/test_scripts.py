@@ -199,3 +199,51 @@ def test_array_script_needs_an_array():
     completed = _run("bash", ARRAY, "inputs", "out")
     assert completed.returncode != 0
     assert "sbatch --array" in completed.stderr
+
+
+def _stub_checkout(root: Path, failing: str = "") -> Path:
+    """A checkout in which test.sh is real and every tool it calls is a stub."""
+    for folder in ("scripts", ".ci", ".venv/bin", ".venv-compat/bin"):
+        (root / folder).mkdir(parents=True)
+    shutil.copy(REPOSITORY / "scripts" / "test.sh", root / "scripts")
+    shutil.copy(REPOSITORY / ".ci" / "run", root / ".ci")
+    tools = ["ruff", "mypy", "shellcheck", "python"]
+    for name in [
+        "scripts/install-system-packages.sh",
+        "scripts/setup-env.sh",
+        *(f".venv/bin/{tool}" for tool in tools),
+        ".venv-compat/bin/python",
+    ]:
+        status = 1 if name == failing else 0
+        text = f"#!/bin/sh\necho '==== 7 passed in 0.10s ===='\nexit {status}\n"
+        _executable(root / name, text)
+    return root
+
+
+def test_test_script_sums_up(tmp_path):
+    root = _stub_checkout(tmp_path)
+    completed = _run(root / ".ci" / "run", AF3OPT_FULL_TESTS="auto", AF3OPT_FULL_TESTS_WITHIN=0)
+    assert completed.returncode == 0, completed.stdout + completed.stderr
+    summary = completed.stdout.splitlines()
+    assert any(re.search(r"passed +\d+ s +tests +7 passed in 0.10s", line) for line in summary)
+    assert any(re.search(r"passed +\d+ s +tests-compat +7 passed", line) for line in summary)
+    assert "tests-full: skipped after 0 min" in completed.stdout
+
+
+@pytest.mark.parametrize(
+    ("failing", "check"),
+    [
+        (".venv/bin/mypy", "types"),
+        (".venv/bin/python", "tests"),
+        (".venv-compat/bin/python", "tests-compat"),
+        ("scripts/setup-env.sh", "environment"),
+    ],
+)
+def test_test_script_fails_when_a_check_fails_but_runs_the_others(tmp_path, failing, check):
+    root = _stub_checkout(tmp_path, failing)
+    completed = _run(root / ".ci" / "run", AF3OPT_FULL_TESTS="yes")
+    assert completed.returncode == 1
+    assert re.search(rf"^FAILED +\d+ s +{check}\b", completed.stdout, re.MULTILINE)
+    # Without environments there is nothing to run; anything else goes on to the end.
+    ran_all = re.search(r"s +tests-full\b", completed.stdout) is not None
+    assert ran_all == (check != "environment")
