@@ -1,0 +1,94 @@
+"""`--run_alphafold_script`: the site's script, unmodified, in our environment."""
+
+import os
+import shutil
+import subprocess
+import sys
+
+import pytest
+
+from af3opt.backend import Backend
+from af3opt.errors import SetupError, UsageError
+from af3opt.execution.script import script_arguments, script_flags
+from af3opt.settings import resolve_settings
+from tests.conftest import REPOSITORY
+from tests.engine.trees import differences
+
+SCRIPT = REPOSITORY / "tests" / "engine" / "site_script.py"
+CPU = Backend("cpu", None, "xla", "")
+
+
+def test_flags_are_found_without_running_the_script(tmp_path):
+    script = tmp_path / "run_alphafold.py"
+    script.write_text("flags.DEFINE_string('output_dir', None, '')\nraise SystemExit('ran')\n")
+    assert script_flags(script) == {"output_dir"}
+    assert {"json_path", "buckets", "jax_backend"} <= script_flags(SCRIPT)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (None, "No such file"),
+        ("def broken(:", "is not Python"),
+        ("print('hello')", "defines no flag --output_dir"),
+    ],
+)
+def test_what_is_not_the_script_is_refused(tmp_path, text, message):
+    script = tmp_path / "x.py"
+    if text is not None:
+        script.write_text(text)
+    with pytest.raises(SetupError, match=message):
+        script_flags(script)
+
+
+def test_only_what_was_set_is_passed_on():
+    settings = resolve_settings(
+        ["--output_dir=/o", "--num_recycles=3", "--norun_data_pipeline", "--buckets=64,96"], {}
+    )
+    known = script_flags(SCRIPT)
+    assert script_arguments(settings, CPU, known, SCRIPT) == [
+        "--output_dir=/o",
+        "--run_data_pipeline=false",
+        "--buckets=64,96",
+        "--num_recycles=3",
+        "--jax_backend=cpu",
+        "--flash_attention_implementation=xla",
+    ]
+
+
+def test_a_flag_the_script_lacks_is_an_error_naming_its_source():
+    settings = resolve_settings(["--output_dir=/o"], {"AF3OPT_NUM_SEEDS": "2"})
+    with pytest.raises(UsageError, match=r"--num_seeds \(from AF3OPT_NUM_SEEDS\)"):
+        script_arguments(settings, CPU, script_flags(SCRIPT), SCRIPT)
+
+
+@pytest.mark.engine
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+def test_the_script_folds_like_our_own_runner(tmp_path, small_weights):
+    inputs = tmp_path / "inputs"
+    inputs.mkdir()
+    shutil.copy(REPOSITORY / "examples" / "several_seeds.json", inputs)
+    common = [
+        f"--input_dir={inputs}",
+        f"--model_dir={small_weights}",
+        "--buckets=32",
+        "--num_recycles=1",
+        "--num_diffusion_samples=1",
+        "--fidelity=exact",
+    ]
+    own, site = tmp_path / "own", tmp_path / "site"
+    for flags in (
+        [f"--output_dir={own}"],
+        [f"--output_dir={site}", f"--run_alphafold_script={SCRIPT}"],
+    ):
+        completed = subprocess.run(
+            [sys.executable, "-m", "af3opt", "run", *common, *flags],
+            cwd=REPOSITORY,
+            env=os.environ,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert completed.returncode == 0, completed.stdout + completed.stderr
+    assert differences(own, site) == []
