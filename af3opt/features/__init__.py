@@ -1,1 +1,1 @@
-"""features"""
+"""Features: computed once for all seeds, kept on disk, made in parallel."""

@@ -1,0 +1,1 @@
+"""The store behind every cache: content-addressed, checksummed, safe to kill."""

@@ -1,0 +1,186 @@
+"""Faster equivalents of the engine's per-character and per-atom Python loops.
+
+They hold only inside `fast_loops`, and only in place of functions recognised by
+their digest; each gives the same arrays, bit for bit.
+"""
+
+import contextlib
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from af3opt.engine.modules import engine_module, source_digest
+
+
+class _Loop(NamedTuple):
+    module: str
+    owner: str | None
+    name: str
+    digests: tuple[str, ...]
+    replacement: Callable[[Callable[..., Any]], Callable[..., Any]]
+
+
+def _msa_features(original: Callable[..., Any]) -> Callable[..., Any]:
+    """Parses all rows of an alignment at once; leaves what is irregular to the original."""
+    module = engine_module("data.msa_features")
+    names = engine_module("constants.mmcif_names")
+    identifiers = {
+        names.PROTEIN_CHAIN: module._PROTEIN_TO_ID,
+        names.RNA_CHAIN: module._RNA_TO_ID,
+        names.DNA_CHAIN: module._DNA_TO_ID,
+    }
+
+    def extract_msa_features(
+        msa_sequences: Sequence[str], chain_poly_type: str
+    ) -> tuple[np.ndarray, np.ndarray]:
+        parsed = None
+        if chain_poly_type in identifiers and msa_sequences:
+            parsed = parse_alignment(msa_sequences, identifiers[chain_poly_type])
+        return parsed or original(msa_sequences, chain_poly_type)
+
+    return extract_msa_features
+
+
+def parse_alignment(
+    rows: Sequence[str], identifiers: dict[str, int]
+) -> tuple[np.ndarray, np.ndarray] | None:
+    """Turns A3M rows into residue identifiers and numbers of deletions.
+
+    Args:
+        rows: Aligned sequences, lower case for insertions.
+        identifiers: Letter -> identifier; other characters count as deletions.
+
+    Returns:
+        Two int32 arrays (rows, columns): identifiers, and the number of insertions
+        left of each residue; or None for rows that are not ASCII, of different
+        length, or with characters that are neither known nor lower case.
+    """
+    try:
+        text = "".join(rows).encode("ascii")
+    except UnicodeEncodeError:
+        return None
+    table = np.full(256, -1, np.int8)
+    for letter, identifier in identifiers.items():
+        table[ord(letter)] = identifier
+    letters = np.frombuffer(text, np.uint8)
+    columns = table[letters]
+    places = np.flatnonzero(columns >= 0)
+    unknown = len(letters) - len(places)
+    if unknown and np.count_nonzero((letters >= ord("a")) & (letters <= ord("z"))) != unknown:
+        return None
+    ends = np.cumsum(np.fromiter(map(len, rows), np.int64, count=len(rows)))
+    ranks = np.searchsorted(places, ends)
+    width, remainder = divmod(len(places), len(rows))
+    if remainder or not np.array_equal(ranks, np.arange(1, len(rows) + 1) * width):
+        return None
+    shape = (len(rows), width)
+    if not unknown:
+        return columns.astype(np.int32).reshape(shape), np.zeros(shape, np.int32)
+    # A residue's deletions are the characters since the residue before it in its row.
+    deletions = np.diff(places, prepend=-1) - 1
+    if width:
+        starts = np.concatenate(([0], ends[:-1]))
+        deletions[::width] = places[::width] - starts
+    return (
+        columns[places].astype(np.int32).reshape(shape),
+        deletions.astype(np.int32).reshape(shape),
+    )
+
+
+def _gather_indices(_: Callable[..., Any]) -> Callable[..., Any]:
+    """Looks atoms up in one dictionary of plain Python values instead of numpy scalars."""
+    gather_info = engine_module("model.atom_layout.atom_layout").GatherInfo
+
+    def compute_gather_idxs(*, source_layout: Any, target_layout: Any, fill_value: int = 0) -> Any:
+        position_of = dict(zip(_atoms(source_layout), range(source_layout.atom_name.size)))  # noqa: B905
+        shape = target_layout.atom_name.shape
+        found = np.fromiter(
+            (position_of.get(atom, -1) for atom in _atoms(target_layout)),
+            dtype=int,
+            count=target_layout.atom_name.size,
+        ).reshape(shape)
+        mask = found >= 0
+        return gather_info(
+            gather_idxs=np.where(mask, found, fill_value),
+            gather_mask=mask,
+            input_shape=np.array(source_layout.atom_name.shape),
+        )
+
+    return compute_gather_idxs
+
+
+def _atoms(layout: Any) -> Iterator[tuple[Any, Any, Any]]:
+    return zip(
+        layout.chain_id.ravel().tolist(),
+        layout.res_id.ravel().tolist(),
+        layout.atom_name.ravel().tolist(),
+        strict=True,
+    )
+
+
+def _layout_array(_: Callable[..., Any]) -> Callable[..., Any]:
+    """Stacks a layout's columns without first copying every string in them."""
+
+    def to_array(self: Any) -> np.ndarray:
+        columns = (
+            self.atom_name, self.res_id, self.chain_id,
+            self.atom_element, self.res_name, self.chain_type,
+        )  # fmt: skip
+        if any(column is None for column in columns):
+            raise ValueError("All optional fields need to be present.")
+        return np.stack(columns, axis=0)
+
+    return to_array
+
+
+_LOOPS = (
+    _Loop("data.msa_features", None, "extract_msa_features", ("ae4a3b12e199b0c1",), _msa_features),
+    _Loop(
+        "model.atom_layout.atom_layout",
+        None,
+        "compute_gather_idxs",
+        ("6827f81eab3b757d",),
+        _gather_indices,
+    ),
+    _Loop(
+        "model.atom_layout.atom_layout",
+        "AtomLayout",
+        "to_array",
+        ("ce4875cb005ba645",),
+        _layout_array,
+    ),
+)
+
+_replacing = threading.RLock()
+
+
+def fast_loop_names() -> list[str]:
+    """Names the loops that the installed engine has in a version known here."""
+    return [loop.name for loop in _LOOPS if _recognised(loop) is not None]
+
+
+@contextlib.contextmanager
+def fast_loops() -> Iterator[None]:
+    """Puts the equivalents in place inside the block; one block at a time in a process."""
+    with _replacing, contextlib.ExitStack() as restore:
+        for loop in _LOOPS:
+            owner = _recognised(loop)
+            if owner is not None:
+                original = getattr(owner, loop.name)
+                restore.callback(setattr, owner, loop.name, original)
+                setattr(owner, loop.name, loop.replacement(original))
+        yield
+
+
+def _recognised(loop: _Loop) -> Any:
+    """Returns the object that holds the loop's function if it is a known version."""
+    try:
+        owner: Any = engine_module(loop.module)
+        if loop.owner is not None:
+            owner = getattr(owner, loop.owner)
+        digest = source_digest(getattr(owner, loop.name))
+    except (ImportError, AttributeError, OSError, TypeError):
+        return None
+    return owner if digest in loop.digests else None

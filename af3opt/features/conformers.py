@@ -1,0 +1,123 @@
+"""Embedding of conformers by several threads, and a memory of those already made."""
+
+import collections
+import concurrent.futures
+import threading
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from af3opt.features.components import Component
+
+# (component digest, conformer seed) -> float32 (atoms, 3), or None where RDKit failed.
+type Conformers = Mapping[tuple[str, int], np.ndarray | None]
+
+# Shares of work for each thread, so that a slow one does not hold up the others.
+_SHARES_PER_THREAD = 4
+
+
+class ConformerMemory:
+    """The conformers embedded last, by everything that decides them.
+
+    The same chain under the same seed has the same conformers in every job of a
+    batch, so a target screened against many ligands is embedded once.
+    """
+
+    def __init__(self, kept: int) -> None:
+        """Makes an empty memory.
+
+        Args:
+            kept: Number of conformers to keep; one takes about 0.4 kB.
+        """
+        self._kept = kept
+        self._known: collections.OrderedDict[tuple[str, int, int | None], np.ndarray | None] = (
+            collections.OrderedDict()
+        )
+        self._lock = threading.Lock()
+
+    def recall(
+        self, wanted: Mapping[tuple[str, int], Component], max_iterations: int | None
+    ) -> dict[tuple[str, int], np.ndarray | None]:
+        """Returns those of the wanted conformers that are known."""
+        found = {}
+        with self._lock:
+            for digest, seed in wanted:
+                key = (digest, seed, max_iterations)
+                if key in self._known:
+                    self._known.move_to_end(key)
+                    found[digest, seed] = self._known[key]
+        return found
+
+    def remember(self, conformers: Conformers, max_iterations: int | None) -> None:
+        """Adds conformers and forgets those used longest ago."""
+        with self._lock:
+            for (digest, seed), positions in conformers.items():
+                self._known[digest, seed, max_iterations] = positions
+            while len(self._known) > self._kept:
+                self._known.popitem(last=False)
+
+
+_memory = ConformerMemory(kept=100_000)
+
+
+class PendingConformers:
+    """Conformers that are being embedded."""
+
+    def __init__(
+        self,
+        known: dict[tuple[str, int], np.ndarray | None],
+        futures: "Sequence[concurrent.futures.Future[Conformers]]",
+        max_iterations: int | None,
+    ) -> None:
+        self._known = known
+        self._futures = futures
+        self._max_iterations = max_iterations
+
+    def result(self) -> Conformers:
+        """Waits for all of them; what an embedding raised is raised here."""
+        for future in self._futures:
+            embedded = future.result()
+            _memory.remember(embedded, self._max_iterations)
+            self._known.update(embedded)
+        return self._known
+
+
+class ConformerPool:
+    """Threads that embed conformers; RDKit releases the interpreter lock meanwhile."""
+
+    def __init__(self, threads: int) -> None:
+        """Makes a pool; threads begin with the first work.
+
+        Args:
+            threads: How many at most.
+        """
+        self._threads = max(1, threads)
+        self._executor = concurrent.futures.ThreadPoolExecutor(self._threads, "conformers")
+
+    def submit(
+        self, wanted: Mapping[tuple[str, int], Component], max_iterations: int | None
+    ) -> PendingConformers:
+        """Begins to embed what is not known yet.
+
+        Args:
+            wanted: (component digest, conformer seed) -> component.
+            max_iterations: Limit of RDKit's search, or None for its own.
+        """
+        known = _memory.recall(wanted, max_iterations)
+        jobs = [(key, component) for key, component in wanted.items() if key not in known]
+        shares = self._threads * _SHARES_PER_THREAD
+        futures = [
+            self._executor.submit(_embed, jobs[start::shares], max_iterations)
+            for start in range(min(shares, len(jobs)))
+        ]
+        return PendingConformers(known, futures, max_iterations)
+
+    def close(self) -> None:
+        """Ends the threads; what has not begun is dropped."""
+        self._executor.shutdown(wait=True, cancel_futures=True)
+
+
+def _embed(
+    jobs: Sequence[tuple[tuple[str, int], Component]], max_iterations: int | None
+) -> Conformers:
+    return {key: component.embed(key[1], max_iterations) for key, component in jobs}
