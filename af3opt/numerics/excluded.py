@@ -1,13 +1,14 @@
 """Samples with NaN or infinity: kept apart, written with their values as they are.
 
-The engine's own writers cannot be used for them: its clash test and its pLDDT
-categories raise on NaN, and its JSON writer turns infinity into 99.9.
+The engine cannot write them: its structures refuse NaN, so do its clash test and its
+pLDDT categories, and its JSON writer turns infinity into 99.9. Here a value that is
+not finite is written as what the format has for unknown: `?` in mmCIF, `null` in JSON.
 """
 
 import dataclasses
 import datetime
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -21,8 +22,17 @@ SUFFIX = "_nonfinite"
 
 NOTE = (
     "Not a prediction to use: the model gave NaN or infinite values for this sample. "
-    "They are kept as they are (null in JSON, nan or inf in the mmCIF); the sample is not ranked."
+    "Those are written as unknown (null in JSON, ? in mmCIF); the sample is not ranked."
 )
+
+_UNKNOWN = "?"
+_MEASURED_COLUMNS = (
+    "_atom_site.Cartn_x",
+    "_atom_site.Cartn_y",
+    "_atom_site.Cartn_z",
+    "_atom_site.B_iso_or_equiv",
+)
+_AVERAGED_COLUMNS = ("_ma_qa_metric_global.metric_value", "_ma_qa_metric_local.metric_value")
 
 # Entries of the model's result whose first axis counts samples.
 _PER_SAMPLE = (
@@ -42,7 +52,9 @@ class NonFiniteSample:
 
     Attributes:
         index: Its number among the seed's samples.
-        structure: The engine's structure, with the coordinates as predicted.
+        structure: The engine's structure, with 0 where a value is not finite, since it
+            accepts no other; those zeros are not written.
+        finite: The same structure with 1 for each finite coordinate or pLDDT, else 0.
         pae: (tokens, tokens) in Å.
         contact_probs: (tokens, tokens).
         chain_ids: Chain of each token.
@@ -52,6 +64,7 @@ class NonFiniteSample:
 
     index: int
     structure: Any
+    finite: Any
     pae: np.ndarray
     contact_probs: np.ndarray
     chain_ids: list[str]
@@ -100,15 +113,14 @@ def extract_nonfinite(
     tokens = int(np.asarray(batch["seq_length"]).item())
     asym_ids = np.asarray(batch["asym_id"])[:tokens]
     residue_ids = [int(number) for number in np.asarray(batch["residue_index"])[:tokens]]
-    structures = (
-        engine_module("model.model")
-        .get_predicted_structure(result=select_samples(result, indices), batch=typed_batch)
-        .unstack()
-    )
+    selected = select_samples(result, indices)
+    structures = _structures(selected, typed_batch, np.nan_to_num, posinf=0.0, neginf=0.0)
+    finite = _structures(selected, typed_batch, np.isfinite)
     return [
         NonFiniteSample(
             index=index,
             structure=structure,
+            finite=flags,
             pae=np.asarray(result["full_pae"])[index, :tokens, :tokens],
             contact_probs=np.asarray(result["distogram"]["contact_probs"])[:tokens, :tokens],
             # asym ids count chains from 1 in the order of the structure's chains.
@@ -116,8 +128,23 @@ def extract_nonfinite(
             residue_ids=residue_ids,
             model_id=result["__identifier__"],
         )
-        for index, structure in zip(indices, structures, strict=True)
+        for index, structure, flags in zip(indices, structures, finite, strict=True)
     ]
+
+
+def _structures(
+    result: Mapping[str, Any], batch: Any, change: Callable[..., Any], **options: Any
+) -> list[Any]:
+    """The engine's structures of changed coordinates and pLDDTs, one for each sample."""
+    samples = result["diffusion_samples"]
+    changed = {
+        "diffusion_samples": samples
+        | {"atom_positions": change(samples["atom_positions"], **options).astype(np.float32)},
+        "predicted_lddt": change(result["predicted_lddt"], **options).astype(np.float32),
+    }
+    structure = engine_module("model.model").get_predicted_structure(result=changed, batch=batch)
+    unstacked: list[Any] = structure.unstack()
+    return unstacked
 
 
 def write_nonfinite(sample: NonFiniteSample, directory: Path, name: str, *, compress: bool) -> None:
@@ -153,6 +180,17 @@ def _mmcif_text(sample: NonFiniteSample) -> str:
         version=f"{engine_module('version').__version__} @ {timestamp}",
         model_id=sample.model_id,
     )
+    flags = sample.finite.to_mmcif_dict()
+    known: dict[str, list[str]] = {
+        column: [
+            value if float(flag) else _UNKNOWN
+            for value, flag in zip(cif[column], flags[column], strict=True)
+        ]
+        for column in _MEASURED_COLUMNS
+    }
+    # Averages over atoms, some of which have no value.
+    averages = {column: [_UNKNOWN] * len(cif[column]) for column in _AVERAGED_COLUMNS}
+    cif = cif.copy_and_update(known | averages)
     return f"# {NOTE}\n{metadata.add_legal_comment(cif.to_string())}"
 
 
@@ -162,7 +200,9 @@ def _confidences(sample: NonFiniteSample) -> str:
         {
             "af3opt_note": NOTE,
             "atom_chain_ids": [str(chain) for chain in structure.chain_id],
-            "atom_plddts": _nullable(structure.atom_b_factor),
+            "atom_plddts": _nullable(
+                np.where(sample.finite.atom_b_factor, structure.atom_b_factor, np.nan)
+            ),
             "contact_probs": _nullable(sample.contact_probs),
             "pae": _nullable(sample.pae),
             "token_chain_ids": sample.chain_ids,
