@@ -7,7 +7,6 @@ decimals that the wwPDB's text file has, so both sources give the same strings.
 
 import importlib.metadata
 import importlib.util
-import itertools
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -51,6 +50,9 @@ _RECORD = RECORD_SEPARATOR.encode()
 _MATRIX_WIDTH = 16
 _LAST_ASCII = 127
 _MASKED = {1: ".", 2: "?"}
+
+
+type _Bounds = tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]
 
 
 def find_bundled_ccd() -> Path:
@@ -101,29 +103,30 @@ def read_bcif(path: Path) -> tuple[list[str], list[bytes]]:
         codes: list[str] = block["chem_comp"]["id"].as_array().tolist()
         records: list[list[bytes]] = [[] for _ in codes]
         for category in _ORDER:
-            starts = _row_bounds(block[category], category, codes)
+            bounds = _row_bounds(block[category], category, codes)
             for name, values in _columns(block[category], category):
-                _append_column(records, f"_{category}.{name}", values, starts)
+                _append_column(records, f"_{category}.{name}", values, bounds)
     except (KeyError, ValueError, TypeError) as error:
         raise SetupError(f"{path} is not a BinaryCIF component dictionary ({error})") from error
     return codes, [_RECORD.join(parts) for parts in records]
 
 
-def _row_bounds(category: Any, name: str, codes: list[str]) -> list[tuple[int, int]]:
+def _row_bounds(category: Any, name: str, codes: list[str]) -> _Bounds:
     """Finds each component's rows, which must be contiguous.
 
     Returns:
-        (first row, row after the last) for each code.
+        First row, and row after the last, of each code; equal where it has none.
     """
     key = "id" if name == "chem_comp" else "comp_id"
     owner = category[key].as_array()
     changes = np.flatnonzero(owner[1:] != owner[:-1]) + 1
-    first = np.concatenate(([0], changes)).tolist()
-    last = np.concatenate((changes, [len(owner)])).tolist()
-    bounds = dict(zip(owner[first].tolist(), zip(first, last, strict=True), strict=True))
-    if len(bounds) != len(first):
+    first = np.concatenate(([0], changes))
+    last = np.concatenate((changes, [len(owner)]))
+    rows = dict(zip(owner[first].tolist(), zip(first, last, strict=True), strict=True))
+    if len(rows) != len(first):
         raise ValueError(f"rows of one component are scattered in {name}")
-    return [bounds.get(code, (0, 0)) for code in codes]
+    bounds = np.array([rows.get(code, (0, 0)) for code in codes], dtype=np.int64)
+    return bounds[:, 0], bounds[:, 1]
 
 
 def _columns(category: Any, name: str) -> Iterator[tuple[str, npt.NDArray[Any]]]:
@@ -162,39 +165,36 @@ def _as_text(values: npt.NDArray[Any]) -> npt.NDArray[np.str_]:
 
 
 def _append_column(
-    records: list[list[bytes]], item: str, values: npt.NDArray[Any], bounds: list[tuple[int, int]]
+    records: list[list[bytes]], item: str, values: npt.NDArray[Any], bounds: _Bounds
 ) -> None:
     """Adds one item's record to every component that has rows for it."""
-    joined, cuts = _join_rows(values)
-    if joined.count(_UNIT) != len(values) or _RECORD in joined:
+    joined = _join_rows(values)
+    ends = np.flatnonzero(np.frombuffer(joined, np.uint8) == ord(UNIT_SEPARATOR)) + 1
+    if len(ends) != len(values) or _RECORD in joined:
         raise ValueError(f"{item} contains an ASCII unit or record separator")
+    starts = np.concatenate(([0], ends))
+    first, last = (starts[rows].tolist() for rows in bounds)
     prefix = item.encode() + _UNIT
-    for record, (start, end) in zip(records, bounds, strict=True):
+    for record, start, end in zip(records, first, last, strict=True):
         if end > start:
-            record.append(prefix + joined[cuts[start] : cuts[end] - 1])
+            record.append(prefix + joined[start : end - 1])
 
 
-def _join_rows(values: npt.NDArray[Any]) -> tuple[bytes, list[int]]:
-    """Ends every row with a unit separator and joins them.
+def _join_rows(values: npt.NDArray[Any]) -> bytes:
+    """Joins rows as UTF-8 text, each ended by a unit separator.
 
     Millions of short ASCII rows are joined as one byte matrix from which the
     padding is dropped, without a Python object a row.
 
     Args:
         values: Strings, shape (rows,).
-
-    Returns:
-        UTF-8 text, and where each row starts in it: rows + 1 positions.
     """
     width = values.dtype.itemsize // 4
     codes = values.view(np.uint32).reshape(len(values), width)
     if width > _MATRIX_WIDTH or codes.max(initial=0) > _LAST_ASCII:
-        rows = [text.encode("utf-8") + _UNIT for text in values.tolist()]
-        return b"".join(rows), [0, *itertools.accumulate(map(len, rows))]
+        return b"".join(text.encode("utf-8") + _UNIT for text in values.tolist())
     matrix = np.empty((len(values), width + 1), dtype=np.uint8)
     matrix[:, :width] = codes
     matrix[:, width] = ord(UNIT_SEPARATOR)
-    filled = matrix != 0
-    starts = np.zeros(len(values) + 1, dtype=np.int64)
-    np.cumsum(filled.sum(axis=1, dtype=np.int64), out=starts[1:])
-    return matrix[filled].tobytes(), starts.tolist()
+    joined: bytes = matrix[matrix != 0].tobytes()
+    return joined

@@ -8,7 +8,8 @@ from typing import Any
 
 from af3opt.data.ccd_bcif import describe_bundled_ccd, find_bundled_ccd, read_bcif
 from af3opt.data.ccd_index import encode_component
-from af3opt.data.source import describe_file
+from af3opt.data.prepared import find_prepared
+from af3opt.data.source import describe_file_again
 from af3opt.errors import SetupError
 from af3opt.paths import trust_problem
 
@@ -54,7 +55,7 @@ def engine_source(path: Path) -> ComponentSource:
         problem = trust_problem(path.stat())
         if problem:
             raise SetupError(f"{path} {problem}; give --components_cif instead")
-        description = describe_file("engine pickle", path)
+        description = _describe("engine pickle", path)
     except OSError as error:
         raise SetupError(f"cannot read {path}: {error.strerror}") from error
     return ComponentSource(str(path), description, lambda: read_engine_pickle(path))
@@ -70,7 +71,7 @@ def mmcif_source(path: Path) -> ComponentSource:
         SetupError: it cannot be read.
     """
     try:
-        description = describe_file("wwPDB mmCIF", path)
+        description = _describe("wwPDB mmCIF", path)
     except OSError as error:
         raise SetupError(f"--components_cif: cannot read {path}: {error.strerror}") from error
     return ComponentSource(str(path), description, lambda: _read_mmcif(path))
@@ -89,6 +90,12 @@ def _read_mmcif(path: Path) -> Serialised:
     if not codes:
         raise SetupError(f"--components_cif: {path} holds no components")
     return codes, texts
+
+
+def _describe(kind: str, path: Path) -> Mapping[str, Any]:
+    """Describes a source; quick when the data in use was made from it."""
+    current = find_prepared()
+    return describe_file_again(kind, path, current.source if current else None)
 
 
 class _PlainUnpickler(pickle.Unpickler):

@@ -16,7 +16,7 @@ from af3opt.cli import main
 from af3opt.data.ccd_index import CcdIndex
 from af3opt.data.component_sets import read_component_sets
 from af3opt.data.prepared import find_prepared, prepared_root
-from af3opt.data.source import describe_file, same_file
+from af3opt.data.source import describe_file, describe_file_again, same_file
 from af3opt.data.sources import read_engine_pickle
 from af3opt.errors import ExitCode, SetupError
 
@@ -175,6 +175,8 @@ def test_a_touched_file_is_the_same_and_a_changed_one_is_not(tmp_path):
     assert same_file(source, path)
     os.utime(path, (1, 1))
     assert same_file(source, path)
+    assert describe_file_again("engine pickle", path, source)["mtime_ns"] == 10**9
     path.write_bytes(b"two")
     assert not same_file(source, path)
+    assert describe_file_again("engine pickle", path, source) != source
     assert not same_file({"kind": "biotite"}, path)
