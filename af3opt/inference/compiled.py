@@ -1,14 +1,25 @@
 """Compiling the forward pass explicitly, so that its costs are known and logged."""
 
 import dataclasses
+import itertools
 import logging
+import re
 import time
 from collections.abc import Mapping
 from typing import Any
 
-from af3opt.engine.model import ForwardFunction
+from af3opt.caching.key import CacheKey
+from af3opt.engine.model import DIFFUSION_SAMPLES, config_value, forward_function
+from af3opt.errors import SetupError
+from af3opt.inference.compile_cache import CompileCache
+from af3opt.inference.executables import ExecutableStore, executable_key
+from af3opt.inference.live_code import live_code_digest, model_modules
+from af3opt.inference.splitting import samples_in_chunks
 
 _log = logging.getLogger(__name__)
+
+# What haiku says when a parameter is absent.
+_MISSING_PARAMETER = re.compile(r"Unable to retrieve parameter (.+?) for module")
 
 # Shape and dtype of each feature, in name order: what one executable is made for.
 BatchSignature = tuple[tuple[str, tuple[int, ...], str], ...]
@@ -22,7 +33,8 @@ class CompileReport:
         num_tokens: Padded tokens.
         trace_seconds: Python to JAX's own program.
         lower_seconds: To StableHLO.
-        compile_seconds: To machine code, or reading it from the compile cache.
+        compile_seconds: To machine code, or reading it from a cache.
+        origin: "compiled", "compile cache" or "executable store".
         argument_bytes: Weights and batch.
         temporary_bytes: Peak of what XLA allocates in between.
         output_bytes: The result.
@@ -32,9 +44,46 @@ class CompileReport:
     trace_seconds: float
     lower_seconds: float
     compile_seconds: float
+    origin: str
     argument_bytes: int | None
     temporary_bytes: int | None
     output_bytes: int | None
+
+    @property
+    def total_bytes(self) -> int | None:
+        """Memory a run takes, or None where the backend does not say."""
+        parts = (self.argument_bytes, self.temporary_bytes, self.output_bytes)
+        known = [part for part in parts if part is not None]
+        return sum(known) if len(known) == len(parts) else None
+
+    def summary(self) -> str:
+        """One line for the log."""
+        memory = f", needs {self.total_bytes / 1e9:.2f} GB" if self.total_bytes else ""
+        if self.origin == "executable store":
+            took = f"loaded in {self.compile_seconds:.1f} s from the executable store"
+        else:
+            took = (
+                f"traced in {self.trace_seconds:.1f} s, lowered in {self.lower_seconds:.1f} s, "
+                + (
+                    f"read from the compile cache in {self.compile_seconds:.1f} s"
+                    if self.origin == "compile cache"
+                    else f"compiled in {self.compile_seconds:.1f} s"
+                )
+            )
+        return f"Model for {self.num_tokens} tokens: {took}{memory}"
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class ProgramIdentity:
+    """Whose code a traced program consists of.
+
+    Attributes:
+        engine_fingerprint: Digest of the engine's files.
+        optimizations: Active optimisations by name; they are part of the program.
+    """
+
+    engine_fingerprint: str
+    optimizations: tuple[str, ...] = ()
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,46 +112,118 @@ def abstract_arrays(tree: Any, device: Any) -> Any:
     return jax.tree.map(abstract, tree)
 
 
-def compile_model(
-    forward: ForwardFunction, params: Any, batch: Mapping[str, Any], device: Any
-) -> CompiledModel:
-    """Traces, lowers and compiles the forward pass for the shapes of a batch.
-
-    Args:
-        forward: The engine's forward pass.
-        params: Weights, or their abstract shapes.
-        batch: Numeric features, or their abstract shapes.
-        device: The JAX device to compile for.
-
-    Returns:
-        The executable with its report.
-    """
+def abstract_arguments(params: Any, batch: Mapping[str, Any], device: Any) -> Any:
+    """Returns the shapes and dtypes of `(params, key, batch)` on a device."""
     import jax
 
     key = jax.eval_shape(lambda: jax.random.PRNGKey(0))
-    arguments = abstract_arrays((params, key, dict(batch)), device)
-    started = time.perf_counter()
-    traced = jax.jit(forward).trace(*arguments)
-    traced_at = time.perf_counter()
-    lowered = traced.lower()
-    lowered_at = time.perf_counter()
-    executable = lowered.compile()
-    compiled_at = time.perf_counter()
+    return abstract_arrays((params, key, dict(batch)), device)
+
+
+class ModelCompiler:
+    """Makes executables, from the caches where they have them."""
+
+    def __init__(
+        self, *, config: Any, device: Any, identity: ProgramIdentity, cache: CompileCache | None
+    ) -> None:
+        """Keeps what every compilation of this process has in common.
+
+        Args:
+            config: The engine's configuration.
+            device: The JAX device to compile for.
+            identity: Whose code is traced.
+            cache: The compilation cache, or None.
+        """
+        self._config = config
+        self._device = device
+        self._identity = identity
+        self._cache = cache
+        self._modules = model_modules()
+        self._store = ExecutableStore(cache) if cache is not None else None
+
+    def compile(self, params: Any, batch: Mapping[str, Any], samples_at_once: int) -> CompiledModel:
+        """Makes the executable for the shapes of a batch.
+
+        Args:
+            params: Weights, or their abstract shapes.
+            batch: Numeric features, or their abstract shapes.
+            samples_at_once: Diffusion samples computed together.
+
+        Returns:
+            The executable with its report, which is also logged.
+
+        Raises:
+            SetupError: the weights lack a parameter that the model needs.
+            SplitNotPossibleError: the engine's sampler cannot be split.
+        """
+        arguments = abstract_arguments(params, batch, self._device)
+        key = executable_key(
+            engine_fingerprint=self._identity.engine_fingerprint,
+            live_code=live_code_digest(self._modules),
+            optimizations=self._identity.optimizations,
+            config=self._config.as_dict(),
+            samples_at_once=samples_at_once,
+            arguments=arguments,
+            device=self._device,
+        )
+        num_tokens = int(batch["aatype"].shape[-1])
+        compiled = self._load(key, num_tokens)
+        if compiled is None:
+            compiled = self._compile(arguments, num_tokens, samples_at_once)
+            if self._store is not None:
+                self._store.save(key, compiled.executable, {"tokens": num_tokens})
+        _log.info("%s", compiled.report.summary())
+        return compiled
+
+    def _load(self, key: CacheKey, num_tokens: int) -> CompiledModel | None:
+        start = time.perf_counter()
+        executable = self._store.load(key, self._device) if self._store is not None else None
+        if executable is None:
+            return None
+        seconds = time.perf_counter() - start
+        return _described(executable, num_tokens, "executable store", (0.0, 0.0, seconds))
+
+    def _compile(self, arguments: Any, num_tokens: int, samples_at_once: int) -> CompiledModel:
+        import jax
+
+        hits = self._cache.hits if self._cache is not None else 0
+        times = [time.perf_counter()]
+        try:
+            num_samples = config_value(self._config, DIFFUSION_SAMPLES)
+            with samples_in_chunks(num_samples, samples_at_once):
+                # A new function each time: JAX would hand out an earlier trace of this one.
+                traced = jax.jit(forward_function(self._config)).trace(*arguments)
+        except ValueError as error:
+            missing = _MISSING_PARAMETER.search(str(error))
+            if missing is None:
+                raise
+            raise SetupError(
+                f"the model parameters lack {missing.group(1)!r}, which the engine's model needs: "
+                "they are cut off or belong to another model; fetch them again"
+            ) from error
+        times.append(time.perf_counter())
+        lowered = traced.lower()
+        times.append(time.perf_counter())
+        executable = lowered.compile()
+        times.append(time.perf_counter())
+        hit = self._cache is not None and self._cache.hits > hits
+        seconds = tuple(later - earlier for earlier, later in itertools.pairwise(times))
+        origin = "compile cache" if hit else "compiled"
+        return _described(executable, num_tokens, origin, seconds)
+
+
+def _described(
+    executable: Any, num_tokens: int, origin: str, seconds: tuple[float, ...]
+) -> CompiledModel:
     memory = executable.memory_analysis()
     report = CompileReport(
-        num_tokens=int(batch["aatype"].shape[-1]),
-        trace_seconds=traced_at - started,
-        lower_seconds=lowered_at - traced_at,
-        compile_seconds=compiled_at - lowered_at,
+        num_tokens=num_tokens,
+        trace_seconds=seconds[0],
+        lower_seconds=seconds[1],
+        compile_seconds=seconds[2],
+        origin=origin,
         argument_bytes=memory.argument_size_in_bytes if memory else None,
         temporary_bytes=memory.temp_size_in_bytes if memory else None,
         output_bytes=memory.output_size_in_bytes if memory else None,
-    )
-    _log.info(
-        "Compiled the model for %d tokens: trace %.1f s, lower %.1f s, compile %.1f s",
-        report.num_tokens,
-        report.trace_seconds,
-        report.lower_seconds,
-        report.compile_seconds,
     )
     return CompiledModel(executable=executable, report=report)

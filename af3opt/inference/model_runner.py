@@ -3,29 +3,47 @@
 import logging
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from af3opt.data.synthetic_weights import read_manifest
 from af3opt.engine.model import (
+    DIFFUSION_SAMPLES,
     DIFFUSION_STEPS,
     ConfigOverride,
+    config_value,
     device_features,
-    forward_function,
     make_model_config,
 )
+from af3opt.inference.compile_cache import CompileCache, configure_compile_cache
 from af3opt.inference.compiled import (
     BatchSignature,
     CompiledModel,
     CompileReport,
+    ModelCompiler,
+    ProgramIdentity,
     batch_signature,
-    compile_model,
 )
-from af3opt.inference.device import attention_implementation, choose_device
+from af3opt.inference.device import choose_device
 from af3opt.inference.results import post_process_result
+from af3opt.inference.splitting import (
+    DeviceMemoryError,
+    SplitNotPossibleError,
+    is_out_of_memory,
+    smaller_chunk,
+)
 from af3opt.inference.weights import LoadedWeights, load_weights
+from af3opt.memory.forecast import JobSize, KnownPrograms
 from af3opt.settings import Settings
 
 _log = logging.getLogger(__name__)
+
+
+class EngineIdentity(Protocol):
+    """What the runner needs to know of the engine."""
+
+    @property
+    def fingerprint(self) -> str:
+        """Digest of the engine's files."""
 
 
 class ModelRunner:
@@ -36,7 +54,14 @@ class ModelRunner:
     """
 
     def __init__(
-        self, *, config: Any, device: Any, model_dir: Path, copy_weights: bool = True
+        self,
+        *,
+        config: Any,
+        device: Any,
+        model_dir: Path,
+        identity: ProgramIdentity,
+        cache: CompileCache | None = None,
+        copy_weights: bool = True,
     ) -> None:
         """Keeps what is needed; reads and compiles nothing yet.
 
@@ -44,6 +69,8 @@ class ModelRunner:
             config: The engine's `Model.Config`.
             device: The JAX device to run on.
             model_dir: Directory of the weights.
+            identity: Whose code the model consists of.
+            cache: The compilation cache, or None for none.
             copy_weights: Use, or make, the local copy of the weights.
         """
         self.config = config
@@ -51,8 +78,16 @@ class ModelRunner:
         self._model_dir = model_dir
         self._copy_weights = copy_weights
         self._weights: LoadedWeights | None = None
-        self._forward = forward_function(config)
-        self._executables: dict[BatchSignature, CompiledModel] = {}
+        self._compiler = ModelCompiler(config=config, device=device, identity=identity, cache=cache)
+        self._executables: dict[tuple[BatchSignature, int], CompiledModel] = {}
+        # The most samples at once that batches of a shape have been found to allow.
+        self._samples_at_once: dict[BatchSignature, int] = {}
+        self._program_kind = f"{identity.engine_fingerprint}-{device.device_kind}"
+
+    @property
+    def num_samples(self) -> int:
+        """Diffusion samples of one run."""
+        return int(config_value(self.config, DIFFUSION_SAMPLES))
 
     def load(self) -> LoadedWeights:
         """Reads the weights to the device; does nothing the second time.
@@ -67,72 +102,139 @@ class ModelRunner:
             self._weights = load_weights(self._model_dir, self.device, use_copy=self._copy_weights)
         return self._weights
 
-    def compile(self, batch: Mapping[str, Any]) -> CompileReport:
+    def compile(
+        self, batch: Mapping[str, Any], samples_at_once: int | None = None
+    ) -> CompileReport:
         """Makes the executable for a batch of these shapes, unless it is there.
 
         Args:
             batch: A featurised example, or numeric features by name.
+            samples_at_once: Diffusion samples computed together; None for all.
 
         Returns:
             What compiling took and running will take.
-        """
-        return self._compiled(device_features(batch)).report
 
-    def run_inference(self, batch: Mapping[str, Any], seed: Any) -> dict[str, Any]:
+        Raises:
+            SetupError: no usable weights in the model directory.
+        """
+        features = device_features(batch)
+        return self._compiled(features, samples_at_once or self.num_samples).report
+
+    def run_inference(
+        self, batch: Mapping[str, Any], seed: Any, samples_at_once: int | None = None
+    ) -> dict[str, Any]:
         """Computes a forward pass on a featurised example.
+
+        If the device runs out of memory, fewer samples are computed at once.
 
         Args:
             batch: A featurised example from the engine, padded to its bucket.
             seed: The seed as an integer, or a JAX random key made from it.
+            samples_at_once: Most diffusion samples to compute together; None for all.
 
         Returns:
             The result as numpy arrays; see `post_process_result`.
 
         Raises:
-            SetupError: no readable weights in the model directory.
+            SetupError: no usable weights in the model directory.
+            DeviceMemoryError: the device's memory does not do for a single sample.
         """
+        features = device_features(batch)
+        signature = batch_signature(features)
+        limits = (samples_at_once or self.num_samples, self._samples_at_once.get(signature))
+        chunk: int | None = min(limit for limit in limits if limit is not None)
+        reason = ""
+        while chunk is not None:
+            self._samples_at_once[signature] = chunk
+            try:
+                return self._run(features, seed, chunk)
+            except SplitNotPossibleError as error:
+                reason = f"samples cannot be split: {error}"
+                break
+            except (RuntimeError, MemoryError) as error:
+                if not is_out_of_memory(error):
+                    raise
+                reason = (str(error).splitlines() or ["out of memory"])[0]
+            self._executables.pop((signature, chunk), None)
+            chunk = smaller_chunk(chunk)
+            if chunk is not None:
+                _log.warning(
+                    "Out of memory on %s; going on with %d samples at a time", self.device, chunk
+                )
+        # The failure belongs to this run; a later one of this shape may find more room.
+        self._samples_at_once.pop(signature, None)
+        tokens = features["aatype"].shape[-1]
+        raise DeviceMemoryError(
+            f"{tokens} tokens do not fit into the memory of {self.device} even one sample at a "
+            f"time ({reason}); use --unified_memory or a GPU with more memory"
+        )
+
+    def _run(self, features: Mapping[str, Any], seed: Any, chunk: int) -> dict[str, Any]:
         import jax
         import jax.numpy as jnp
 
-        features = device_features(batch)
-        compiled = self._compiled(features)
+        compiled = self._compiled(features, chunk)
         key = jax.random.PRNGKey(seed) if isinstance(seed, int) else seed
         # Types are canonicalised on the host first: the device never sees 64 bits.
-        arguments = jax.device_put((key, jax.tree.map(jnp.asarray, features)), self.device)
+        arguments = jax.device_put((key, jax.tree.map(jnp.asarray, dict(features))), self.device)
         weights = self.load()
         result = compiled.executable(weights.params, *arguments)
         return post_process_result(result, weights.identifier)
 
-    def _compiled(self, features: Mapping[str, Any]) -> CompiledModel:
-        signature = batch_signature(features)
-        if signature not in self._executables:
-            self._executables[signature] = compile_model(
-                self._forward, self.load().params, features, self.device
+    def _compiled(self, features: Mapping[str, Any], chunk: int) -> CompiledModel:
+        key = (batch_signature(features), chunk)
+        if key not in self._executables:
+            compiled = self._compiler.compile(self.load().params, features, chunk)
+            self._learn_memory(compiled.report, chunk)
+            self._executables[key] = compiled
+        return self._executables[key]
+
+    def _learn_memory(self, report: CompileReport, chunk: int) -> None:
+        """Keeps what XLA says the program needs, for plans made before later jobs."""
+        if report.total_bytes is not None:
+            size = JobSize(
+                tokens=report.num_tokens,
+                samples=chunk,
+                embeddings=self.config.return_embeddings,
+                distogram=self.config.return_distogram,
             )
-        return self._executables[signature]
+            KnownPrograms().learn(self.program_kind, size, report.total_bytes)
+
+    @property
+    def program_kind(self) -> str:
+        """Engine, device and attention kernels: the kind that `KnownPrograms` files under."""
+        attention = config_value(self.config, "global_config.flash_attention_implementation")
+        return f"{self._program_kind}-{attention}"
 
 
 def create_model_runner(
-    engine: Any, settings: Settings, backend: str, device_index: int = 0
+    engine: EngineIdentity,
+    settings: Settings,
+    backend: str,
+    device_index: int = 0,
+    *,
+    optimizations: tuple[str, ...] = (),
 ) -> ModelRunner:
     """Makes the runner that a set of settings asks for.
 
     Args:
-        engine: The loaded engine, as `engine.adapter.load_engine` returns it.
-        settings: All settings of the run.
+        engine: The engine found.
+        settings: All settings of the run, attention kernels decided.
         backend: "cpu", "gpu" or "mps", already decided.
         device_index: Position among the devices of that backend.
+        optimizations: Names of the active optimisations.
 
     Returns:
         A runner that has read and compiled nothing yet.
 
     Raises:
         SetupError: no such device, or the engine cannot express a setting.
-        UsageError: the device cannot run the attention kernels asked for.
+        UsageError: the compilation cache's directory belongs to somebody else, or
+            anybody can write to it.
     """
-    del engine
     device = choose_device(backend, device_index)
-    attention = attention_implementation(settings.flash_attention_implementation, device)
+    attention = settings.flash_attention_implementation
+    assert attention is not None, "the backend decides on the attention kernels"
     overrides: dict[str, ConfigOverride] = {}
     model_dir = Path(settings.model_dir).expanduser()
     manifest = read_manifest(model_dir)
@@ -148,7 +250,14 @@ def create_model_runner(
         return_distogram=settings.save_distogram,
         overrides=overrides,
     )
-    _log.info("Model runs on %s with %s attention", device, attention)
+    _log.info("The model runs on %s with %s attention", device, attention)
     return ModelRunner(
-        config=config, device=device, model_dir=model_dir, copy_weights=settings.weights_copy
+        config=config,
+        device=device,
+        model_dir=model_dir,
+        identity=ProgramIdentity(
+            engine_fingerprint=engine.fingerprint, optimizations=optimizations
+        ),
+        cache=configure_compile_cache(settings.jax_compilation_cache_dir, device),
+        copy_weights=settings.weights_copy,
     )

@@ -1,0 +1,205 @@
+"""JAX's compilation cache, made fit for shared clusters.
+
+JAX's own file cache writes entries in place, never repairs a damaged one, and
+trusts its directory, although whoever can write there can run code as the user.
+Here its entries are kept by a `CacheManager` (checksummed, replaced by rename,
+damaged ones set aside, bounded in size) in a directory of the user's own, one for
+each kind of host, since compiled code of one processor may crash on another.
+
+Entries do not depend on the directory's path: a moved cache still hits.
+"""
+
+import dataclasses
+import hashlib
+import logging
+import os
+import stat
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from af3opt.caching.key import CacheKey
+from af3opt.caching.manager import CacheManager
+from af3opt.cgroups import read_cgroup_limits
+from af3opt.errors import SetupError, UsageError
+from af3opt.host import probe_cpu
+from af3opt.paths import af3opt_home, private_directory, trust_problem
+
+_log = logging.getLogger(__name__)
+
+DIRECTORY_NAME = "compile_cache"
+_FLAG = "--jax_compilation_cache_dir"
+_HIT_EVENT = "/jax/compilation_cache/cache_hits"
+_REQUEST_EVENT = "/jax/compilation_cache/compile_requests_use_cache"
+# One executable of the whole model takes 7 to 30 MB.
+MAX_BYTES = 4 << 30
+
+
+@dataclasses.dataclass(kw_only=True)
+class CompileCache:
+    """The compilation cache of this process.
+
+    Attributes:
+        root: Its directory for this kind of host.
+        trusted: Whether only this user can write there, so that entries that run
+            code when they are read (pickles) may be kept beside it.
+        hits: Modules read from it so far.
+        requests: Modules it was asked for so far.
+    """
+
+    root: Path
+    trusted: bool
+    hits: int = 0
+    requests: int = 0
+
+    def count(self, event: str, **_: Any) -> None:
+        """Listener for JAX's monitoring events."""
+        if event == _HIT_EVENT:
+            self.hits += 1
+        elif event == _REQUEST_EVENT:
+            self.requests += 1
+
+
+def host_key(device: Any) -> str:
+    """Identifies the kinds of host that can share compiled code.
+
+    Args:
+        device: The JAX device.
+
+    Returns:
+        A readable prefix and 12 hexadecimal digits over processor model, instruction
+        sets, jaxlib, platform version and device kind.
+    """
+    import jaxlib
+
+    cpu = probe_cpu(None, read_cgroup_limits())
+    facts = (
+        cpu.vendor,
+        cpu.model,
+        *sorted(cpu.isa),
+        jaxlib.__version__,
+        device.platform,
+        device.client.platform_version,
+        device.device_kind,
+    )
+    digest = hashlib.sha256("\0".join(facts).encode()).hexdigest()[:12]
+    return f"{device.platform}-jaxlib{jaxlib.__version__}-{digest}"
+
+
+def configure_compile_cache(requested: str | None, device: Any) -> CompileCache | None:
+    """Switches JAX's compilation cache on for this process.
+
+    Args:
+        requested: Directory given as `--jax_compilation_cache_dir`, or None for the
+            environment's JAX_COMPILATION_CACHE_DIR or else af3opt's own.
+        device: The JAX device the model will run on.
+
+    Returns:
+        The cache, or None when there is none; the reason is logged.
+
+    Raises:
+        UsageError: the requested directory belongs to another user or anybody can
+            write to it.
+    """
+    import jax
+
+    if not jax.config.jax_enable_compilation_cache:
+        _log.info("Compile cache: off, since JAX_ENABLE_COMPILATION_CACHE is false")
+        return None
+    requested = requested or jax.config.jax_compilation_cache_dir
+    try:
+        base, trusted = _base_directory(requested)
+        root = base / host_key(device)
+        root.mkdir(mode=0o700, exist_ok=True)
+        trusted = trusted and trust_problem(root.stat()) is None
+    except (SetupError, OSError) as error:
+        jax.config.update("jax_compilation_cache_dir", None)
+        _log.warning("Compile cache: off: %s", error)
+        return None
+    cache = CompileCache(root=root, trusted=trusted)
+    _configure_jax(root)
+    jax.monitoring.register_event_listener(cache.count)
+    _log.info("Compile cache: %s", root)
+    return cache
+
+
+def _base_directory(requested: str | None) -> tuple[Path, bool]:
+    """Returns the directory that holds one cache per host kind, and whether it is private."""
+    if requested is None:
+        return private_directory(af3opt_home() / DIRECTORY_NAME), True
+    base = Path(requested).expanduser().absolute()
+    base.mkdir(mode=0o700, parents=True, exist_ok=True)
+    status = base.stat()
+    problem = trust_problem(status)
+    if problem is None:
+        return base, True
+    only_group = status.st_uid in (os.geteuid(), 0) and not status.st_mode & stat.S_IWOTH
+    if not only_group:
+        raise UsageError(
+            f"{_FLAG}={base} {problem}: whoever writes there can run code as you; give a "
+            "directory of your own, or leave the flag out"
+        )
+    _log.warning(
+        "%s=%s is writable by its group, whose members can run code as you through it; "
+        "chmod g-w it, or leave the flag out",
+        _FLAG,
+        base,
+    )
+    return base, False
+
+
+def _configure_jax(root: Path) -> None:
+    import jax
+    from jax.experimental.compilation_cache import compilation_cache
+
+    if not _install_store():
+        _log.warning("Compile cache: this JAX takes no other store; its own is used")
+    for name, value in (
+        ("jax_compilation_cache_dir", str(root)),
+        ("jax_persistent_cache_min_compile_time_secs", 0.0),
+        ("jax_persistent_cache_min_entry_size_bytes", -1),
+        # XLA's own caches would put the directory's path into every key.
+        ("jax_persistent_cache_enable_xla_caches", "none"),
+    ):
+        jax.config.update(name, value)
+    # Whatever was compiled before may have fixed another directory, or none.
+    compilation_cache.reset_cache()
+
+
+def _install_store() -> bool:
+    """Makes JAX keep entries in a `CacheManager`; False where it has no place for that."""
+    try:
+        from jax._src import compilation_cache
+        from jax._src.compilation_cache_interface import CacheInterface
+    except ImportError:
+        return False
+    if not hasattr(compilation_cache, "get_file_cache"):
+        return False
+    factory = _store_factory(CacheInterface)
+    compilation_cache.get_file_cache = lambda path: (factory(path), path)
+    return True
+
+
+def _store_factory(interface: Any) -> Callable[[str], Any]:
+    class Store(interface):  # type: ignore[misc]
+        """JAX's cache interface on top of a `CacheManager`."""
+
+        def __init__(self, path: str) -> None:
+            self._path = Path(path)
+            self._manager = CacheManager("compile cache", self._path, max_bytes=MAX_BYTES)
+
+        def get(self, key: str) -> bytes | None:
+            payload = self._manager.get(_entry_key(key))
+            module = key.rpartition("-")[0]
+            _log.debug("Compile cache %s: %s", "hit" if payload is not None else "miss", module)
+            return None if payload is None else bytes(payload)
+
+        def put(self, key: str, value: bytes) -> None:
+            module = key.rpartition("-")[0]
+            self._manager.put(_entry_key(key), [value], {"module": module})
+
+    return Store
+
+
+def _entry_key(key: str) -> CacheKey:
+    return CacheKey.of({"jax_cache_key": key})

@@ -1,0 +1,193 @@
+"""Whole compiled models kept between runs, so that tracing is skipped too.
+
+JAX's compilation cache is asked after the model has been traced and lowered, which
+takes longer than everything else of a warm start. Here the finished executable is
+kept under a key made of everything that tracing depends on. If any of it differs,
+the model is traced as usual.
+
+An executable is native code and its description a pickle: both run as the user when
+they are loaded. So they are only read from a directory and files that nobody but
+the user can write to.
+"""
+
+import functools
+import hashlib
+import importlib.metadata
+import logging
+import os
+import pickle
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import af3opt
+from af3opt.caching.key import CacheKey
+from af3opt.caching.manager import CacheManager
+from af3opt.inference.compile_cache import CompileCache
+from af3opt.paths import trust_problem
+
+_log = logging.getLogger(__name__)
+
+_FORMAT = 1
+_DIRECTORY = "executables"
+_MAX_BYTES = 4 << 30
+# Packages whose code runs while the model is traced or compiled.
+_PACKAGES = ("jax", "jaxlib", "dm-haiku", "tokamax", "numpy", "ml_dtypes", "jaxtyping")
+# Prefixes of variables that the engine, tokamax, XLA and JAX read.
+_VARIABLES = ("AF3_", "TOKAMAX_", "XLA_", "JAX_", "LIBTPU_", "TF_", "NVIDIA_TF32", "PJRT_")
+# Words in the names of settings that cannot change a program: where caches lie, what is
+# logged, how much memory the client takes.
+_NEUTRAL = frozenset(
+    ("cache", "caches", "log", "logging", "traceback", "debug", "dump", "explain", "client")
+)
+
+
+class ExecutableStore:
+    """Keeps compiled models beside the compilation cache of this kind of host."""
+
+    def __init__(self, cache: CompileCache) -> None:
+        """Uses `cache`'s directory; keeps nothing if others can write there."""
+        root = cache.root / _DIRECTORY
+        self._manager = CacheManager("executable store", root, max_bytes=_MAX_BYTES)
+        self._usable = cache.trusted
+
+    def load(self, key: CacheKey, device: Any) -> Any:
+        """Returns the executable stored under `key` as a `jax.stages.Compiled`, or None."""
+        if not self._usable or not self._trusted(key):
+            return None
+        payload = self._manager.get(key)
+        if payload is None:
+            return None
+        from jax.experimental import serialize_executable
+
+        try:
+            # Only reached for files that nobody but the user could have written.
+            serialized, in_tree, out_tree = pickle.loads(payload)  # noqa: S301
+            return serialize_executable.deserialize_and_load(
+                serialized, in_tree, out_tree, backend=device.client, execution_devices=[device]
+            )
+        except Exception as error:  # Loading native code can fail in any way.
+            self._manager.quarantine(
+                self._manager.path_of(key.digest), f"cannot be loaded ({_first_line(error)})"
+            )
+            return None
+
+    def save(self, key: CacheKey, compiled: Any, information: Mapping[str, Any]) -> None:
+        """Stores a compiled model; where that is impossible, says so in the debug log."""
+        if not self._usable:
+            return
+        from jax.experimental import serialize_executable
+
+        try:
+            payload = pickle.dumps(serialize_executable.serialize(compiled))
+        except (ValueError, TypeError, AttributeError, RuntimeError, pickle.PicklingError) as error:
+            _log.debug("The executable cannot be stored: %s", _first_line(error))
+            return
+        self._manager.put(key, [payload], information)
+
+    def _trusted(self, key: CacheKey) -> bool:
+        path = self._manager.path_of(key.digest)
+        for part in (self._manager.root, path.parent, path):
+            try:
+                problem = trust_problem(part.stat())
+            except OSError:
+                return False
+            if problem:
+                _log.warning("Executable store not used: %s %s; remove it", part, problem)
+                return False
+        return True
+
+
+def executable_key(
+    *,
+    engine_fingerprint: str,
+    live_code: str,
+    optimizations: tuple[str, ...],
+    config: Mapping[str, Any],
+    samples_at_once: int,
+    arguments: Any,
+    device: Any,
+) -> CacheKey:
+    """Makes the key of a compiled model: all that its program depends on.
+
+    Args:
+        engine_fingerprint: Digest of the engine's files.
+        live_code: Digest of the engine's code in memory, see `live_code_digest`.
+        optimizations: Active optimisations, by name and version.
+        config: The model's configuration as a nested mapping.
+        samples_at_once: Diffusion samples computed together.
+        arguments: Abstract arrays `(params, key, batch)`.
+        device: The JAX device.
+
+    Returns:
+        The key.
+    """
+    import jax
+
+    leaves, tree = jax.tree.flatten(arguments)
+    shapes = "\n".join(f"{leaf.shape} {leaf.dtype}" for leaf in leaves)
+    return CacheKey.of(
+        {
+            "format": _FORMAT,
+            "engine": engine_fingerprint,
+            "af3opt": own_fingerprint(),
+            "live_code": live_code,
+            "optimizations": sorted(optimizations),
+            "config": _text_digest(repr(sorted(_flatten(config)))),
+            "samples_at_once": samples_at_once,
+            "arguments": _text_digest(f"{tree}\n{shapes}"),
+            "packages": {name: _version(name) for name in _PACKAGES},
+            "python": list(sys.version_info[:3]),
+            # XLA:CPU divides loops among the threads it finds while compiling.
+            "cores": len(os.sched_getaffinity(0)),
+            "device": [
+                device.platform,
+                device.device_kind,
+                device.id,
+                str(device.client.platform_version),
+            ],
+            "variables": _relevant(os.environ, _VARIABLES),
+            "jax_config": _relevant({k: str(v) for k, v in jax.config.values.items()}, ("jax_",)),
+        }
+    )
+
+
+@functools.cache
+def own_fingerprint() -> str:
+    """Digest of af3opt's own sources: its patches are part of the traced program."""
+    digest = hashlib.sha256()
+    root = Path(af3opt.__file__).parent
+    for path in sorted(root.rglob("*.py")):
+        digest.update(path.relative_to(root).as_posix().encode())
+        digest.update(path.read_bytes())
+    return digest.hexdigest()[:16]
+
+
+def _relevant(values: Mapping[str, str], prefixes: tuple[str, ...]) -> dict[str, str]:
+    return {
+        name: value
+        for name, value in sorted(values.items())
+        if name.startswith(prefixes) and not any(word.lower() in name.lower() for word in _NEUTRAL)
+    }
+
+
+def _flatten(value: Any, path: str = "") -> list[tuple[str, str]]:
+    if isinstance(value, Mapping):
+        return [pair for k, v in value.items() for pair in _flatten(v, f"{path}.{k}")]
+    return [(path, repr(value))]
+
+
+def _text_digest(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def _version(package: str) -> str | None:
+    try:
+        return importlib.metadata.version(package)
+    except importlib.metadata.PackageNotFoundError:
+        return None
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).splitlines() or [type(error).__name__])[0]

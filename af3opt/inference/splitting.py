@@ -1,0 +1,163 @@
+"""Diffusion samples computed a few at a time, with the draws they have together.
+
+The sampler draws the starting noise of all samples at once and splits its key into
+one for each sample; everything later depends on those alone. So a chunk of samples
+gets the same numbers when both draws are made for all samples and cut. The chunks
+run one after another inside one program, after one pass through the trunk, so only
+one chunk's work arrays exist at a time.
+
+A chunk computes with smaller matrices than all samples together do, and may sum in
+another order: samples agree to rounding, not always to the last bit.
+"""
+
+import contextlib
+import copy
+import threading
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from af3opt.engine.modules import engine_module
+from af3opt.errors import Af3optError
+
+
+class DeviceMemoryError(Af3optError):
+    """A job does not fit into the device's memory, however it is split."""
+
+
+class SplitNotPossibleError(Exception):
+    """The engine's sampler does not draw as this module expects."""
+
+
+def split_batch(num_samples: int, chunk: int) -> tuple[int, ...]:
+    """Divides samples into chunks of one size, as one program needs them.
+
+    Args:
+        num_samples: All samples.
+        chunk: Most samples at once, at least 1.
+
+    Returns:
+        The first sample of each chunk. Where `chunk` does not divide `num_samples`,
+        the last chunk starts earlier and repeats samples of the one before.
+    """
+    chunk = min(chunk, num_samples)
+    return tuple(min(start, num_samples - chunk) for start in range(0, num_samples, chunk))
+
+
+def merge_results(parts: Any, num_samples: int, chunk: int) -> Any:
+    """Puts the chunks' results together in sample order.
+
+    Args:
+        parts: Nested arrays of shape (chunks, chunk, ...).
+        num_samples: All samples.
+        chunk: Samples in each chunk.
+
+    Returns:
+        The same structure with arrays of shape (num_samples, ...).
+    """
+    import jax
+    import jax.numpy as jnp
+
+    # How many samples the last chunk repeats; they come first in it.
+    repeated = -num_samples % chunk
+
+    def merge(part: Any) -> Any:
+        whole = part[:-1].reshape((-1, *part.shape[2:]))
+        return jnp.concatenate([whole, part[-1, repeated:]])
+
+    return jax.tree.map(merge, parts)
+
+
+def smaller_chunk(chunk: int) -> int | None:
+    """The next smaller number of samples to try, or None after a single one."""
+    return (chunk + 1) // 2 if chunk > 1 else None
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Tells whether XLA failed for lack of memory."""
+    text = str(error)
+    return isinstance(error, MemoryError) or (
+        isinstance(error, RuntimeError)
+        and ("RESOURCE_EXHAUSTED" in text or "out of memory" in text.lower())
+    )
+
+
+@contextlib.contextmanager
+def samples_in_chunks(num_samples: int, chunk: int) -> Iterator[None]:
+    """Makes a model that is traced in this block sample in chunks.
+
+    Args:
+        num_samples: The configuration's samples.
+        chunk: Samples at once; as many as there are leaves the sampler untouched.
+
+    Raises:
+        SplitNotPossibleError: (while tracing) the engine's sampler draws otherwise.
+    """
+    if chunk >= num_samples:
+        yield
+        return
+    diffusion_head: Any = engine_module("model.network.diffusion_head")
+    original = diffusion_head.sample
+    diffusion_head.sample = _chunked(original, num_samples, chunk)
+    try:
+        yield
+    finally:
+        diffusion_head.sample = original
+
+
+def _chunked(sample: Callable[..., Any], num_samples: int, chunk: int) -> Callable[..., Any]:
+    """Wraps the engine's sampler; it is called with keyword arguments."""
+
+    def sample_in_chunks(**arguments: Any) -> Any:
+        import haiku as hk
+        import jax.numpy as jnp
+
+        config = copy.copy(arguments["config"])
+        config.num_samples = chunk
+
+        def run_chunk(start: Any) -> Any:
+            with _draws_of_chunk(num_samples, chunk, start):
+                return sample(**{**arguments, "config": config})
+
+        starts = jnp.asarray(split_batch(num_samples, chunk))
+        return merge_results(hk.map(run_chunk, starts), num_samples, chunk)
+
+    return sample_in_chunks
+
+
+@contextlib.contextmanager
+def _draws_of_chunk(num_samples: int, chunk: int, start: Any) -> Iterator[None]:
+    """Cuts the sampler's first two draws out of those for all samples.
+
+    The first is the starting noise, of shape (chunk, tokens, atoms, 3); the next
+    split into an explicit number of keys gives each sample its own.
+    """
+    import jax
+
+    normal, split = jax.random.normal, jax.random.split
+    thread = threading.get_ident()
+    drawn: list[str] = []
+
+    def cut(array: Any) -> Any:
+        return jax.lax.dynamic_slice_in_dim(array, start, chunk, axis=0)
+
+    def first_normal(key: Any, shape: Any = (), *rest: Any, **options: Any) -> Any:
+        expected = not drawn and len(shape) == 4 and shape[0] == chunk
+        if threading.get_ident() != thread or not expected:
+            return normal(key, shape, *rest, **options)
+        drawn.append("noise")
+        return cut(normal(key, (num_samples, *shape[1:]), *rest, **options))
+
+    def first_split(key: Any, num: Any = None) -> Any:
+        expected = drawn == ["noise"] and num == chunk
+        if threading.get_ident() != thread or not expected:
+            return split(key) if num is None else split(key, num)
+        drawn.append("keys")
+        return cut(split(key, num_samples))
+
+    jax.random.normal, jax.random.split = first_normal, first_split
+    try:
+        yield
+    finally:
+        jax.random.normal, jax.random.split = normal, split
+    if drawn != ["noise", "keys"]:
+        raise SplitNotPossibleError("the engine's sampler draws its noise in another way")

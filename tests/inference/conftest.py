@@ -1,0 +1,85 @@
+"""A tiny featurised input and the small model, shared by the inference tests."""
+
+import dataclasses
+import json
+from pathlib import Path
+
+import pytest
+
+from af3opt.data.synthetic_weights import read_manifest, synthetic_weights_dir
+from af3opt.engine.bootstrap import bootstrap_engine
+from af3opt.engine.discovery import find_engine
+from af3opt.engine.features import featurise_with_engine, make_ccd
+from af3opt.engine.model import DIFFUSION_STEPS, make_model_config
+from af3opt.engine.modules import engine_module
+from af3opt.inference.compiled import ProgramIdentity
+from af3opt.inference.model_runner import ModelRunner
+from af3opt.settings import resolve_settings
+
+NUM_SAMPLES = 3
+
+
+@dataclasses.dataclass
+class SmallModel:
+    """Everything needed to make runners of the same model."""
+
+    config: object
+    device: object
+    model_dir: Path
+
+    def runner(self, **options):
+        """Makes a runner with cold in-memory state."""
+        identity = ProgramIdentity(engine_fingerprint=find_engine().fingerprint)
+        arguments = {
+            "config": self.config,
+            "device": self.device,
+            "model_dir": self.model_dir,
+            "identity": identity,
+            "copy_weights": False,
+        }
+        return ModelRunner(**{**arguments, **options})
+
+
+@pytest.fixture
+def small_model(small_weights):
+    """The model of reduced depth with three samples of four steps."""
+    import jax
+
+    bootstrap_engine()
+    overrides = dict(read_manifest(small_weights).config_overrides)
+    config = make_model_config(
+        flash_attention_implementation="xla",
+        num_diffusion_samples=NUM_SAMPLES,
+        num_recycles=1,
+        overrides={**overrides, DIFFUSION_STEPS: 4},
+    )
+    device = jax.local_devices(backend="cpu")[0]
+    return SmallModel(config, device, synthetic_weights_dir("small", find_engine().fingerprint))
+
+
+@pytest.fixture
+def tiny_batch(prepared_home):
+    """A dipeptide with a ligand, padded to 8 tokens."""
+    bootstrap_engine()
+    text = json.dumps(
+        {
+            "name": "tiny",
+            "modelSeeds": [1],
+            "sequences": [
+                {
+                    "protein": {
+                        "id": "A",
+                        "sequence": "GA",
+                        "unpairedMsa": "",
+                        "pairedMsa": "",
+                        "templates": [],
+                    }
+                },
+                {"ligand": {"id": "B", "ccdCodes": ["GOL"]}},
+            ],
+            "dialect": "alphafold3",
+            "version": 1,
+        }
+    )
+    fold_input = engine_module("common.folding_input").Input.from_json(text)
+    return featurise_with_engine(fold_input, 1, make_ccd(), [8], resolve_settings([], {}))
