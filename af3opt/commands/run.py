@@ -41,6 +41,7 @@ def _run(settings: Settings) -> int:
     """Prepares the process and folds; JAX is first imported below this function."""
     from af3opt.backend import resolve_backend
     from af3opt.environment import apply_environment, environment_notes, plan_environment
+    from af3opt.execution.interrupt import InterruptGuard
     from af3opt.host import probe_host
     from af3opt.logs import configure_logging
 
@@ -53,10 +54,11 @@ def _run(settings: Settings) -> int:
         _log.info("%s", note)
     apply_environment(variables, os.environ)
 
-    if settings.run_alphafold_script is not None:
-        from af3opt.execution.script import run_script
+    with InterruptGuard().active() as guard:
+        if settings.run_alphafold_script is not None:
+            from af3opt.execution.script import run_script
 
-        return run_script(settings, backend)
-    from af3opt.execution.batch import run_batch
+            return run_script(settings, backend)
+        from af3opt.execution.batch import run_batch
 
-    return run_batch(settings, backend)
+        return run_batch(settings, backend, guard)

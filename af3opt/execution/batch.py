@@ -55,12 +55,13 @@ _TERMS_NOTICE = (
 )
 
 
-def run_batch(settings: Settings, backend: Backend) -> ExitCode:
+def run_batch(settings: Settings, backend: Backend, guard: InterruptGuard) -> ExitCode:
     """Folds every input of the settings.
 
     Args:
         settings: Checked settings; the environment has been applied.
         backend: Where the model runs.
+        guard: Cleans up when the process is interrupted.
 
     Returns:
         OK; SOME_FAILED when jobs of a batch failed; REQUEUE when time ran out.
@@ -70,13 +71,12 @@ def run_batch(settings: Settings, backend: Backend) -> ExitCode:
         SetupError: engine, weights, tools or output directory are unusable.
     """
     assert settings.output_dir is not None
-    with InterruptGuard().active() as guard:
-        engine = bootstrap_engine()
-        _log.info("Engine: %s", engine.label)
-        session = Session(
-            settings=settings, backend=backend, engine=engine, output_dir=settings.output_dir
-        )
-        return _Run(session, guard, find_deadline(settings, os.environ)).run()
+    engine = bootstrap_engine()
+    _log.info("Engine: %s", engine.label)
+    session = Session(
+        settings=settings, backend=backend, engine=engine, output_dir=settings.output_dir
+    )
+    return _Run(session, guard, find_deadline(settings, os.environ)).run()
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

@@ -1,9 +1,9 @@
 """Ending at once and cleanly on Ctrl-C or SIGTERM, even inside a long device call.
 
 Python runs signal handlers between bytecodes of the main thread, and that thread
-may sit in a compiled model for minutes. The C-level handler, however, writes the
-signal's number to a file descriptor straight away (`signal.set_wakeup_fd`), and
-device calls release the interpreter lock: a watching thread can act.
+may sit in a compiler or a compiled model for minutes; besides, XLA replaces the
+handler of SIGINT while it compiles. So both signals are blocked in every thread,
+which keeps them pending whatever handlers there are, and one thread waits for them.
 """
 
 import contextlib
@@ -11,7 +11,6 @@ import logging
 import os
 import shutil
 import signal
-import socket
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -23,6 +22,8 @@ from af3opt.output.atomic import is_own_temporary
 
 _log = logging.getLogger(__name__)
 
+# How long leaving the guarded block may take.
+_POLL_SECONDS = 0.1
 _EXIT_CODES = {signal.SIGINT: ExitCode.INTERRUPTED, signal.SIGTERM: ExitCode.TERMINATED}
 
 
@@ -44,31 +45,30 @@ class InterruptGuard:
 
     @contextlib.contextmanager
     def active(self) -> Iterator["InterruptGuard"]:
-        """Handles the signals inside the block; must be entered on the main thread."""
-        reader, writer = socket.socketpair()
-        reader.setblocking(True)
-        writer.setblocking(False)
-        previous = {number: signal.signal(number, _do_nothing) for number in _EXIT_CODES}
-        old_fd = signal.set_wakeup_fd(writer.fileno(), warn_on_full_buffer=False)
+        """Handles the signals inside the block.
+
+        To be entered before JAX or numpy start threads: these inherit the blocked
+        signals, and a signal must not find a thread that would take it. Child
+        processes inherit them as well; they are ended by the guard itself.
+        """
+        blocked = signal.pthread_sigmask(signal.SIG_BLOCK, _EXIT_CODES)
+        stop = threading.Event()
         watcher = threading.Thread(
-            target=self._wait, args=(reader,), name="interrupt-guard", daemon=True
+            target=self._wait, args=(stop,), name="interrupt-guard", daemon=True
         )
         watcher.start()
         try:
             yield self
         finally:
-            signal.set_wakeup_fd(old_fd)
-            for number, handler in previous.items():
-                signal.signal(number, handler)
-            writer.close()
-            watcher.join(timeout=5)
-            reader.close()
+            stop.set()
+            watcher.join()
+            signal.pthread_sigmask(signal.SIG_SETMASK, blocked)
 
-    def _wait(self, reader: socket.socket) -> None:
-        while data := reader.recv(1):
-            number = signal.Signals(data[0])
-            if number in _EXIT_CODES:
-                self._end(number)
+    def _wait(self, stop: threading.Event) -> None:
+        while not stop.is_set():
+            received = signal.sigtimedwait(_EXIT_CODES, _POLL_SECONDS)
+            if received is not None:
+                self._end(signal.Signals(received.si_signo))
 
     def _end(self, number: signal.Signals) -> None:
         _log.warning(
@@ -86,10 +86,6 @@ class InterruptGuard:
         logging.shutdown()
         # The main thread cannot be unwound from here: it may be inside a device call.
         os._exit(_EXIT_CODES[number])
-
-
-def _do_nothing(_number: int, _frame: object) -> None:
-    """A Python-level handler must exist for the wake-up descriptor to be written."""
 
 
 def remove_temporaries(directory: Path) -> None:

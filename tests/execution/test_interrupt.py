@@ -14,7 +14,7 @@ from af3opt.errors import ExitCode
 # while a compiled model runs.
 BUSY = textwrap.dedent(
     """
-    import ctypes, sys
+    import ctypes, signal, sys
     from pathlib import Path
     from af3opt.execution.interrupt import InterruptGuard
     from af3opt.output.atomic import atomic_directory
@@ -24,11 +24,8 @@ BUSY = textwrap.dedent(
         with atomic_directory(root / "seed-1_sample-0") as scratch:
             (scratch / "half").write_text("x")
             print("busy", flush=True)
-            pause = ctypes.CDLL(None).sem_wait
-            semaphore = (ctypes.c_char * 64)()
-            ctypes.CDLL(None).sem_init(semaphore, 0, 0)
-            while True:
-                pause(semaphore)
+            signal.signal(signal.SIGINT, signal.SIG_IGN)  # As XLA does while it compiles.
+            ctypes.CDLL(None).sleep(60)
     """
 )
 
