@@ -41,7 +41,13 @@ def pytest_collection_modifyitems(items):
 def shared_home(tmp_path_factory):
     """An AF3OPT_HOME with component data and small weights for the installed engine."""
     home = Path(TEST_HOME) if TEST_HOME else tmp_path_factory.mktemp("shared_home")
-    command = [sys.executable, "-m", "af3opt", "prepare", "--synthetic_weights", "--depth=small"]
+    _prepare(home, "small")
+    return home
+
+
+def _prepare(home, depth):
+    """Runs `af3opt prepare`; quick when everything is there already."""
+    command = [sys.executable, "-m", "af3opt", "prepare", "--synthetic_weights", f"--depth={depth}"]
     environment = {
         name: value for name, value in os.environ.items() if not name.startswith(_CLEARED_PREFIXES)
     }
@@ -55,7 +61,6 @@ def shared_home(tmp_path_factory):
     )
     if completed.returncode:
         pytest.fail(f"af3opt prepare failed:\n{completed.stdout}{completed.stderr}")
-    return home
 
 
 @pytest.fixture
@@ -63,6 +68,13 @@ def prepared_home(shared_home, monkeypatch):
     """Points AF3OPT_HOME at the shared prepared data for one test, and returns it."""
     monkeypatch.setenv("AF3OPT_HOME", str(shared_home))
     return shared_home
+
+
+@pytest.fixture
+def full_weights(prepared_home):
+    """The model directory with weights of the true depth for the installed engine."""
+    _prepare(prepared_home, "full")
+    return synthetic_weights_dir("full", find_engine().fingerprint)
 
 
 @pytest.fixture

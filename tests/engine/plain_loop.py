@@ -28,6 +28,7 @@ def main() -> None:
     parser.add_argument("--buckets", type=lambda text: [int(x) for x in text.split(",")])
     parser.add_argument("--num_recycles", type=int, default=10)
     parser.add_argument("--num_diffusion_samples", type=int, default=5)
+    parser.add_argument("--num_diffusion_steps", type=int)
     parser.add_argument("--save_embeddings", action="store_true")
     parser.add_argument("--save_distogram", action="store_true")
     args = parser.parse_args()
@@ -53,6 +54,8 @@ def model_config(args):
     for path, value in overrides["config_overrides"].items():
         *parents, name = path.split(".")
         setattr(functools.reduce(getattr, parents, config), name, value)
+    if getattr(args, "num_diffusion_steps", None) is not None:
+        config.heads.diffusion.eval.steps = args.num_diffusion_steps
     return config
 
 

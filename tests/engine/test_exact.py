@@ -69,6 +69,27 @@ def common_flags(inputs: Path, output: Path, weights: Path) -> list[str]:
     ]
 
 
+@pytest.mark.full
+@pytest.mark.timeout(1800)
+def test_exact_holds_at_the_true_depth(tmp_path, full_weights):
+    inputs = tmp_path / "inputs"
+    inputs.mkdir()
+    shutil.copy(REPOSITORY / "examples" / "ubiquitin.json", inputs)
+    ours, reference = tmp_path / "ours", tmp_path / "reference"
+    flags = [
+        f"--input_dir={inputs}",
+        f"--model_dir={full_weights}",
+        "--buckets=80",
+        "--num_recycles=1",
+        "--num_diffusion_samples=2",
+        "--num_diffusion_steps=5",
+    ]
+    run(["tests/engine/plain_loop.py", *flags, f"--output_dir={reference}"])
+    run(["-m", "af3opt", "run", *flags, f"--output_dir={ours}", "--fidelity=exact"])
+    assert len(tree_files(reference)) >= 11
+    assert differences(ours, reference) == []
+
+
 @pytest.mark.timeout(1800)
 def test_exact_gives_the_files_of_the_plain_library(inputs, tmp_path, small_weights):
     ours, reference = tmp_path / "ours", tmp_path / "reference"
