@@ -7,7 +7,7 @@ import shutil
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from af3opt.data.ccd_index import decode_component, write_ccd_index
+from af3opt.data.ccd_index import decode_component, decode_first_value, write_ccd_index
 from af3opt.data.component_sets import component_sets_json, derive_component_sets
 from af3opt.data.libcifpp import (
     COMPONENTS_FILE,
@@ -82,8 +82,8 @@ def _types_and_names(
     codes: Sequence[str], texts: Sequence[bytes]
 ) -> Iterator[tuple[str, str, str]]:
     for code, text in zip(codes, texts, strict=True):
-        component = decode_component(text.decode("utf-8"))
-        yield code, component["_chem_comp.type"][0], component["_chem_comp.name"][0]
+        kind = decode_first_value(text, "_chem_comp.type")
+        yield code, kind, decode_first_value(text, "_chem_comp.name")
 
 
 def _write_libcifpp_data(

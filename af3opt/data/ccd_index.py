@@ -81,6 +81,24 @@ def decode_component(text: str) -> Component:
     return component
 
 
+def decode_first_value(text: bytes, item: str) -> str:
+    """Reads an item's first value without decoding the rest of the component.
+
+    Args:
+        text: As `encode_component` gives it.
+        item: Such as `_chem_comp.type`.
+
+    Raises:
+        KeyError: the component has no such item, or no value for it.
+    """
+    record = f"{RECORD_SEPARATOR}{item}{UNIT_SEPARATOR}".encode()
+    _, found, rest = (RECORD_SEPARATOR.encode() + text).partition(record)
+    if not found:
+        raise KeyError(item)
+    value = rest.partition(RECORD_SEPARATOR.encode())[0].partition(UNIT_SEPARATOR.encode())[0]
+    return value.decode("utf-8")
+
+
 def write_ccd_index(
     stream: BinaryIO,
     codes: Sequence[str],

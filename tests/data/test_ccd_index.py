@@ -6,7 +6,13 @@ import threading
 
 import pytest
 
-from af3opt.data.ccd_index import CcdIndex, decode_component, encode_component, write_ccd_index
+from af3opt.data.ccd_index import (
+    CcdIndex,
+    decode_component,
+    decode_first_value,
+    encode_component,
+    write_ccd_index,
+)
 from af3opt.errors import SetupError
 
 COMPONENTS = {
@@ -105,6 +111,15 @@ def test_separators_in_the_data_are_refused():
     with pytest.raises(ValueError, match="separator"):
         encode_component({"_x.y": ["a\x1eb"]})
     assert decode_component("") == {}
+
+
+def test_one_value_is_read_alone():
+    text = encode_component({"_a.bc": ["no"], "_a.b": ["1", "2"], "_c.d": ["\n"]})
+    assert decode_first_value(text, "_a.b") == "1"
+    assert decode_first_value(text, "_a.bc") == "no"
+    assert decode_first_value(text, "_c.d") == "\n"
+    with pytest.raises(KeyError):
+        decode_first_value(text, "b")
 
 
 @pytest.mark.parametrize("codes", [["A", "A"], ["A\nB", "C"]])

@@ -9,9 +9,10 @@ from pathlib import Path
 
 import pytest
 
+from af3opt.commands import prepare
 from af3opt.data.prepared import find_prepared
 from af3opt.engine import resources
-from af3opt.errors import SetupError
+from af3opt.errors import ExitCode, SetupError
 
 pytestmark = pytest.mark.engine
 
@@ -138,6 +139,23 @@ def test_engines_own_pickle_is_used_unless_it_has_been_indexed(
     own = tmp_path / "ccd.pickle"
     own.write_bytes(pickle.dumps({"ALA": {}}))
     monkeypatch.setattr(resources, "engine_ccd_pickle", lambda: own)
+    assert resources._index_for_engine(find_prepared()) is None
+
+
+def test_engines_own_pickle_is_read_through_an_index_made_of_it(monkeypatch, tmp_path):
+    components = {
+        "ALA": {"_chem_comp.type": ["x"], "_chem_comp.name": ["alanine"], "_a.b": ["1", "2"]},
+        "ZN": {"_chem_comp.type": ["non-polymer"], "_chem_comp.name": ["ZINC ION"]},
+    }
+    own = tmp_path / "ccd.pickle"
+    own.write_bytes(pickle.dumps(components))
+    for module in (resources, prepare):
+        monkeypatch.setattr(module, "engine_ccd_pickle", lambda: own)
+    assert prepare.main(["--quiet"]) == ExitCode.OK
+    index = resources._index_for_engine(find_prepared())
+    assert index is not None
+    assert dict(index) == components
+    own.write_bytes(pickle.dumps({**components, "NEW": components["ZN"]}))
     assert resources._index_for_engine(find_prepared()) is None
 
 
