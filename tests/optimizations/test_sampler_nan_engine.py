@@ -47,19 +47,6 @@ class DropClamp(ast.NodeTransformer):
 
 
 @pytest.fixture
-def sampler_without_clamp(tmp_path, monkeypatch):
-    """Puts the older sampler step into the engine; yields the module and the function's name."""
-    module = engine_module("model.network.diffusion_head")
-    name = "make_denoising_body" if hasattr(module, "make_denoising_body") else "sample"
-    tree = ast.parse(textwrap.dedent(inspect.getsource(getattr(module, name))))
-    path = tmp_path / "older_sampler.py"
-    path.write_text(ast.unparse(ast.fix_missing_locations(DropClamp().visit(tree))))
-    exec(compile(path.read_text(), path, "exec"), vars(module), older := {})
-    monkeypatch.setattr(module, name, older[name])
-    return module, name
-
-
-@pytest.fixture
 def job(small_weights, tmp_path):
     redirect_resources(find_prepared())
     path = tmp_path / "short.json"
@@ -80,6 +67,19 @@ def job(small_weights, tmp_path):
         return create_model_runner(find_engine(), settings, "cpu").run_inference(batch, 1)
 
     return infer, batch
+
+
+@pytest.fixture
+def sampler_without_clamp(job, tmp_path, monkeypatch):
+    """Puts the older sampler step into the engine; yields the module and the function's name."""
+    module = engine_module("model.network.diffusion_head")
+    name = "make_denoising_body" if hasattr(module, "make_denoising_body") else "sample"
+    tree = ast.parse(textwrap.dedent(inspect.getsource(getattr(module, name))))
+    path = tmp_path / "older_sampler.py"
+    path.write_text(ast.unparse(ast.fix_missing_locations(DropClamp().visit(tree))))
+    exec(compile(path.read_text(), path, "exec"), vars(module), older := {})
+    monkeypatch.setattr(module, name, older[name])
+    return module, name
 
 
 def test_nan_is_located_and_cured(sampler_without_clamp, job, monkeypatch):
