@@ -1,0 +1,77 @@
+"""What was folded, from the processed input `<name>_data.json`."""
+
+import dataclasses
+from typing import Any
+
+_KINDS = {"protein": "protein", "rna": "RNA", "dna": "DNA", "ligand": "ligand"}
+_MSA_FIELDS = ("unpairedMsa", "pairedMsa")
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class InputChain:
+    """One chain of the input.
+
+    Attributes:
+        chain_id: Chain identifier.
+        kind: "protein", "RNA", "DNA" or "ligand".
+        content: Sequence, component codes or SMILES.
+        description: The user's words on it, or "".
+        modifications: Number of modified residues.
+        msa_rows: Rows of its alignments, the query included; None when not stored.
+        templates: Number of templates.
+    """
+
+    chain_id: str
+    kind: str
+    content: str
+    description: str
+    modifications: int
+    msa_rows: int | None
+    templates: int
+
+
+def input_name(data: dict[str, Any]) -> str:
+    """The job's name as the user spelt it, or ""."""
+    name = data.get("name")
+    return name if isinstance(name, str) else ""
+
+
+def input_chains(data: dict[str, Any]) -> list[InputChain]:
+    """Lists the chains of an input; entries of unknown shape are left out."""
+    entries = data.get("sequences")
+    chains = []
+    for entry in entries if isinstance(entries, list) else []:
+        for key, kind in _KINDS.items():
+            body = entry.get(key) if isinstance(entry, dict) else None
+            if isinstance(body, dict):
+                identifiers = body.get("id")
+                listed = identifiers if isinstance(identifiers, list) else [identifiers]
+                chains += [_chain(str(identifier), kind, body) for identifier in listed]
+    return chains
+
+
+def _chain(identifier: str, kind: str, body: dict[str, Any]) -> InputChain:
+    codes = body.get("ccdCodes")
+    if kind == "ligand":
+        content = " ".join(map(str, codes)) if isinstance(codes, list) else body.get("smiles")
+    else:
+        content = body.get("sequence")
+    alignments = [body[field] for field in _MSA_FIELDS if isinstance(body.get(field), str)]
+    return InputChain(
+        chain_id=identifier,
+        kind=kind,
+        content=str(content or ""),
+        description=str(body.get("description") or ""),
+        modifications=_length(body.get("modifications")),
+        msa_rows=sum(_rows(text) for text in alignments) if alignments else None,
+        templates=_length(body.get("templates")),
+    )
+
+
+def _rows(alignment: str) -> int:
+    """Sequences in A3M text."""
+    return alignment.count("\n>") + alignment.startswith(">")
+
+
+def _length(value: Any) -> int:
+    return len(value) if isinstance(value, list) else 0
