@@ -6,7 +6,8 @@ it asks for the reference structure, the arguments are kept and the answer is th
 fast, bit-identical one. Further seeds then need a new answer and nothing else.
 
 All of this relies on what a few engine functions do, so each is recognised by its
-digest; an engine with others is left to featurise by itself.
+digest, and the pipeline by where its seed goes; an engine with others is left to
+featurise by itself.
 """
 
 import contextlib
@@ -21,6 +22,7 @@ import numpy as np
 
 from af3opt.engine.feature_patches import fast_loops
 from af3opt.engine.modules import engine_module, source_digest
+from af3opt.engine.seed_flow import seed_reaches_only_conformers
 from af3opt.features.conformers import ConformerPool, PendingConformers
 from af3opt.features.layout_plan import make_plan
 from af3opt.features.options import FeatureOptions
@@ -37,7 +39,7 @@ _log = logging.getLogger(__name__)
 Batch = dict[str, np.ndarray]
 
 # Module, function -> digests of the versions this module stands in for or relies on:
-# DeepMind's v3.0.x and the fork 3.1.6 (first), the fork 3.1.18 (second where it differs).
+# the fork 3.1.6, which has them from DeepMind's v3.0 (first), and 3.1.18 (where it differs).
 _KNOWN: Mapping[tuple[str, str], tuple[str, ...]] = {
     ("model.features", "get_reference"): ("a3de0be67b482228", "935efae3d83b53ac"),
     ("model.features", "RefStructure.compute_features"): ("d7f714bbac53f979", "bb2e3fb1fddb26a9"),
@@ -49,15 +51,9 @@ _KNOWN: Mapping[tuple[str, str], tuple[str, ...]] = {
     ("data.tools.rdkit_utils", "mol_to_ccd_cif"): ("9855328336e8710e",),
     ("data.tools.rdkit_utils", "assign_atom_names_from_graph"): ("dab84b36251446c1",),
     ("model.features", "Frames.compute_features"): ("24faf7216230e6eb",),
-    ("model.pipeline.pipeline", "WholePdbPipeline.process_structure"): (
-        "eb723d339f9de934",
-        "49c679b1805ae969",
-    ),
-    ("model.pipeline.pipeline", "WholePdbPipeline.process_item"): (
-        "39e105c89a770903",
-        "75a9a109015044e1",
-    ),
 }
+# Methods of the pipeline through which the seed passes.
+_SEED_PATH = ("process_item", "process_structure")
 
 # The engine's arrays that a seed can change: the conformers, and, where embedding
 # fails for one seed and the dictionary's coordinates stand in, what describes them.
@@ -91,6 +87,11 @@ def _unknown_function() -> str | None:
             recognised = False
         if not recognised:
             return f"{module}.{name}"
+    pipeline = engine_module("model.pipeline.pipeline").WholePdbPipeline
+    for name in _SEED_PATH:
+        method = getattr(pipeline, name, None)
+        if method is None or not seed_reaches_only_conformers(method):
+            return f"model.pipeline.pipeline.WholePdbPipeline.{name}"
     return None
 
 
@@ -177,6 +178,9 @@ class SharedFeatures:
                 ccd=ccd,
                 **arguments,
             )
+        for array in batch.values():
+            # Shared between seeds from here on: writing into one must fail, not spread.
+            array.flags.writeable = False
         return dict(batch)
 
     @contextlib.contextmanager

@@ -11,6 +11,7 @@ ENVIRONMENT = "af3opt: environment"
 NUMERICS = "af3opt: fidelity and numerics"
 EXECUTION = "af3opt: batches, resume and limits"
 CACHES = "af3opt: caches"
+CACHES = "af3opt: features and caches"
 OUTPUT = "af3opt: output"
 LOGGING = "af3opt: logging"
 
@@ -133,6 +134,47 @@ class OwnOptions:
         "Keep an uncompressed copy of the model parameters under AF3OPT_HOME, private to you, "
         "that is mapped into memory instead of being read. The model directory is never written.",
         group=CACHES,
+    )
+
+    feature_cache: bool = option(
+        True,
+        "Keep features on disk and use them again for the same input, options and software.",
+        group=CACHES,
+    )
+    feature_cache_dir: Path | None = option(
+        None,
+        "Directory of the feature cache. Unset: one under AF3OPT_HOME.",
+        group=CACHES,
+    )
+    feature_cache_gb: float = option(
+        20.0,
+        "Size in GB that the feature cache is kept within; what was used longest ago goes first.",
+        group=CACHES,
+        lower_bound=0,
+    )
+    msa_cache: bool = option(
+        True,
+        "Keep each chain's search results and use them again for the same sequence, databases and "
+        "tool options, whatever complex the chain is in.",
+        group=CACHES,
+    )
+    msa_cache_dir: Path | None = option(
+        None,
+        "Directory of the MSA cache. Unset: one under AF3OPT_HOME.",
+        group=CACHES,
+    )
+    msa_cache_gb: float = option(
+        20.0,
+        "Size in GB that the MSA cache is kept within; what was used longest ago goes first.",
+        group=CACHES,
+        lower_bound=0,
+    )
+    featurise_workers: int | None = option(
+        None,
+        "Processes that featurise a batch of inputs ahead of the model. Unset: as many as cores and "
+        "memory allow when it pays; 1: none.",
+        group=CACHES,
+        lower_bound=1,
     )
 
     save_pdb: bool = option(

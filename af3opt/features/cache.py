@@ -1,0 +1,161 @@
+"""`FeatureCache`: featurised inputs on disk, shared by seeds, jobs and processes.
+
+An input has one entry for the features that no seed changes, a small one for each
+seed, and a tiny one with its number of tokens. See `caching.manager` for what keeps
+entries intact, and `features.compress` for their form.
+"""
+
+import bisect
+import logging
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from af3opt.caching.key import CacheKey
+from af3opt.caching.locations import open_cache
+from af3opt.caching.manager import CacheManager
+from af3opt.engine.feature_objects import UnknownObjectError, decode_objects, encode_objects
+from af3opt.engine.featurisation import SEED_FEATURES, unknown_function
+from af3opt.features.compress import compress_features, decompress_features
+from af3opt.features.key import FeatureKey
+from af3opt.features.options import FeatureOptions
+from af3opt.settings import Settings
+
+_log = logging.getLogger(__name__)
+
+Batch = dict[str, np.ndarray]
+
+# docs/features-and-caches.md has sizes and times of the levels.
+_LEVEL = 1
+
+
+class FeatureCache:
+    """Featurised batches by what decides them."""
+
+    def __init__(self, manager: CacheManager) -> None:
+        """Puts a feature cache on a store.
+
+        Args:
+            manager: Where entries are kept.
+        """
+        self.manager = manager
+        # The seed-independent features read or written last, so that the seeds of
+        # one job, and repeated jobs, read them once.
+        self._last_shared: tuple[str, Batch] | None = None
+
+    @classmethod
+    def in_directory(cls, directory: Path, max_bytes: int | None = None) -> "FeatureCache":
+        """Makes a feature cache in a directory, which is created when first written to."""
+        return cls(CacheManager("feature cache", directory, max_bytes=max_bytes))
+
+    @classmethod
+    def from_settings(cls, settings: Settings) -> "FeatureCache | None":
+        """Returns the cache that the settings ask for, or None for `--nofeature_cache`."""
+        if not settings.feature_cache:
+            return None
+        return cls(open_cache("features", settings.feature_cache_dir, settings.feature_cache_gb))
+
+    def key(self, fold_input: Any, ccd: Any, options: FeatureOptions) -> FeatureKey:
+        """Returns the identity of an input's features; see `FeatureKey`."""
+        return FeatureKey(fold_input, ccd, options)
+
+    def load(self, key: FeatureKey, seed: int) -> Batch | None:
+        """Returns the batch of one seed, or None if any part of it is not there.
+
+        Its arrays are the bits that were saved; those that no seed changes are
+        shared between the batches of one input and read-only.
+        """
+        padded = self._padded_tokens(key)
+        if padded is None:
+            return None
+        packed = self.manager.get(key.seed(padded, seed))
+        if packed is None:
+            return None
+        seed_arrays, order = self._unpack(key.seed(padded, seed), packed)
+        shared = self._load_shared(key.shared(padded)) if order is not None else None
+        if shared is None or order is None:
+            return None
+        together = {**shared, **seed_arrays}
+        return {name: together[name] for name in order}
+
+    def save(self, key: FeatureKey, seed: int, batch: Batch) -> bool:
+        """Stores the batch of one seed.
+
+        Args:
+            key: From `key`.
+            seed: The seed it was made with.
+            batch: The whole batch.
+
+        Returns:
+            Whether it can be loaded again.
+        """
+        # Without knowledge of the engine, any feature may depend on the seed.
+        per_seed = set(batch) if unknown_function() else set(SEED_FEATURES)
+        padded = int(batch["token_index"].shape[0])
+        tokens = int(np.count_nonzero(batch["seq_mask"]))
+        shared_key = key.shared(padded)
+        stored = True
+        if self._last_shared is None or self._last_shared[0] != shared_key.digest:
+            shared = {name: array for name, array in batch.items() if name not in per_seed}
+            stored = self._put(shared_key, shared, list(shared)) and self._put_tokens(key, tokens)
+            self._last_shared = (shared_key.digest, shared) if stored else None
+        seed_arrays = {name: array for name, array in batch.items() if name in per_seed}
+        return stored and self._put(key.seed(padded, seed), seed_arrays, list(batch))
+
+    def _padded_tokens(self, key: FeatureKey) -> int | None:
+        packed = self.manager.get(key.tokens())
+        if packed is None:
+            return None
+        arrays, _ = decompress_features(packed)
+        tokens = int(arrays["tokens"])
+        buckets = key.options.buckets or ()
+        place = bisect.bisect_left(buckets, tokens)
+        return buckets[place] if place < len(buckets) else tokens
+
+    def _put_tokens(self, key: FeatureKey, tokens: int) -> bool:
+        packed = compress_features({"tokens": np.array(tokens)})
+        return self.manager.put(key.tokens(), packed.buffers, {"tokens": tokens})
+
+    def _load_shared(self, key: CacheKey) -> Batch | None:
+        if self._last_shared is not None and self._last_shared[0] == key.digest:
+            return self._last_shared[1]
+        packed = self.manager.get(key)
+        if packed is None:
+            return None
+        shared, order = self._unpack(key, packed)
+        if order is None:
+            return None
+        for array in shared.values():
+            # Shared between seeds: writing into one must fail, not spread.
+            array.flags.writeable = False
+        self._last_shared = (key.digest, shared)
+        return shared
+
+    def _put(self, key: CacheKey, batch: Batch, order: list[str]) -> bool:
+        objects = {n: array.item() for n, array in batch.items() if array.dtype == object}
+        plain = {name: array for name, array in batch.items() if array.dtype != object}
+        try:
+            description, columns = encode_objects(objects)
+        except UnknownObjectError as error:
+            _log.info("features are not cached: %s", error)
+            return False
+        packed = compress_features(
+            {**plain, **columns},
+            level=_LEVEL,
+            extra={"order": order, "objects": description, "columns": list(columns)},
+        )
+        information = {"raw_bytes": packed.raw_bytes, "features": len(batch)}
+        return self.manager.put(key, packed.buffers, information)
+
+    def _unpack(self, key: CacheKey, packed: memoryview) -> tuple[Batch, list[str] | None]:
+        """Returns an entry's features and the order of the batch; the order is None if unusable."""
+        try:
+            arrays, extra = decompress_features(packed)
+            columns = {name: arrays.pop(name) for name in extra["columns"]}
+            return {**arrays, **decode_objects(extra["objects"], columns)}, extra["order"]
+        except (ValueError, KeyError, TypeError) as error:
+            self.manager.quarantine(
+                self.manager.path_of(key.digest), f"cannot be decoded ({error})"
+            )
+            return {}, None
