@@ -171,8 +171,8 @@ class OwnOptions:
     )
     featurise_workers: int | None = option(
         None,
-        "Processes that featurise a batch of inputs ahead of the model. Unset: as many as cores and "
-        "memory allow when it pays; 1: none.",
+        "Processes that featurise a batch of inputs ahead of the model. Unset: as many as cores "
+        "and memory allow when it pays; 1: none.",
         group=CACHES,
         lower_bound=1,
     )
