@@ -5,9 +5,11 @@ from collections.abc import Iterable
 from typing import Any, Protocol
 
 from af3opt.backend import Backend
+from af3opt.engine.outputs import InferenceResult
 from af3opt.environment import Variable
 from af3opt.host import Host
 from af3opt.numerics.checked import CheckedResult
+from af3opt.numerics.plausibility import check_plausibility
 from af3opt.output.run_record import (
     BackendRecord,
     EngineRecord,
@@ -91,6 +93,31 @@ def environment_record(variables: Iterable[Variable]) -> list[VariableRecord]:
         )
         for variable in variables
     ]
+
+
+def ranked_sample_record(index: int, directory: str, sample: InferenceResult) -> SampleRecord:
+    """A sample the engine extracted, with its plausibility.
+
+    Args:
+        index: Its number.
+        directory: Its directory, relative to the job's.
+        sample: The engine's result object.
+    """
+    found = check_plausibility(sample.predicted_structure)
+    return SampleRecord(
+        index=index,
+        directory=directory,
+        ranking_score=float(sample.metadata["ranking_score"]),
+        has_clash=bool(sample.metadata["has_clash"]),
+        plausibility=dataclasses.asdict(found),
+    )
+
+
+def nonfinite_sample_record(index: int, directory: str) -> SampleRecord:
+    """A sample that was set apart or marked."""
+    return SampleRecord(
+        index=index, directory=directory, ranking_score=None, ranked=False, finite=False
+    )
 
 
 def seed_record(checked: CheckedResult, samples: Iterable[SampleRecord]) -> SeedRecord:

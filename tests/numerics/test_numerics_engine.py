@@ -12,10 +12,12 @@ from af3opt.engine.features import featurise_with_engine, make_ccd
 from af3opt.engine.inputs import load_fold_inputs
 from af3opt.engine.model import extract_inference_results
 from af3opt.engine.resources import redirect_resources
-from af3opt.numerics import NumericsHandler
+from af3opt.numerics import NonFinitePolicy, NumericsHandler, infer_checked
 from af3opt.numerics.excluded import extract_nonfinite, select_samples, write_nonfinite
 from af3opt.numerics.expected import UndefinedByDesign
+from af3opt.numerics.extraction import extract_samples
 from af3opt.numerics.plausibility import check_plausibility
+from af3opt.output.record_parts import nonfinite_sample_record, ranked_sample_record, seed_record
 from af3opt.settings import resolve_settings
 
 pytestmark = pytest.mark.engine
@@ -134,6 +136,38 @@ def test_bad_sample_is_written_without_invented_values(batch, result, tmp_path, 
     assert summary["ranking_score"] is None
     assert "Not a prediction" in summary["af3opt_note"]
     assert texts["model.cif"].startswith("# Not a prediction")
+
+
+@pytest.mark.parametrize(("policy", "suffix"), [("retry", "_nonfinite"), ("mark", "")])
+def test_samples_of_a_checked_seed(batch, result, policy, suffix):
+    spoil(result, batch)
+    checked = infer_checked(
+        lambda _: result,
+        batch,
+        seed=1,
+        handler=NumericsHandler(NonFinitePolicy(policy)),
+        safer=None,
+    )
+    extracted = extract_samples(checked, batch, "mix")
+    assert sorted(extracted.ranked) == [0, 2]
+    assert [sample.index for sample in extracted.apart] == [1]
+    assert extracted.suffix == suffix
+    ranked = [
+        ranked_sample_record(index, "dir", sample) for index, sample in extracted.ranked.items()
+    ]
+    record = seed_record(checked, [nonfinite_sample_record(1, "apart"), *ranked])
+    assert [sample.index for sample in record.samples] == [0, 1, 2]
+    assert record.samples[0].plausibility["torn_bonds"] == 9
+    assert record.numerics["bad_samples"] == [1]
+
+
+def test_seed_without_a_good_sample(batch, result):
+    result["full_pae"][:] = np.nan
+    handler = NumericsHandler()
+    checked = infer_checked(lambda _: result, batch, seed=1, handler=handler, safer=None)
+    extracted = extract_samples(checked, batch, "mix")
+    assert not extracted.ranked
+    assert len(extracted.apart) == SAMPLES
 
 
 def test_plausible_parts_are_not_flagged(batch, result):
