@@ -1,6 +1,5 @@
 """`af3opt run`: fold inputs."""
 
-import logging
 import os
 import sys
 
@@ -9,8 +8,6 @@ from af3opt.options.help_text import format_run_help
 from af3opt.settings import Settings, check_run_settings, format_settings, resolve_settings
 
 SUMMARY = "fold inputs: run_alphafold.py's flags and output"
-
-_log = logging.getLogger(__name__)
 
 
 def main(argv: list[str]) -> int:
@@ -39,21 +36,10 @@ def _print_environment(settings: Settings) -> int:
 
 def _run(settings: Settings) -> int:
     """Prepares the process and folds; JAX is first imported below this function."""
-    from af3opt.backend import resolve_backend
-    from af3opt.environment import apply_environment, environment_notes, plan_environment
     from af3opt.execution.interrupt import InterruptGuard
-    from af3opt.host import probe_host
-    from af3opt.logs import configure_logging
+    from af3opt.startup import prepare_process
 
-    configure_logging(settings)
-    host = probe_host(os.environ)
-    backend = resolve_backend(settings, host)
-    _log.info("%s", backend.message)
-    variables = plan_environment(settings, host, os.environ, backend=backend)
-    for note in environment_notes(variables):
-        _log.info("%s", note)
-    apply_environment(variables, os.environ)
-
+    backend = prepare_process(settings)
     with InterruptGuard().active() as guard:
         if settings.run_alphafold_script is not None:
             from af3opt.execution.script import run_script

@@ -1,0 +1,35 @@
+"""The shapes of a batch without an input of the user's."""
+
+import json
+
+from af3opt.engine.features import Batch, featurise_with_engine, make_ccd
+from af3opt.engine.modules import engine_module
+from af3opt.settings import Settings
+
+
+def example_batch(num_tokens: int, settings: Settings) -> Batch:
+    """Featurises one glycine, padded to a bucket.
+
+    The shapes of a batch depend on the bucket and on the engine's own sizes alone
+    (rows of the MSA, templates, atoms), so this is what any input of the bucket
+    looks like to the compiler.
+
+    Args:
+        num_tokens: The bucket.
+        settings: Gives the featurisation options.
+
+    Returns:
+        A featurised example.
+    """
+    protein = {"id": "A", "sequence": "G", "unpairedMsa": "", "pairedMsa": "", "templates": []}
+    text = json.dumps(
+        {
+            "name": "example",
+            "modelSeeds": [1],
+            "sequences": [{"protein": protein}],
+            "dialect": "alphafold3",
+            "version": 1,
+        }
+    )
+    fold_input = engine_module("common.folding_input").Input.from_json(text)
+    return featurise_with_engine(fold_input, 1, make_ccd(), [num_tokens], settings)
