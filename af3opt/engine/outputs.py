@@ -3,7 +3,6 @@
 import inspect
 import io
 import json
-import logging
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -13,8 +12,6 @@ import zstandard
 
 from af3opt.engine.discovery import find_engine
 from af3opt.engine.modules import engine_module
-
-_log = logging.getLogger(__name__)
 
 # The engine's `model.InferenceResult`: one diffusion sample after post-processing.
 type InferenceResult = Any
@@ -38,59 +35,47 @@ def write_sample(
         directory: Existing directory to write to.
         name: Prefix of the file names.
         compress: Write the mmCIF and the full confidences as `.zst`.
-        keep_license: Keep the licence comment in the mmCIF.
+        keep_license: Keep the licence in the mmCIF. Engines that have no way to leave
+            it out lose the comment at the top only, not the `_pdbx_data_usage` category.
         synthetic: Mark the files as made with synthetic weights.
     """
     write_output = engine_module("model.post_processing").write_output
-    options: dict[str, Any] = {"compress": compress}
-    if not keep_license:
+    # Compressed here, not by the engine: the older ones cannot, and all files are
+    # changed below before they are.
+    options: dict[str, Any] = {}
+    removes_license = "keep_license" in inspect.signature(write_output).parameters
+    if not keep_license and removes_license:
         options["keep_license"] = False
-    accepted = inspect.signature(write_output).parameters
-    for option in sorted(set(options) - set(accepted)):
-        if options[option] != (option == "keep_license"):
-            _report_unsupported(option)
-        del options[option]
     write_output(inference_result=result, output_dir=directory, name=name, **options)
+    model = directory / f"{name}_model.cif"
+    if not keep_license and not removes_license:
+        model.write_text(_without_comment(model.read_text()))
     if synthetic:
-        _mark_synthetic(directory, name)
+        _mark_synthetic(model, directory / f"{name}_summary_confidences.json")
+    if compress:
+        for path in (model, directory / f"{name}_confidences.json"):
+            _compress(path)
 
 
-_FLAG_OF_OPTION = {
-    "compress": "compress_large_output_files",
-    "keep_license": "save_terms_of_use=false (licence inside the mmCIF)",
-}
-_reported: set[str] = set()
+def _without_comment(cif: str) -> str:
+    """Drops the comment above the data block, where engines put the licence."""
+    return cif[cif.index("data_") :] if cif.startswith("#") else cif
 
 
-def _report_unsupported(option: str) -> None:
-    if option not in _reported:
-        _reported.add(option)
-        _log.warning(
-            "--%s has no effect: the installed engine cannot do it", _FLAG_OF_OPTION[option]
-        )
-
-
-def _mark_synthetic(directory: Path, name: str) -> None:
+def _mark_synthetic(model: Path, summary: Path) -> None:
     """Says in the mmCIF and the summary that the weights were random."""
-    for suffix in ("_model.cif", "_model.cif.zst"):
-        path = directory / f"{name}{suffix}"
-        if path.exists():
-            _rewrite(path, lambda text: f"# {SYNTHETIC_NOTE}\n{text}")
-    summary = directory / f"{name}_summary_confidences.json"
+    model.write_text(f"# {SYNTHETIC_NOTE}\n{model.read_text()}")
     content = json.loads(summary.read_text())
     content["af3opt_note"] = SYNTHETIC_NOTE
     summary.write_text(json.dumps(content, indent=1))
 
 
-def _rewrite(path: Path, change: Any) -> None:
-    compressed = path.suffix == ".zst"
-    data = path.read_bytes()
-    if compressed:
-        data = zstandard.ZstdDecompressor().decompressobj().decompress(data)
-    data = change(data.decode()).encode()
-    if compressed:
-        data = zstandard.ZstdCompressor().compress(data)
-    path.write_bytes(data)
+def _compress(path: Path) -> None:
+    """Replaces a file by its zstandard form, as upstream's newer versions write it."""
+    with path.with_name(f"{path.name}.zst").open("wb") as target:  # noqa: SIM117
+        with zstandard.ZstdCompressor().stream_writer(target) as stream:
+            stream.write(path.read_bytes())
+    path.unlink()
 
 
 def write_embeddings(embeddings: Mapping[str, np.ndarray], directory: Path, name: str) -> None:
