@@ -75,6 +75,22 @@ class OwnOptions:
         affects_results=True,
     )
 
+    on_nonfinite: str = option(
+        "retry",
+        "When the model gives NaN or infinity. retry: compute the seed once more in safer numerics "
+        "and set samples apart that are still bad. fail: stop the job. mark: write everything and "
+        "say so.",
+        group=NUMERICS,
+        choices=("retry", "fail", "mark"),
+        affects_results=True,
+    )
+    debug_numerics: bool = option(
+        False,
+        "Find the first stage of the model with NaN or infinity. Slower; the compiled model is not "
+        "kept.",
+        group=NUMERICS,
+    )
+
     resume: bool = option(
         True,
         "Continue an equal earlier run in its directory and do only what is missing. With "
@@ -177,6 +193,12 @@ class OwnOptions:
         lower_bound=1,
     )
 
+    run_record: bool = option(
+        True,
+        "Write <name>_af3opt.json: how the results came about, with settings, times, memory and "
+        "checks.",
+        group=OUTPUT,
+    )
     save_pdb: bool = option(
         False,
         "Also write each structure as a PDB file where the format's limits allow it.",
