@@ -97,23 +97,27 @@ def test_compiled_programs_are_remembered(tmp_path):
     assert known.need("cpu", JobSize(tokens=128, samples=5)) == DeviceNeed(1000, "larger")
     assert known.need("cpu", JobSize(tokens=512, samples=5)) == DeviceNeed(8000, "smaller")
     for other in (JobSize(tokens=256, samples=4), JobSize(tokens=256, samples=5, distogram=True)):
-        assert known.need("cpu", other).basis == "published"
+        assert known.need("cpu", other).basis == "fitted"
 
 
-def test_without_knowledge_the_published_size_bounds():
+def test_without_knowledge_flash_attention_follows_the_published_size():
     known = KnownPrograms()
-    assert known.need("gpu", JobSize(tokens=5120, samples=5)).bytes == 80_000_000_000
-    assert (
-        known.need("gpu", JobSize(tokens=2560, samples=5)).bytes
-        == 1_400_000_000 + 78_600_000_000 // 4
-    )
-    assert (
-        known.need("gpu", JobSize(tokens=10240, samples=5)).bytes
-        == 1_400_000_000 + 78_600_000_000 * 8
-    )
+    for tokens, work in ((5120, 78_600_000_000), (2560, 78_600_000_000 // 4)):
+        need = known.need("gpu", JobSize(tokens=tokens, samples=5), flash_attention=True)
+        assert need == DeviceNeed(1_400_000_000 + work, "published")
+
+
+@pytest.mark.parametrize(
+    ("tokens", "reported"),
+    [(128, 321_469_656), (256, 935_359_680), (512, 3_110_390_016), (1024, 11_222_436_032)],
+)
+def test_without_knowledge_portable_attention_follows_the_reports(tokens, reported):
+    need = KnownPrograms().need("cpu", JobSize(tokens=tokens, samples=5))
+    assert need.basis == "fitted"
+    assert need.bytes - 1_400_000_000 == pytest.approx(reported, rel=0.06)
 
 
 def test_damaged_knowledge_is_forgotten(tmp_path):
     path = tmp_path / "programs.json"
     path.write_text('{"cpu|5": {"a": 1}}')
-    assert KnownPrograms(path).need("cpu", SIZE).basis == "published"
+    assert KnownPrograms(path).need("cpu", SIZE).basis == "fitted"

@@ -29,11 +29,15 @@ _DISTOGRAM_BYTES = 64 * 6
 # Writing one sample: its PAE and contact probabilities as text, about 6 characters each.
 _TEXT_BYTES = 2 * 6
 
-# DeepMind's docs/performance.md: 5,120 tokens run on one GPU with 80 GB.
-_PUBLISHED_TOKENS = 5_120
-_PUBLISHED_BYTES = 80_000_000_000
 # 368.4 million parameters, most of them float32.
 _WEIGHTS_BYTES = 1_400_000_000
+# DeepMind's docs/performance.md: 5,120 tokens run on one GPU with 80 GB (flash attention).
+_PUBLISHED_TOKENS = 5_120
+_PUBLISHED_BYTES = 80_000_000_000
+# Work arrays with portable attention, by XLA's reports for CPU programs of 128 to 1,024
+# tokens (engine 3.1.18, jax 0.12.0, 1 and 5 samples; within 6 %).
+_PORTABLE_TOKEN_BYTES = 1_150_000
+_PORTABLE_PAIR_BYTES = 9_600
 # Work arrays grow at most with tokens^3 (attention logits of the portable kernels).
 _MOST_GROWTH = 3.0
 
@@ -87,8 +91,8 @@ class DeviceNeed:
     Attributes:
         bytes: Arguments, results and work arrays together.
         basis: Where the number comes from: "compiled" is exact, "larger" and
-            "smaller" are upper bounds from another size, "published" is a size
-            that is known to be enough.
+            "smaller" are upper bounds from another size, "fitted" is a fit to
+            measurements, "published" derives from a size known to be enough.
     """
 
     bytes: int
@@ -126,14 +130,16 @@ class KnownPrograms:
             text = json.dumps(self._bytes, indent=1, sort_keys=True)
             atomic_write_text(self._path, text + "\n", mode=0o600)
 
-    def need(self, kind: str, size: JobSize) -> DeviceNeed:
+    def need(self, kind: str, size: JobSize, *, flash_attention: bool = False) -> DeviceNeed:
         """Device memory for a job.
 
         Args:
             kind: As for `learn`.
             size: The job.
+            flash_attention: Whether attention kernels keep their logits on chip.
         """
-        return _bound(self._bytes.get(_key(kind, size), {}), size.tokens)
+        known = self._bytes.get(_key(kind, size), {})
+        return _bound(known, size.tokens) or _guess(size.tokens, flash_attention=flash_attention)
 
 
 def _key(kind: str, size: JobSize) -> str:
@@ -141,7 +147,7 @@ def _key(kind: str, size: JobSize) -> str:
     return f"{kind}|{size.samples}{extras}"
 
 
-def _bound(known: Mapping[int, int], tokens: int) -> DeviceNeed:
+def _bound(known: Mapping[int, int], tokens: int) -> DeviceNeed | None:
     if tokens in known:
         return DeviceNeed(known[tokens], "compiled")
     bounds = [DeviceNeed(size, "larger") for other, size in known.items() if other > tokens]
@@ -150,10 +156,12 @@ def _bound(known: Mapping[int, int], tokens: int) -> DeviceNeed:
         for other, size in known.items()
         if other < tokens
     ]
-    if bounds:
-        return min(bounds, key=lambda need: need.bytes)
-    # What is not weights has at least tokens^2 entries, so a smaller job takes at most that
-    # share of the published size; a larger one may grow faster.
-    growth = 2.0 if tokens <= _PUBLISHED_TOKENS else _MOST_GROWTH
-    work = (_PUBLISHED_BYTES - _WEIGHTS_BYTES) * (tokens / _PUBLISHED_TOKENS) ** growth
-    return DeviceNeed(_WEIGHTS_BYTES + int(work), "published")
+    return min(bounds, key=lambda need: need.bytes, default=None)
+
+
+def _guess(tokens: int, *, flash_attention: bool) -> DeviceNeed:
+    if not flash_attention:
+        work = _PORTABLE_TOKEN_BYTES * tokens + _PORTABLE_PAIR_BYTES * tokens**2
+        return DeviceNeed(_WEIGHTS_BYTES + work, "fitted")
+    work = int((_PUBLISHED_BYTES - _WEIGHTS_BYTES) * (tokens / _PUBLISHED_TOKENS) ** 2)
+    return DeviceNeed(_WEIGHTS_BYTES + work, "published")
