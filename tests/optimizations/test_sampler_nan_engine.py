@@ -4,6 +4,7 @@ import ast
 import inspect
 import json
 import os
+import sys
 import textwrap
 
 import numpy as np
@@ -47,7 +48,9 @@ class DropClamp(ast.NodeTransformer):
 
 
 @pytest.fixture
-def job(small_weights, tmp_path):
+def job(small_weights, tmp_path, monkeypatch):
+    # tokamax reads the command line with absl while the model is traced.
+    monkeypatch.setattr(sys, "argv", ["af3opt"])
     redirect_resources(find_prepared())
     path = tmp_path / "short.json"
     path.write_text(json.dumps(INPUT))
