@@ -11,7 +11,10 @@ from af3opt.version import __version__
 
 # Public name -> module that defines it; resolved lazily because most of these
 # modules import numpy or JAX, which `af3opt --help` must not pay for.
-_PUBLIC: dict[str, str] = {}
+_PUBLIC: dict[str, str] = {
+    "MemoryManager": "af3opt.memory",
+    "NumericsHandler": "af3opt.numerics",
+}
 
 __all__ = ["__version__", *_PUBLIC]
 
