@@ -1,7 +1,8 @@
 import pytest
 
+from af3opt.gpus import Gpu
 from af3opt.host import Memory
-from af3opt.memory import JobSize, KnownPrograms, MemoryShortageError, Room, plan_memory
+from af3opt.memory import JobSize, KnownPrograms, MemoryShortageError, Room, plan_memory, room_now
 from af3opt.memory.forecast import GIB, DeviceNeed, host_bytes
 
 SIZE = JobSize(tokens=1024, samples=5, seeds_in_flight=3)
@@ -86,6 +87,16 @@ def test_arrays_that_cannot_be_on_the_host_refuse_whatever_the_program_needs():
         plan_memory(
             SIZE, make_room(host=0.01), by_samples(0.0, basis="published"), can_split_samples=True
         )
+
+
+def test_room_is_what_is_left_of_the_limit():
+    gpu = Gpu(0, "GPU-1", "Test", 8.0, 1000, "1")
+    room = room_now(Memory(1 << 50, "Slurm"), gpu, may_unify=True)
+    assert 0 < room.host_bytes < 1 << 50
+    assert room.device_bytes == 950 << 20
+    assert room.may_unify
+    on_cpu = room_now(Memory(1, "Slurm"), None, may_unify=True)
+    assert (on_cpu.host_bytes, on_cpu.device_bytes, on_cpu.may_unify) == (0, None, False)
 
 
 def test_compiled_programs_are_remembered(tmp_path):

@@ -2,7 +2,7 @@
 
 from af3opt.memory.forecast import JobSize, KnownPrograms
 from af3opt.memory.manager import Freed, MemoryManager, StagePeak
-from af3opt.memory.plan import MemoryPlan, MemoryShortageError, Room, plan_memory
+from af3opt.memory.plan import MemoryPlan, MemoryShortageError, Room, plan_memory, room_now
 from af3opt.memory.usage import DeviceMemory, MemoryUsage
 
 __all__ = [
@@ -17,4 +17,5 @@ __all__ = [
     "Room",
     "StagePeak",
     "plan_memory",
+    "room_now",
 ]

@@ -4,8 +4,13 @@ import dataclasses
 from collections.abc import Callable, Iterator
 
 from af3opt.errors import SetupError
+from af3opt.gpus import Gpu
 from af3opt.host import Memory
 from af3opt.memory.forecast import GIB, DeviceNeed, JobSize, host_bytes
+from af3opt.memory.usage import available_bytes, children_bytes, resident_bytes
+
+# The rest is the driver's, and what JAX leaves free (XLA_CLIENT_MEM_FRACTION).
+_DEVICE_SHARE = 0.95
 
 
 class MemoryShortageError(SetupError):
@@ -29,6 +34,27 @@ class Room:
     device_bytes: int | None
     unified: bool = False
     may_unify: bool = False
+
+
+def room_now(
+    limit: Memory, gpu: Gpu | None, *, unified: bool = False, may_unify: bool = False
+) -> Room:
+    """Measures what there is; JAX is not needed.
+
+    Args:
+        limit: The host's memory limit.
+        gpu: The GPU the model will run on, or None.
+        unified: Whether it may spill to host memory.
+        may_unify: Whether it could be allowed to.
+    """
+    used = resident_bytes() + children_bytes()
+    return Room(
+        host_bytes=available_bytes(limit.limit_bytes, used),
+        host_limit=limit,
+        device_bytes=None if gpu is None else int(gpu.memory_bytes * _DEVICE_SHARE),
+        unified=unified,
+        may_unify=may_unify and gpu is not None,
+    )
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
