@@ -18,6 +18,7 @@ from af3opt.output.report.files import UnreadableFileError, as_object, read_json
 from af3opt.output.report.inputs import InputChain, input_chains, input_name
 from af3opt.output.report.layout import JobFiles, SampleFiles, find_job_files
 from af3opt.output.report.pae import PaeMap, reduce_pae
+from af3opt.output.report.record import record_problems, sample_entries, sample_flags
 from af3opt.output.report.structure import Structure, read_structure
 from af3opt.output.report.tokens import (
     Tokens,
@@ -43,6 +44,7 @@ class Sample:
         files: Where it comes from.
         scores: Summary scores; all None when the file is missing.
         ranking_score: From the ranking table, else from the summary.
+        excluded: Whether it takes no part in the ranking whatever its score.
         rank: 1 for the best; None when excluded or without a score.
         structure: Atoms, or None when missing or beyond the number shown.
         tokens: Rows of `token_plddt` and `pae`.
@@ -56,6 +58,7 @@ class Sample:
     files: SampleFiles
     scores: Scores = dataclasses.field(default_factory=Scores)
     ranking_score: float | None = None
+    excluded: bool = False
     rank: int | None = None
     structure: Structure | None = None
     tokens: Tokens | None = None
@@ -107,6 +110,7 @@ def load_job(directory: Path, max_samples: int) -> Job:
     _load_documents(job)
     ranking = _load_ranking(job)
     job.samples = [_load_scores(sample_files, ranking) for sample_files in files.samples]
+    _apply_record(job)
     _rank(job.samples)
     shown = job.samples[:max_samples]
     max_side = min(_MAX_PAE_SIDE, math.isqrt(_PAE_CELLS // max(len(shown), 1)))
@@ -175,6 +179,7 @@ def _load_scores(files: SampleFiles, ranking: dict[tuple[int, int], float]) -> S
     if files.seed is not None and files.sample is not None:
         key = (files.seed, files.sample)
         sample.ranking_score = ranking.get(key, sample.ranking_score)
+    sample.excluded = bool(files.mark)
     if files.mark:
         sample.flags.append(f"marked {files.mark!r}, not ranked")
     if sample.scores.has_clash:
@@ -182,15 +187,31 @@ def _load_scores(files: SampleFiles, ranking: dict[tuple[int, int], float]) -> S
     return sample
 
 
+def _apply_record(job: Job) -> None:
+    """Takes over what the run record says of the job and its samples."""
+    record = job.record or {}
+    job.problems += record_problems(record)
+    entries = sample_entries(record)
+    for sample in job.samples:
+        seed, number = sample.files.seed, sample.files.sample
+        if seed is None or number is None or (seed, number) not in entries:
+            continue
+        entry, remark = entries[seed, number]
+        sample.excluded = sample.excluded or entry.get("ranked") is False
+        sample.flags += sample_flags(entry)
+        if remark:
+            sample.flags.append(remark)
+
+
 def _rank(samples: list[Sample]) -> None:
-    """Sorts samples best first; marked ones and those without a score go last, unranked."""
+    """Sorts samples best first; excluded ones and those without a score go last, unranked."""
 
-    def excluded(sample: Sample) -> bool:
-        return bool(sample.files.mark) or sample.ranking_score is None
+    def unranked(sample: Sample) -> bool:
+        return sample.excluded or sample.ranking_score is None
 
-    samples.sort(key=lambda s: (excluded(s), -(s.ranking_score or 0.0)))
+    samples.sort(key=lambda s: (unranked(s), -(s.ranking_score or 0.0)))
     for position, sample in enumerate(samples):
-        sample.rank = None if excluded(sample) else position + 1
+        sample.rank = None if unranked(sample) else position + 1
 
 
 def _load_detail(sample: Sample, max_side: int) -> None:
@@ -236,12 +257,12 @@ def _attach_plddt(sample: Sample, confidences: Confidences) -> None:
             sample.token_plddt = token_plddt(sample.tokens, structure.topology, values)
         broken = int(np.count_nonzero(~np.isfinite(structure.coordinates).all(axis=1)))
         if broken:
-            sample.flags.append(f"{broken} atoms without finite coordinates")
+            sample.flags.append(f"atoms without finite coordinates: {broken}")
     if values is not None:
         finite = values[np.isfinite(values)]
         sample.mean_plddt = float(finite.mean()) if finite.size else None
         if finite.size < values.size:
-            sample.flags.append(f"{values.size - finite.size} atoms without pLDDT")
+            sample.flags.append(f"atoms without pLDDT: {values.size - finite.size}")
 
 
 def _attach_pae(sample: Sample, pae: np.ndarray, max_side: int) -> None:
@@ -251,7 +272,7 @@ def _attach_pae(sample: Sample, pae: np.ndarray, max_side: int) -> None:
         return
     broken = int(np.count_nonzero(~np.isfinite(pae)))
     if broken:
-        sample.flags.append(f"{broken} PAE entries not finite")
+        sample.flags.append(f"PAE entries that are not finite: {broken}")
     sample.pae = reduce_pae(pae, max_side)
 
 

@@ -54,10 +54,37 @@ const read = async (data) => {
 """
 
 
+# Empty margins of a PNG as shares of its size: left, right, top, bottom.
+MARGINS = """
+const [data, done] = arguments;
+const picture = new Image();
+picture.src = "data:image/png;base64," + data;
+picture.decode().then(() => {
+  const { width, height } = picture;
+  const canvas = document.createElement("canvas");
+  [canvas.width, canvas.height] = [width, height];
+  const context = canvas.getContext("2d");
+  context.drawImage(picture, 0, 0);
+  const pixels = new Uint32Array(context.getImageData(0, 0, width, height).data.buffer);
+  const x = [];
+  const y = [];
+  pixels.forEach((pixel, i) => {
+    if (pixel === pixels[0]) return;
+    x.push(i % width);
+    y.push(Math.floor(i / width));
+  });
+  const least = (values) => values.reduce((a, b) => Math.min(a, b));
+  const most = (values) => values.reduce((a, b) => Math.max(a, b));
+  done([least(x) / width, 1 - most(x) / width, least(y) / height, 1 - most(y) / height]);
+});
+"""
+
+
 @pytest.fixture(scope="module")
 def pages(tmp_path_factory):
     root = tmp_path_factory.mktemp("pages")
     job = write_job(root, SyntheticJob("complex", residues=60, samples=3))
+    (job / "complex_af3opt.json").write_text(json.dumps(RECORD))
     hostile = SyntheticJob(HOSTILE_NAME, residues=20, description=HOSTILE_NAME, synthetic=True)
     batch = root / "batch"
     write_job(batch, hostile)
@@ -110,6 +137,18 @@ def visit(browser):
     assert [
         url for url in requests(browser) if not url.startswith(("file:", "data:", "blob:"))
     ] == []
+
+
+RECORD = {
+    "status": "done",
+    "engine": {"distribution": "alphafold3", "version": "3.1.1", "fingerprint": "00aa"},
+    "stages": [
+        {"name": "inference", "seed": 1, "seconds": 60.5, "host_peak_bytes": 2.5e9},
+        {"name": "inference", "seed": 2, "seconds": 60.5, "host_peak_bytes": 2.0e9},
+        {"name": "write", "seed": 1, "seconds": 0.25},
+    ],
+    "optimizations": [{"name": "shared_noise", "fidelity": "exact", "active": True, "reason": ""}],
+}
 
 
 def requests(browser) -> list[str]:
@@ -251,6 +290,27 @@ def test_every_control_and_picture_has_a_name(visit, pages):
         .filter((node) => !named(node) && node.id !== "status").map((node) => node.outerHTML);
     """)
     assert nameless == []
+
+
+def test_run_record_becomes_timings_facts_and_a_tree(visit, pages):
+    browser = visit(pages["job"])
+    timings = browser.find_element(By.ID, "timings").text
+    assert "inference 2 2 min 1 s 2.50 GB" in timings
+    assert "250 ms" in timings
+    assert "alphafold3 · 3.1.1 · 00aa" in browser.find_element(By.ID, "facts").text
+    assert "shared_noise exact yes" in browser.find_element(By.ID, "optimizations").text
+    assert not browser.find_element(By.ID, "record").is_displayed()
+    browser.find_element(By.CSS_SELECTOR, "#record-card details summary").click()
+    assert "distribution" in browser.find_element(By.ID, "record").get_attribute("textContent")
+
+
+def test_structure_is_in_the_middle_of_its_picture(visit, pages):
+    browser = visit(pages["job"])
+    edges = browser.execute_async_script(MARGINS, picture(browser, "#viewer"))
+    left, right, top, bottom = edges
+    assert abs(left - right) < 0.1
+    assert abs(top - bottom) < 0.1
+    assert min(edges) > 0
 
 
 def test_partial_results_say_what_is_missing(visit, pages):

@@ -89,9 +89,9 @@ def test_values_that_are_not_finite_are_flagged_and_never_replaced(job_dir):
     model.write_text("\n".join(lines))
     sample = next(s for s in load_job(job_dir, 25).samples if s.files.label == inner.name)
     assert sample.flags[-3:] == [
-        "1 atoms without finite coordinates",
-        "1 atoms without pLDDT",
-        "2 PAE entries not finite",
+        "atoms without finite coordinates: 1",
+        "atoms without pLDDT: 1",
+        "PAE entries that are not finite: 2",
     ]
     assert sample.pae.values[0, 1] == sample.pae.values[2, 2] == 255
 
@@ -205,3 +205,50 @@ def test_synthetic_weights_are_noticed_wherever_they_are_noted(tmp_path, job_dir
     assert load_job(marked, 25).synthetic  # from the structure's comment
     (job_dir / "demo_af3opt.json").write_text('{"weights": {"synthetic": true}}')
     assert load_job(job_dir, 25).synthetic
+
+
+def sample_entry(index, **changes):
+    plausible = {
+        "clashing_atom_pairs": 0, "inverted_ligands": [], "inverted_amino_acids": 0,
+        "torn_bonds": 0,
+    }  # fmt: skip
+    entry = {"index": index, "ranked": True, "finite": True, "plausibility": plausible}
+    return entry | changes
+
+
+def test_run_record_adds_its_verdicts(job_dir):
+    doubtful = {"clashing_atom_pairs": 2, "inverted_ligands": ["D"], "torn_bonds": 1}
+    seeds = [
+        {"seed": 1, "safer_numerics": "float32 trunk", "samples": [
+            sample_entry(0, plausibility=doubtful), sample_entry(1, ranked=False, finite=False)]},
+        {"seed": 12, "safer_numerics": "", "samples": [sample_entry(0), sample_entry(1)]},
+    ]  # fmt: skip
+    record = {"status": "excluded_samples", "reason": "1 sample", "seeds": seeds}
+    (job_dir / "demo_af3opt.json").write_text(json.dumps(record))
+    job = load_job(job_dir, 25)
+    assert job.problems == [
+        "samples with values that are not finite were left out of the ranking: 1 sample"
+    ]
+    by_label = {sample.files.label: sample for sample in job.samples}
+    safer = "computed again in safer numerics (float32 trunk)"
+    assert by_label["seed-1_sample-0"].flags == [
+        "clashing pairs of polymer atoms: 2",
+        "broken bonds along chains: 1",
+        "ligands of the wrong hand: D",
+        safer,
+    ]
+    assert by_label["seed-1_sample-1"].flags == ["values that are not finite", safer]
+    assert by_label["seed-1_sample-1"].rank is None
+    assert by_label["seed-12_sample-0"].flags == []
+
+
+@pytest.mark.parametrize(
+    "record",
+    ["{", "[]", '{"status": ["done"], "seeds": {"a": 1}}',
+     '{"seeds": [7, {"seed": "x", "samples": [{"index": []}, null]}, {"samples": 3}]}',
+     '{"seeds": [{"seed": 1, "samples": [{"index": 0, "plausibility": {"torn_bonds": "many"}}]}]}'],
+)  # fmt: skip
+def test_run_record_of_any_shape_is_survived(job_dir, record):
+    (job_dir / "demo_af3opt.json").write_text(record)
+    job = load_job(job_dir, 25)
+    assert [sample.flags for sample in job.samples] == [[], [], [], []]

@@ -179,6 +179,7 @@ class StructureView {
 
   /** Fits the model into the picture. */
   reset() {
+    this.viewer.resize(); // the container may have been hidden when the viewer was made
     this.viewer.zoomTo();
     for (let pass = 0; pass < FITTING_PASSES; pass++) {
       this.viewer.render();
