@@ -1,3 +1,4 @@
+import contextlib
 import io
 import json
 import logging
@@ -93,6 +94,21 @@ def test_records_for_the_run_record(tmp_path):
     (cache,) = job.cache_records()
     assert (cache.name, cache.hits, cache.misses, cache.seconds_saved) == ("features", 1, 1, 2.5)
     assert not memory.peaks
+
+
+def test_stages_are_traced(tmp_path):
+    spans = []
+
+    class Keeper:
+        @contextlib.contextmanager
+        def span(self, name, job, seed=None):
+            yield
+            spans.append((name, job, seed))
+
+    reporter = Reporter(trace=Keeper(), learned=LearnedTimes(tmp_path / "times.json"))
+    with reporter.job_started("job").stage(FEATURISE, 3):
+        assert not spans
+    assert spans == [("featurise", "job", 3)]
 
 
 def test_closing_table(reporter):

@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Protocol
 
 from af3opt.memory import MemoryManager
 from af3opt.output.run_record import CacheRecord, StageRecord
@@ -15,6 +16,15 @@ from af3opt.progress.learned import LearnedTimes, Workload
 from af3opt.progress.stages import JOB_TOTALS, STAGES, Stage, StageClock, StageTime
 
 _log = logging.getLogger(__name__)
+
+
+class SpanKeeper(Protocol):
+    """Keeps when stages ran, such as `execution.trace.Trace`."""
+
+    def span(
+        self, name: str, job: str, seed: int | None = None
+    ) -> contextlib.AbstractContextManager[None]:
+        """Times the block as a stage of a job."""
 
 
 @dataclasses.dataclass(slots=True)
@@ -56,7 +66,11 @@ class JobReport:
             _event(stage.begin.format_map(words), "stage_started", fields)
         expected = self._expected(stage)
         started = time.monotonic()
-        with self._reporter.shown_stage(stage, words, expected), self._watched(stage, seed):
+        with (
+            self._reporter.shown_stage(stage, words, expected),
+            self._reporter.span(stage.name, self.name, seed),
+            self._watched(stage, seed),
+        ):
             yield words
         seconds = time.monotonic() - started
         self.clock.add(StageTime(stage.name, seed, seconds))
@@ -87,7 +101,7 @@ class JobReport:
         """Logs upstream's totals and its last line of a job; saves what was learned."""
         for stages, line in JOB_TOTALS.items():
             seeds = self.clock.seeds(stages[-1])
-            if seeds > 1:
+            if seeds:
                 _event(
                     line.format(seeds=seeds, seconds=self.clock.total(*stages)),
                     "job_stage_total",
@@ -164,6 +178,7 @@ class Reporter:
         display: Display | None = None,
         memory: MemoryManager | None = None,
         learned: LearnedTimes | None = None,
+        trace: SpanKeeper | None = None,
     ) -> None:
         """Connects the outlets.
 
@@ -171,11 +186,13 @@ class Reporter:
             display: Where a person looks, see `open_display`; None for log lines only.
             memory: Watches the memory of stages; None not to.
             learned: Times of earlier runs; None for those of this machine's home.
+            trace: Keeps when stages ran; None not to.
         """
         self._display = display or NoDisplay()
         self._jobs: list[JobReport] = []
         self._caches: dict[str, _CacheUse] = {}
         self._lock = threading.Lock()
+        self._trace = trace
         self.memory = memory
         self.learned = learned or LearnedTimes()
 
@@ -194,6 +211,14 @@ class Reporter:
         with self._lock:
             self._jobs.append(report)
         return report
+
+    def span(
+        self, name: str, job: str, seed: int | None
+    ) -> contextlib.AbstractContextManager[None]:
+        """Lets the trace keep a stage."""
+        if self._trace is None:
+            return contextlib.nullcontext()
+        return self._trace.span(name, job, seed)
 
     @contextlib.contextmanager
     def shown_stage(

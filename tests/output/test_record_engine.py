@@ -1,0 +1,119 @@
+"""One seed through the real model: stages, checks, sample directories and the record."""
+
+import json
+import os
+import sys
+
+import jsonschema
+import pytest
+
+from af3opt.backend import resolve_backend
+from af3opt.data.prepared import find_prepared
+from af3opt.engine.discovery import find_engine
+from af3opt.engine.features import featurise_with_engine, make_ccd
+from af3opt.engine.inputs import load_fold_inputs
+from af3opt.engine.resources import redirect_resources
+from af3opt.host import probe_host
+from af3opt.inference.model_runner import create_model_runner
+from af3opt.memory import MemoryManager
+from af3opt.numerics import NumericsHandler, infer_checked
+from af3opt.numerics.extraction import extract_samples
+from af3opt.numerics.safer import safer_numerics
+from af3opt.output import record_parts, run_record
+from af3opt.output.record_builder import RecordBuilder, RunFacts
+from af3opt.progress import LearnedTimes, Reporter, Workload
+from af3opt.progress.stages import EXTRACT, FEATURISE, INFERENCE
+from af3opt.settings import resolve_settings
+
+pytestmark = [pytest.mark.engine, pytest.mark.slow]
+
+INPUT = {
+    "name": "<b>short & sweet</b>",
+    "modelSeeds": [3],
+    "dialect": "alphafold3",
+    "version": 2,
+    "sequences": [
+        {"protein": {"id": "A", "sequence": "MQIFVKTLTG", "unpairedMsa": "", "pairedMsa": "",
+                     "templates": []}},
+    ],
+}  # fmt: skip
+
+
+@pytest.fixture
+def record(small_weights, tmp_path, monkeypatch):
+    """Does what a run does and returns the record it leaves."""
+    monkeypatch.setattr(sys, "argv", ["af3opt"])
+    redirect_resources(find_prepared())
+    source = tmp_path / "short.json"
+    source.write_text(json.dumps(INPUT))
+    settings = resolve_settings(
+        [
+            f"--json_path={source}", f"--output_dir={tmp_path}", f"--model_dir={small_weights}",
+            "--jax_backend=cpu", "--flash_attention_implementation=xla", "--num_recycles=1",
+            "--num_diffusion_samples=2", "--num_diffusion_steps=4",
+        ],
+        os.environ,
+    )  # fmt: skip
+    host = probe_host(os.environ)
+    backend = resolve_backend(settings, host)
+    engine = find_engine()
+    runner = create_model_runner(engine, settings, backend.name)
+    facts = RunFacts(
+        command=sys.orig_argv,
+        engine=record_parts.engine_record(engine),
+        weights=run_record.WeightsRecord(
+            directory=str(small_weights), digest=runner.load().sha256, synthetic=True
+        ),
+        host=record_parts.host_record(host, backend),
+        backend=record_parts.backend_record(backend, runner.device),
+        settings=record_parts.all_settings(settings),
+    )
+    reporter = Reporter(
+        memory=MemoryManager(host.memory, device=runner.device),
+        learned=LearnedTimes(tmp_path / "times.json"),
+    )
+    job_input = run_record.InputRecord(
+        file=str(source), digest="0", tokens=None, padded_tokens=None
+    )
+    (fold_input,) = load_fold_inputs(source)
+    builder = RecordBuilder(facts, name=fold_input.name, job_input=job_input)
+    job = reporter.job_started(fold_input.name)
+    job.workload = Workload(device="cpu", tokens=16, samples=2, recycles=1, steps=4)
+    with job.stage(FEATURISE, 3):
+        batch = featurise_with_engine(fold_input, 3, make_ccd(None), (16,), settings)
+    with job.stage(INFERENCE, 3):
+        checked = infer_checked(
+            lambda changes: runner.run_inference(batch, 3),
+            batch,
+            seed=3,
+            handler=NumericsHandler(),
+            safer=safer_numerics(runner.config),
+        )
+    with job.stage(EXTRACT, 3) as words:
+        extracted = extract_samples(checked, batch, fold_input.name)
+        words["samples"] = len(extracted.ranked)
+    samples = [
+        record_parts.ranked_sample_record(index, f"seed-3_sample-{index}", sample)
+        for index, sample in extracted.ranked.items()
+    ]
+    builder.set_tokens(10, 16)
+    builder.add_seed(record_parts.seed_record(checked, samples))
+    job.finished(tmp_path)
+    path = run_record.record_path(tmp_path, "short")
+    builder.write(path, status="done", stages=job.stage_records(), caches=job.cache_records())
+    return json.loads(path.read_text())
+
+
+def test_record_of_a_real_seed(record):
+    jsonschema.Draft202012Validator(run_record.load_schema()).validate(record)
+    assert record["name"] == INPUT["name"]
+    assert record["status"] == "done"
+    assert record["weights"]["synthetic"]
+    assert record["settings"]["num_recycles"] == {"value": 1, "source": "flag"}
+    assert {stage["name"] for stage in record["stages"]} == {"featurise", "inference", "extract"}
+    assert all(stage["host_peak_bytes"] > 100 << 20 for stage in record["stages"])
+    (seed,) = record["seeds"]
+    assert seed["numerics"]["ok"]
+    assert seed["attempts"] == 1
+    assert [sample["index"] for sample in seed["samples"]] == [0, 1]
+    assert all(sample["plausibility"] is not None for sample in seed["samples"])
