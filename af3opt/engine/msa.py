@@ -122,7 +122,7 @@ def expand_database(spec: str, db_dirs: tuple[str, ...], flag: str) -> str:
     else:
         candidates = [spec]
     for candidate in candidates:
-        if _database_exists(candidate):
+        if all(Path(file).exists() for file in database_files(candidate)):
             return candidate
     raise SetupError(
         f"--{flag}: {spec} not found in {', '.join(db_dirs)}; set --db_dir, or pass "
@@ -132,10 +132,14 @@ def expand_database(spec: str, db_dirs: tuple[str, ...], flag: str) -> str:
     )
 
 
-def _database_exists(path: str) -> bool:
+def database_files(path: str) -> tuple[str, ...]:
+    """Returns the files behind a database path: its shards, or the path itself.
+
+    Args:
+        path: Path without `${DB_DIR}`; may be a shard spec such as `x.fasta@8`.
+    """
     try:
         shards = engine_module("data.tools.shards")
     except ImportError:  # Engines before sharded databases.
-        return Path(path).exists()
-    sharded = shards.get_sharded_paths(path)
-    return all(Path(shard).exists() for shard in sharded or (path,))
+        return (path,)
+    return tuple(shards.get_sharded_paths(path) or (path,))

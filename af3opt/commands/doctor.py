@@ -1,0 +1,46 @@
+"""`af3opt doctor`: looks at everything a run depends on, and says how to mend it."""
+
+import os
+import sys
+
+from af3opt.errors import ExitCode
+from af3opt.settings import resolve_settings
+
+SUMMARY = "check machine, engine, data and caches, with a fix for each problem"
+
+_HELP = """\
+Usage: af3opt doctor [--json] [flags of af3opt run]
+
+Looks at everything that af3opt run depends on: Python, engine, JAX and driver, processor,
+memory, GPUs, environment variables, weights, HMMER programs, databases and the disk they lie on,
+caches, free space, clock, Slurm. Each problem comes with a fix. Nothing is changed, no GPU is
+needed, and it takes less than ten seconds.
+
+Give it the flags you will give to af3opt run: what they leave out (--norun_data_pipeline,
+--norun_inference) is not looked for.
+
+--json prints one JSON object: {"af3opt", "verdict", "checks": [{"group", "name", "verdict",
+"found", "fix"}]}. Verdicts are ok, skip, warn and fail.
+
+Exit code: 1 if something would keep the run from working, else 0.
+"""
+
+_JSON = "--json"
+
+
+def main(argv: list[str]) -> int:
+    """Runs `af3opt doctor` and returns the exit code.
+
+    Raises:
+        UsageError: a flag is wrong.
+    """
+    if {"--help", "-help", "-h"}.intersection(argv):
+        sys.stdout.write(_HELP)
+        return ExitCode.OK
+    settings = resolve_settings([word for word in argv if word != _JSON], os.environ)
+    from af3opt.doctor.check import Verdict
+    from af3opt.doctor.examination import examine, format_json, format_text, worst
+
+    groups = examine(settings, os.environ)
+    sys.stdout.write(format_json(groups) if _JSON in argv else format_text(groups))
+    return ExitCode.FAILURE if worst(groups) is Verdict.FAIL else ExitCode.OK

@@ -1,0 +1,387 @@
+"""`af3opt doctor`: every check against made-up machines, and the command on this one."""
+
+import concurrent.futures
+import dataclasses
+import json
+import os
+import stat
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from af3opt import cli
+from af3opt.doctor import cluster, examination, hardware, searches, software, storage, variables
+from af3opt.doctor.check import Check, Subject, Verdict, gigabytes
+from af3opt.doctor.filesystems import file_system_of, read_speed
+from af3opt.engine.discovery import find_engine
+from af3opt.errors import SetupError
+from af3opt.gpus import Gpu
+from af3opt.host import Cpu, Host, Memory, SlurmJob
+from af3opt.settings import resolve_settings
+from tests.conftest import REPOSITORY
+
+V100 = Gpu(0, "GPU-1", "Tesla V100", 7.0, 32510, "470.82.01")
+CPU = Cpu("Some CPU", "GenuineIntel", frozenset({"sse2", "avx2"}), 4, "affinity 4")
+
+
+def make_host(**changes):
+    facts = {
+        "name": "node",
+        "cpu": CPU,
+        "memory": Memory(64_000_000_000, "cgroup"),
+        "numa_nodes": (),
+        "gpus": (),
+        "gpu_problem": "nvidia-smi is not on PATH",
+        "jax_plugins": (),
+        "jax_platforms": None,
+        "slurm": None,
+    }
+    return Host(**{**facts, **changes})
+
+
+def subject(*flags, environ=None, **host):
+    probe = concurrent.futures.Future()
+    probe.set_result(make_host(**host))
+    return Subject(resolve_settings(list(flags), {}), environ or {}, probe)
+
+
+def verdicts(checks):
+    return {check.name: check.verdict for check in checks}
+
+
+def only(checks, name):
+    return next(check for check in checks if check.name == name)
+
+
+def test_sizes_are_given_in_a_unit_that_fits():
+    assert [gigabytes(size) for size in (2_500_000, 1.5e9, 3e11)] == ["2.5 MB", "1.5 GB", "300 GB"]
+
+
+def test_a_processor_without_avx2_is_slow():
+    old = dataclasses.replace(CPU, isa=frozenset({"sse2"}))
+    assert only(hardware.check_cpu(subject(cpu=old)), "CPU").verdict is Verdict.WARN
+    assert only(hardware.check_cpu(subject()), "CPU").verdict is Verdict.OK
+
+
+def test_more_threads_than_cores_are_noticed():
+    check = only(hardware.check_cpu(subject("--num_threads=8")), "threads")
+    assert check.verdict is Verdict.WARN
+    assert "4 usable cores" in check.found
+
+
+def test_little_memory_is_noticed():
+    checks = list(hardware.check_memory(subject(memory=Memory(2_000_000_000, "Slurm"))))
+    assert verdicts(checks) == {"memory": Verdict.WARN}
+
+
+def test_volta_is_warned_about_its_numerics():
+    checks = list(hardware.check_gpu(subject(gpus=(V100,), gpu_problem=None)))
+    assert only(checks, "GPU 0 numerics").fix.endswith("custom-kernel-fusion-rewriter")
+
+
+def test_a_gpu_asked_for_and_missing_fails():
+    (check,) = hardware.check_backend(subject("--jax_backend=gpu"))
+    assert check.verdict is Verdict.FAIL
+    assert "nvidia-smi is not on PATH" in check.found + check.fix
+
+
+@pytest.mark.parametrize(
+    ("table", "plugin", "verdict"),
+    [
+        ("CUDA Version: 11.4", "jax-cuda12-plugin", Verdict.FAIL),
+        ("CUDA Version: 12.4", "jax-cuda12-plugin", Verdict.OK),
+        ("CUDA Version: 12.4", "jax-cuda13-plugin", Verdict.FAIL),
+        ("CUDA UMD Version: 13.0", "jax-cuda12-plugin", Verdict.OK),
+        ("no table", "jax-cuda12-plugin", Verdict.WARN),
+        ("CUDA Version: 12.4", None, Verdict.FAIL),
+    ],
+)
+def test_driver_against_plugin(table, plugin, verdict, monkeypatch, tmp_path):
+    script = tmp_path / "nvidia-smi"
+    script.write_text(f'#!/bin/sh\necho "| NVIDIA-SMI 550 {table} |"\n')
+    script.chmod(script.stat().st_mode | stat.S_IXUSR)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.setattr(software, "_versions", lambda: {plugin: "0.10.2"} if plugin else {})
+    examined = subject(gpus=(V100,), gpu_problem=None, environ={"PATH": str(tmp_path)})
+    assert verdicts(software.check_cuda(examined)) == {"CUDA": verdict}
+
+
+def test_a_plugin_of_another_release_is_found(monkeypatch):
+    versions = {"jax": "0.10.2", "jaxlib": "0.10.2", "jax-cuda12-plugin": "0.9.1"}
+    monkeypatch.setattr(software, "_versions", lambda: versions)
+    checks = list(software.check_jax(subject()))
+    assert only(checks, "jax plugin").verdict is Verdict.FAIL
+    assert "bench" in only(checks, "jax upgrade").fix
+
+
+@pytest.mark.parametrize(("isa", "words"), [("avx512_bf16", "natively"), ("avx2", "float32")])
+def test_what_an_upgrade_brings_depends_on_the_processor(isa, words, monkeypatch):
+    monkeypatch.setattr(software, "_versions", lambda: {"jax": "0.10.2", "jaxlib": "0.10.2"})
+    examined = subject(cpu=dataclasses.replace(CPU, isa=frozenset({isa})))
+    assert words in only(software.check_jax(examined), "jax upgrade").found
+
+
+def test_a_new_jax_needs_no_upgrade(monkeypatch):
+    monkeypatch.setattr(software, "_versions", lambda: {"jax": "0.12.0.1", "jaxlib": "0.12.0.1"})
+    assert verdicts(software.check_jax(subject())) == {"jax": Verdict.OK}
+
+
+def test_no_engine_is_one_failure_with_its_fix(monkeypatch):
+    def missing():
+        raise SetupError("no AlphaFold 3 engine is installed for this Python; install it")
+
+    monkeypatch.setattr(software, "find_engine", missing)
+    (check,) = software.check_engine(subject())
+    assert check == Check(
+        "engine",
+        Verdict.FAIL,
+        "no AlphaFold 3 engine is installed for this Python",
+        "install it",
+    )
+
+
+def test_weights(tmp_path):
+    assert verdicts(software.check_weights(subject(f"--model_dir={tmp_path}/no"))) == {
+        "weights": Verdict.FAIL
+    }
+    assert verdicts(software.check_weights(subject("--norun_inference"))) == {
+        "weights": Verdict.SKIP
+    }
+    (tmp_path / "af3.bin.zst").write_bytes(b"12345")
+    (check,) = software.check_weights(subject(f"--model_dir={tmp_path}"))
+    assert check.verdict is Verdict.OK
+    (tmp_path / "af3opt_synthetic.json").write_text("{")
+    assert verdicts(software.check_weights(subject(f"--model_dir={tmp_path}"))) == {
+        "weights": Verdict.FAIL
+    }
+
+
+def test_inert_variables_are_named():
+    environ = {"MKL_NUM_THREADS": "2", "KMP_AFFINITY": "x", "JAX_SKIP_SLOW_TESTS": "1", "HOME": "/"}
+    checks = list(variables.check_inert(subject(environ=environ)))
+    assert "KMP_AFFINITY, MKL_NUM_THREADS:" in only(checks, "inert variables").found
+    assert "JAX_SKIP_SLOW_TESTS" in only(checks, "inert variables of JAX").found
+    assert verdicts(variables.check_inert(subject())) == {"inert variables": Verdict.OK}
+
+
+def test_contradicting_variables():
+    environ = {
+        "XLA_CLIENT_MEM_FRACTION": "0.9",
+        "XLA_PYTHON_CLIENT_MEM_FRACTION": "0.8",
+        "LD_LIBRARY_PATH": "/opt/cuda-11/lib64",
+        "JAX_ENABLE_COMPILATION_CACHE": "false",
+    }
+    found = verdicts(variables.check_contradictions(subject(environ=environ, gpus=(V100,))))
+    assert found == {
+        "GPU memory fraction": Verdict.FAIL,
+        "LD_LIBRARY_PATH": Verdict.WARN,
+        "compile cache": Verdict.WARN,
+    }
+
+
+def test_variables_that_win_over_ours_are_shown():
+    (check,) = variables.check_kept(subject(environ={"PJRT_NPROC": "64"}))
+    assert check.verdict is Verdict.WARN
+    assert "PJRT_NPROC=64 kept" in check.found
+
+
+def hmmer(folder, body):
+    folder.mkdir(exist_ok=True)
+    for program in ("jackhmmer", "nhmmer", "hmmalign", "hmmsearch", "hmmbuild"):
+        path = folder / program
+        path.write_text(f"#!/bin/sh\n{body}\n")
+        path.chmod(path.stat().st_mode | stat.S_IXUSR)
+    return [f"--{program.name}_binary_path={program}" for program in folder.iterdir()]
+
+
+@pytest.mark.parametrize(("patched", "verdict"), [(True, Verdict.OK), (False, Verdict.WARN)])
+def test_hmmer_versions_and_the_limit(tmp_path, patched, verdict):
+    refuse = "" if patched else "[ $# -lt 2 ] || exit 1; "
+    flags = hmmer(tmp_path / "bin", f'{refuse}echo "# HMMER 3.4 (Aug 2023); http://hmmer.org/"')
+    checks = list(searches.check_programs(subject(*flags)))
+    assert only(checks, "nhmmer").found.startswith("HMMER 3.4 (")
+    assert only(checks, "jackhmmer --seq_limit").verdict is verdict
+
+
+def test_something_else_called_hmmalign(tmp_path):
+    flags = hmmer(tmp_path / "bin", "echo hello")
+    assert set(verdicts(searches.check_programs(subject(*flags))).values()) == {Verdict.FAIL}
+    gone = "--hmmalign_binary_path=/no/such/program"
+    assert only(searches.check_programs(subject(gone)), "hmmalign").verdict is Verdict.FAIL
+
+
+def test_nothing_is_searched_for_without_the_pipeline():
+    examined = subject("--norun_data_pipeline")
+    for probe in (searches.check_programs, searches.check_databases):
+        assert set(verdicts(probe(examined)).values()) == {Verdict.SKIP}
+
+
+@pytest.mark.engine
+def test_databases_present_missing_and_sharded(tmp_path):
+    complete = REPOSITORY / "tests" / "testdata" / "databases"
+    checks = list(searches.check_databases(subject(f"--db_dir={complete}")))
+    assert verdicts(checks)["uniref90"] is Verdict.OK
+    assert Verdict.FAIL not in verdicts(checks).values()
+
+    for index in range(2):
+        (tmp_path / f"small-0000{index}-of-00002").write_text(">a\nA\n")
+    flags = [f"--db_dir={tmp_path}", f"--small_bfd_database_path={tmp_path}/small@2"]
+    found = {check.name: check for check in searches.check_databases(subject(*flags))}
+    assert found["uniref90"].verdict is Verdict.FAIL
+    assert "small_bfd_z_value is not set" in found["small_bfd"].found
+    found = {
+        check.name: check
+        for check in searches.check_databases(subject(*flags, "--small_bfd_z_value=2"))
+    }
+    assert found["small_bfd"].verdict is Verdict.OK
+    assert "2 shards, Z 2" in found["small_bfd"].found
+
+
+def test_a_home_that_others_can_write_to_fails(tmp_path, monkeypatch):
+    home = tmp_path / "home"
+    home.mkdir()
+    home.chmod(0o777)
+    monkeypatch.setenv("AF3OPT_HOME", str(home))
+    assert only(storage.check_home(subject()), "AF3OPT_HOME").verdict is Verdict.FAIL
+    home.chmod(0o700)
+    assert verdicts(storage.check_home(subject())) == {
+        "AF3OPT_HOME": Verdict.OK,
+        "clock": Verdict.OK,
+    }
+    assert list(home.iterdir()) == []
+
+
+def test_a_file_server_with_another_time_is_noticed(tmp_path, monkeypatch):
+    monkeypatch.setattr(storage.time, "time", lambda: 1e9)
+    (check,) = storage._clock(tmp_path)
+    assert check.verdict is Verdict.WARN
+
+
+def test_caches_are_counted_and_must_be_private(tmp_path):
+    folder = tmp_path / "compiled"
+    folder.mkdir(mode=0o700)
+    (folder / "entry").write_bytes(bytes(3_000_000))
+    flag = f"--jax_compilation_cache_dir={folder}"
+    check = only(storage.check_caches(subject(flag)), "compile cache")
+    assert (check.verdict, "1 files, 3.0 MB" in check.found) == (Verdict.OK, True)
+    folder.chmod(0o777)
+    check = only(storage.check_caches(subject(flag)), "compile cache")
+    assert check.verdict is Verdict.FAIL
+    assert "run code as you" in check.found
+
+
+def test_little_free_disk_is_noticed(monkeypatch, tmp_path):
+    monkeypatch.setattr(storage, "_FEW_BYTES", 1 << 60)
+    checks = storage.check_free_disk(subject(f"--output_dir={tmp_path}/new/deeper"))
+    assert verdicts(checks)["free disk, --output_dir"] is Verdict.WARN
+
+
+def test_slurm_job_without_cores_or_time():
+    job = SlurmJob(
+        job_id="7",
+        array_job_id=None,
+        array_task_id=None,
+        nodelist="n1",
+        cpus_per_task=None,
+        memory_bytes=8_000_000_000,
+        end_time=None,
+    )
+    assert verdicts(cluster.check_slurm(subject(slurm=job))) == {
+        "Slurm": Verdict.OK,
+        "Slurm cores": Verdict.WARN,
+        "Slurm time limit": Verdict.WARN,
+    }
+    good = dataclasses.replace(job, cpus_per_task=4, end_time=int(time.time()) + 3600)
+    (check,) = cluster.check_slurm(subject(slurm=good))
+    assert "min left" in check.found
+    assert verdicts(cluster.check_slurm(subject())) == {"Slurm": Verdict.SKIP}
+
+
+def test_the_deepest_mount_counts(tmp_path):
+    table = tmp_path / "mountinfo"
+    here = tmp_path.resolve()
+    spaced = here / "a b"
+    spaced.mkdir()
+    table.write_text(
+        "1 0 0:1 / / rw - ext4 /dev/x rw\n"
+        f"2 1 0:2 / {here} rw shared:1 - lustre server:/x rw\n"
+        f"3 2 0:3 / {here}/a\\040b rw - tmpfs tmpfs rw\n"
+        "broken\n"
+    )
+    assert file_system_of(here, table).is_network
+    assert file_system_of(spaced, table).kind == "tmpfs"
+    assert file_system_of(Path("/"), table).label == "ext4"
+    assert file_system_of(here, tmp_path / "none").kind == "unknown"
+
+
+def test_speed_is_measured_on_large_files_only(tmp_path):
+    small = tmp_path / "small"
+    small.write_bytes(b"x")
+    assert read_speed(small) is None
+    assert read_speed(tmp_path / "none") is None
+    large = tmp_path / "large"
+    large.write_bytes(bytes(8 << 20))
+    speed = read_speed(large)
+    assert speed is None or speed > 0  # tmpfs refuses direct reads
+
+
+def test_a_check_that_breaks_or_hangs_is_reported(monkeypatch):
+    def check_broken(_):
+        raise ValueError("odd machine")
+        yield
+
+    def check_hanging(_):
+        time.sleep(5)
+        yield
+
+    monkeypatch.setattr(examination, "_GROUPS", {"All": (check_broken, check_hanging)})
+    monkeypatch.setattr(examination, "_DEADLINE_S", 0.5)
+    groups = examination.examine(resolve_settings([], {}), {})
+    assert verdicts(groups["All"]) == {"broken": Verdict.FAIL, "hanging": Verdict.WARN}
+    assert "odd machine" in groups["All"][0].found
+
+
+def test_the_command_prints_text_and_json_and_tells_by_its_code(monkeypatch, capsys):
+    bad = Check("engine", Verdict.FAIL, "none", "install it")
+    good = Check("python", Verdict.OK, "3.12")
+    for checks, code in (([good], 0), ([good, bad], 1)):
+        monkeypatch.setattr(examination, "examine", lambda *_, c=checks: {"Software": c})
+        assert cli.main(["doctor", "--norun_data_pipeline"]) == code
+        assert "python: 3.12" in capsys.readouterr().out
+        assert cli.main(["doctor", "--json"]) == code
+        report = json.loads(capsys.readouterr().out)
+        assert len(report["checks"]) == len(checks)
+    assert report["verdict"] == "fail"
+    assert report["checks"][1]["fix"] == "install it"
+
+
+def test_flags_are_those_of_run(capsys):
+    assert cli.main(["doctor", "--no_such_flag"]) == 2
+    assert "no_such_flag" in capsys.readouterr().err
+    assert cli.main(["doctor", "--help"]) == 0
+
+
+@pytest.mark.engine
+@pytest.mark.slow
+def test_on_this_machine_within_ten_seconds(prepared_home, small_weights):
+    start = time.monotonic()
+    completed = subprocess.run(
+        [
+            *(sys.executable, "-m", "af3opt", "doctor", "--json", "--norun_data_pipeline"),
+            f"--model_dir={small_weights}",
+        ],
+        cwd=REPOSITORY,
+        env=dict(os.environ),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    # The checks end within ten seconds; starting Python comes on top.
+    assert time.monotonic() - start < 12
+    assert completed.returncode == 0, completed.stdout + completed.stderr
+    names = [check["name"] for check in json.loads(completed.stdout)["checks"]]
+    assert {"python", "engine", "jax", "weights", "CPU", "backend", "compile cache"} <= {*names}
+    assert find_engine().label in completed.stdout
