@@ -24,7 +24,7 @@ _log = logging.getLogger(__name__)
 
 # Reading the own size takes microseconds; listing children reads all of /proc.
 _SAMPLE_SECONDS = 0.2
-_CHILDREN_SECONDS = 1.0
+_CHILDREN_SECONDS = 5.0
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
