@@ -19,6 +19,8 @@ from af3opt.output.report.files import (
 )
 
 _MATRIX_START = {key: re.compile(rf'"{key}"\s*:\s*(?=\[\s*\[)') for key in ("pae", "contact_probs")}
+_ROW = r"\[[\d\s.,eE+-]+\]"
+_PLAIN_MATRIX = re.compile(rf"\[\s*{_ROW}(?:\s*,\s*{_ROW})*\s*\]")
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -123,12 +125,12 @@ def read_confidences(path: Path) -> Confidences:
     """
     text = read_text(path)
     text, _ = _cut_matrix(text, "contact_probs")
-    text, pae = _cut_matrix(text, "pae")
+    text, matrix = _cut_matrix(text, "pae")
     values = as_object(parse_json(text, path), path)
     chains = values.get("token_chain_ids")
     numbers = values.get("token_res_ids")
     return Confidences(
-        pae=_array(values.get("pae"), 2) if pae is None else pae,
+        pae=_parse_matrix(matrix) if matrix else _array(values.get("pae"), 2),
         token_chain_ids=tuple(map(str, chains)) if isinstance(chains, list) else None,
         token_res_ids=_integers(numbers),
         atom_plddts=_array(values.get("atom_plddts"), 1),
@@ -142,34 +144,36 @@ def _integers(values: Any) -> tuple[int, ...] | None:
     return None
 
 
-def _cut_matrix(text: str, key: str) -> tuple[str, np.ndarray | None]:
-    """Takes a square matrix of plain numbers out of JSON text.
+def _cut_matrix(text: str, key: str) -> tuple[str, str]:
+    """Takes a matrix of plain numbers out of JSON text.
 
-    Parsing 25 million numbers into Python objects takes gigabytes and a minute;
-    the matrix is parsed straight into an array. Anything unusual (null, NaN, a
-    ragged matrix) is left in the text for the JSON parser.
+    As Python objects, a matrix of 5,000 tokens takes most of a gigabyte; so it is
+    kept from the JSON parser. Anything unusual (null, NaN, empty rows) is left to it.
 
     Returns:
-        The text with the matrix replaced by null, and the matrix; or the text
-        unchanged and None.
+        The text with the matrix replaced by null, and the matrix's own text; or the
+        text unchanged and "".
     """
-    match = _MATRIX_START[key].search(text)
-    if match is None:
-        return text, None
-    end = re.compile(r"\]\s*\]").search(text, match.end())
-    if end is None:
-        return text, None
-    body = text[match.end() : end.end()]
-    if re.search(r"[^\d\s.,eE+\-\[\]]", body):
-        return text, None
+    start = _MATRIX_START[key].search(text)
+    body = start and _PLAIN_MATRIX.match(text, start.end())
+    if not start or not body:
+        return text, ""
+    return text[: start.end()] + "null" + text[body.end() :], body[0]
+
+
+def _parse_matrix(body: str) -> np.ndarray | None:
+    """Parses what `_cut_matrix` took out; None unless it is a square matrix.
+
+    Returns:
+        float32 [rows, rows].
+    """
     rows = body.count("[") - 1
+    table = str.maketrans("[]", "  ")
     try:
-        flat = np.fromstring(body.replace("[", " ").replace("]", " "), dtype=np.float32, sep=",")
+        flat = np.fromstring(body.translate(table), dtype=np.float32, sep=",")
     except ValueError:
-        return text, None
-    if rows < 1 or flat.size != rows * rows:
-        return text, None
-    return text[: match.end()] + "null" + text[end.end() :], flat.reshape(rows, rows)
+        return None
+    return flat.reshape(rows, rows) if rows > 0 and flat.size == rows * rows else None
 
 
 def read_ranking(path: Path) -> dict[tuple[int, int], float]:

@@ -106,6 +106,13 @@ def test_fast_matrix_reading_equals_the_json_parser(job_dir):
     assert np.array_equal(read_confidences(path).pae, confidences.pae)
 
 
+def test_unfinished_matrix_of_many_rows_is_given_up_quickly(tmp_path):
+    path = tmp_path / "confidences.json"
+    path.write_text('{"pae": [' + "[1]   " * 20000)
+    with pytest.raises(UnreadableFileError, match="broken JSON"):
+        read_confidences(path)
+
+
 @pytest.mark.parametrize("pae", ["[[1, 2], [3]]", '[["a"]]', "[]", "7", "[[1, 2, 3], [4, 5, 6]]"])
 def test_matrix_of_the_wrong_shape_is_not_used(tmp_path, pae):
     path = tmp_path / "confidences.json"
