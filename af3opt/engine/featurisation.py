@@ -23,6 +23,7 @@ import numpy as np
 from af3opt.engine.feature_patches import fast_loops
 from af3opt.engine.modules import engine_module, source_digest
 from af3opt.engine.seed_flow import seed_reaches_only_conformers
+from af3opt.features.conformer_store import ConformerStore
 from af3opt.features.conformers import ConformerPool, PendingConformers
 from af3opt.features.layout_plan import make_plan
 from af3opt.features.options import FeatureOptions
@@ -107,7 +108,13 @@ class SharedFeatures:
     """Features of one input for all its seeds, from one run of the engine's pipeline."""
 
     def __init__(
-        self, fold_input: Any, seed: int, ccd: Any, options: FeatureOptions, threads: int
+        self,
+        fold_input: Any,
+        seed: int,
+        ccd: Any,
+        options: FeatureOptions,
+        threads: int,
+        store: ConformerStore | None = None,
     ) -> None:
         """Runs the pipeline for one seed.
 
@@ -117,12 +124,13 @@ class SharedFeatures:
             ccd: The job's chemical component dictionary.
             options: Featurisation options.
             threads: Threads for conformers.
+            store: Where conformers are kept on disk; None for nowhere.
 
         Raises:
             ValueError: the engine refuses the input.
         """
         self._options = options
-        self._pool = ConformerPool(threads)
+        self._pool = ConformerPool(threads, store)
         self._plan: ReferencePlan | None = None
         self._batch = self._run(fold_input, seed, ccd)
 
@@ -133,7 +141,7 @@ class SharedFeatures:
     def begin(self, seed: int) -> PendingReference:
         """Begins to embed the conformers of a seed."""
         assert self._plan is not None
-        return self._begin(self._plan, np.random.RandomState(seed))
+        return self._embed(self._plan, seed, self._options.conformer_max_iterations)
 
     def finish(self, pending: PendingReference) -> Batch:
         """Waits for a seed's conformers and returns its batch.
@@ -155,15 +163,12 @@ class SharedFeatures:
         """The batch of the first seed."""
         return self._batch
 
-    def _begin(self, plan: ReferencePlan, state: np.random.RandomState) -> PendingReference:
-        return self._embed(plan, state, self._options.conformer_max_iterations)
-
     def _embed(
-        self, plan: ReferencePlan, state: np.random.RandomState, max_iterations: int | None
+        self, plan: ReferencePlan, seed: int, max_iterations: int | None
     ) -> PendingReference:
-        draws = draw_stream(plan, state)
+        draws = draw_stream(plan, np.random.RandomState(seed))
         wanted = wanted_conformers(plan, draws)
-        return PendingReference(draws, self._pool.submit(wanted, max_iterations))
+        return PendingReference(draws, self._pool.submit(wanted, seed, max_iterations))
 
     def _reference(self, plan: ReferencePlan, pending: PendingReference) -> Batch:
         augment = engine_module("model.features").random_augmentation
@@ -210,18 +215,22 @@ class SharedFeatures:
         max_iterations = arguments.pop("conformer_max_iterations")
         # The pipeline asks twice: for the seed, and with a fixed seed of its own for
         # the frames of ligand atoms, which read no other residue.
-        for_frames = not _same_state(state, np.random.RandomState(seed))
+        for_frames = not _is_fresh(state, seed)
+        if for_frames:
+            seed = engine_module("model.pipeline.pipeline")._DETERMINISTIC_FRAMES_RANDOM_SEED
+            assert _is_fresh(state, seed)
         plan = make_plan(**arguments, wanted=_frames_read if for_frames else None)
         if not for_frames:
             self._plan = plan
-        pending = self._embed(plan, state, max_iterations)
+        pending = self._embed(plan, seed, max_iterations)
         return cls(**self._reference(plan, pending)), plan.bonds
 
 
-def _same_state(one: np.random.RandomState, other: np.random.RandomState) -> bool:
-    _, keys, position, *_ = one.get_state(legacy=True)
-    _, other_keys, other_position, *_ = other.get_state(legacy=True)
-    return position == other_position and bool(np.array_equal(keys, other_keys))
+def _is_fresh(state: np.random.RandomState, seed: int) -> bool:
+    """Tells whether nothing has been drawn yet from a state with this seed."""
+    _, keys, position, *_ = state.get_state(legacy=True)
+    _, fresh_keys, fresh_position, *_ = np.random.RandomState(seed).get_state(legacy=True)
+    return position == fresh_position and bool(np.array_equal(keys, fresh_keys))
 
 
 def _frames_read(chain_type: str) -> bool:

@@ -18,6 +18,7 @@ from af3opt.caching.manager import CacheManager
 from af3opt.engine.feature_objects import UnknownObjectError, decode_objects, encode_objects
 from af3opt.engine.featurisation import SEED_FEATURES, unknown_function
 from af3opt.features.compress import compress_features, decompress_features
+from af3opt.features.conformer_store import ConformerStore
 from af3opt.features.key import FeatureKey
 from af3opt.features.options import FeatureOptions
 from af3opt.settings import Settings
@@ -33,13 +34,16 @@ _LEVEL = 1
 class FeatureCache:
     """Featurised batches by what decides them."""
 
-    def __init__(self, manager: CacheManager) -> None:
+    def __init__(self, manager: CacheManager, conformers: ConformerStore | None = None) -> None:
         """Puts a feature cache on a store.
 
         Args:
             manager: Where entries are kept.
+            conformers: Where single conformers are kept, so that a new input with
+                known chains or seeds is featurised faster; None for nowhere.
         """
         self.manager = manager
+        self.conformers = conformers
         # The seed-independent features read or written last, so that the seeds of
         # one job, and repeated jobs, read them once.
         self._last_shared: tuple[str, Batch] | None = None
@@ -54,7 +58,10 @@ class FeatureCache:
         """Returns the cache that the settings ask for, or None for `--nofeature_cache`."""
         if not settings.feature_cache:
             return None
-        return cls(open_cache("features", settings.feature_cache_dir, settings.feature_cache_gb))
+        return cls(
+            open_cache("features", settings.feature_cache_dir, settings.feature_cache_gb),
+            ConformerStore(),
+        )
 
     def key(self, fold_input: Any, ccd: Any, options: FeatureOptions) -> FeatureKey:
         """Returns the identity of an input's features; see `FeatureKey`."""

@@ -3,14 +3,12 @@
 import collections
 import concurrent.futures
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 
 from af3opt.features.components import Component
-
-# (component digest, conformer seed) -> float32 (atoms, 3), or None where RDKit failed.
-type Conformers = Mapping[tuple[str, int], np.ndarray | None]
+from af3opt.features.conformer_store import Conformers, ConformerStore
 
 # Shares of work for each thread, so that a slow one does not hold up the others.
 _SHARES_PER_THREAD = 4
@@ -67,50 +65,65 @@ class PendingConformers:
         self,
         known: dict[tuple[str, int], np.ndarray | None],
         futures: "Sequence[concurrent.futures.Future[Conformers]]",
-        max_iterations: int | None,
+        keep: Callable[[Conformers], None],
     ) -> None:
         self._known = known
         self._futures = futures
-        self._max_iterations = max_iterations
+        self._keep = keep
 
     def result(self) -> Conformers:
         """Waits for all of them; what an embedding raised is raised here."""
+        embedded: dict[tuple[str, int], np.ndarray | None] = {}
         for future in self._futures:
-            embedded = future.result()
-            _memory.remember(embedded, self._max_iterations)
-            self._known.update(embedded)
+            embedded.update(future.result())
+        if embedded:
+            self._keep(embedded)
+        self._known.update(embedded)
         return self._known
 
 
 class ConformerPool:
     """Threads that embed conformers; RDKit releases the interpreter lock meanwhile."""
 
-    def __init__(self, threads: int) -> None:
+    def __init__(self, threads: int, store: ConformerStore | None = None) -> None:
         """Makes a pool; threads begin with the first work.
 
         Args:
             threads: How many at most.
+            store: Where conformers are kept on disk; None for nowhere.
         """
         self._threads = max(1, threads)
+        self._store = store
         self._executor = concurrent.futures.ThreadPoolExecutor(self._threads, "conformers")
 
     def submit(
-        self, wanted: Mapping[tuple[str, int], Component], max_iterations: int | None
+        self, wanted: Mapping[tuple[str, int], Component], seed: int, max_iterations: int | None
     ) -> PendingConformers:
         """Begins to embed what is not known yet.
 
         Args:
             wanted: (component digest, conformer seed) -> component.
+            seed: Model seed that the conformer seeds were drawn with.
             max_iterations: Limit of RDKit's search, or None for its own.
         """
         known = _memory.recall(wanted, max_iterations)
+        if self._store is not None and len(known) < len(wanted):
+            _memory.remember(self._store.load(seed, max_iterations), max_iterations)
+            known = _memory.recall(wanted, max_iterations)
         jobs = [(key, component) for key, component in wanted.items() if key not in known]
         shares = self._threads * _SHARES_PER_THREAD
         futures = [
             self._executor.submit(_embed, jobs[start::shares], max_iterations)
             for start in range(min(shares, len(jobs)))
         ]
-        return PendingConformers(known, futures, max_iterations)
+        return PendingConformers(
+            known, futures, lambda embedded: self._keep(seed, max_iterations, embedded)
+        )
+
+    def _keep(self, seed: int, max_iterations: int | None, embedded: Conformers) -> None:
+        _memory.remember(embedded, max_iterations)
+        if self._store is not None:
+            self._store.add(seed, max_iterations, embedded)
 
     def close(self) -> None:
         """Ends the threads; what has not begun is dropped."""

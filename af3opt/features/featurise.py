@@ -82,6 +82,7 @@ class JobFeatures:
         self._options = options
         self._cache = cache
         self._threads = threads or usable_threads()
+        self._conformers = cache.conformers if cache is not None else None
         self._key = cache.key(fold_input, ccd, options) if cache is not None else None
         self._shared: SharedFeatures | None = None
         self._pending: dict[int, PendingReference] = {}
@@ -119,7 +120,12 @@ class JobFeatures:
             return featurise_with_engine(self._fold_input, seed, self._ccd, self._options)
         if self._shared is None:
             self._shared = SharedFeatures(
-                self._fold_input, seed, self._ccd, self._options, self._threads
+                self._fold_input,
+                seed,
+                self._ccd,
+                self._options,
+                self._threads,
+                self._conformers,
             )
             self._begin(upcoming)
             return self._shared.first_batch

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from af3opt.features.components import AtomTable, Component
-from af3opt.features.conformers import Conformers
+from af3opt.features.conformer_store import Conformers
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

@@ -1,0 +1,203 @@
+"""`af3opt cache`: what the caches hold, whether it is intact, and making room."""
+
+import argparse
+import json
+import sys
+import time
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, NoReturn
+
+from af3opt.caching.explain import explain_entries
+from af3opt.caching.locations import CACHES, open_cache
+from af3opt.caching.manager import CacheManager, EntryInfo
+from af3opt.errors import ExitCode, UsageError
+from af3opt.logs import Verbosity, configure_logging
+
+SUMMARY = "list, verify, prune and clear the caches of features, conformers and searches"
+
+_DAY_S = 86_400.0
+
+type _Caches = Mapping[str, CacheManager]
+type _Report = tuple[Any, list[str]]
+
+
+class _Parser(argparse.ArgumentParser):
+    """An argument parser whose errors are the command's one-line errors."""
+
+    def error(self, message: str) -> NoReturn:
+        raise UsageError(f"af3opt cache: {message}; see `af3opt cache --help`")
+
+
+def main(argv: list[str]) -> int:
+    """Runs `af3opt cache` and returns the exit code: 1 if `verify` found damage, else 0.
+
+    Raises:
+        UsageError: a flag is wrong.
+    """
+    flags = _parser().parse_args(argv)
+    configure_logging(Verbosity())
+    overrides = {"features": flags.feature_cache_dir, "msa": flags.msa_cache_dir}
+    names = list(CACHES) if flags.cache == "all" else [flags.cache]
+    caches = {name: open_cache(name, overrides.get(name)) for name in names}
+    product, lines = _ACTIONS[flags.action](caches, flags)
+    text = json.dumps(product, indent=2) if flags.json else "\n".join(lines)
+    sys.stdout.write(f"{text}\n")
+    damaged = flags.action == "verify" and any(report["damaged"] for report in product.values())
+    return ExitCode.FAILURE if damaged else ExitCode.OK
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = _Parser(prog="af3opt cache", description=SUMMARY, allow_abbrev=False)
+    parser.add_argument(
+        "action",
+        choices=sorted(_ACTIONS),
+        help="ls: entries; stats: totals; verify: read every byte; prune: remove what was used "
+        "longest ago; clear: remove everything",
+    )
+    parser.add_argument("--cache", choices=(*CACHES, "all"), default="all")
+    parser.add_argument("--json", action="store_true", help="print JSON")
+    parser.add_argument(
+        "--explain",
+        action="store_true",
+        help="verify: say for each entry whether it would be used now, and if not, why",
+    )
+    parser.add_argument("--max_gb", type=float, help="prune: size to get below, in GB (1e9 bytes)")
+    parser.add_argument(
+        "--older_than_days", type=float, help="prune: remove what was unused so long"
+    )
+    parser.add_argument("--feature_cache_dir", type=Path)
+    parser.add_argument("--msa_cache_dir", type=Path)
+    return parser
+
+
+def _ls(caches: _Caches, _: argparse.Namespace) -> _Report:
+    product: dict[str, list[dict[str, Any]]] = {}
+    lines = [f"{'cache':<10} {'key':<12} {'size':>10} {'age':>9} {'unused':>9} {'hits':>6}  what"]
+    for name, manager in caches.items():
+        infos = sorted(manager.entries(), key=lambda info: -info.last_used)
+        product[name] = [_describe(info) for info in infos]
+        lines += [_line(name, info) for info in infos]
+    return product, lines
+
+
+def _describe(info: EntryInfo) -> dict[str, Any]:
+    return {
+        "key": info.digest,
+        "file": str(info.path),
+        "bytes": info.size,
+        "created": info.created,
+        "last_used": info.last_used,
+        "hits": info.hits,
+        "what": _what(info),
+        "information": dict(info.header.information) if info.header else None,
+    }
+
+
+def _line(name: str, info: EntryInfo) -> str:
+    now = time.time()
+    return (
+        f"{name:<10} {info.digest[:12]:<12} {_size(info.size):>10} {_age(now - info.created):>9} "
+        f"{_age(now - info.last_used):>9} {info.hits:>6}  {_what(info)}"
+    )
+
+
+def _what(info: EntryInfo) -> str:
+    if info.header is None:
+        return "unreadable"
+    material = info.header.material
+    parts = [str(material.get("kind", "?")), str(material.get("name", ""))]
+    parts += [
+        f"{field} {material[field]}" for field in ("seed", "padded_tokens") if field in material
+    ]
+    return " ".join(filter(None, parts))
+
+
+def _stats(caches: _Caches, _: argparse.Namespace) -> _Report:
+    product, lines = {}, []
+    for name, manager in caches.items():
+        stats = manager.stats()
+        product[name] = {
+            "directory": str(manager.root),
+            "entries": stats.entries,
+            "bytes": stats.size,
+            "hits": stats.hits,
+            "quarantined": stats.quarantined,
+        }
+        lines.append(
+            f"{name}: {stats.entries} entries, {_size(stats.size)}, {stats.hits} hits, "
+            f"{stats.quarantined} quarantined, in {manager.root}"
+        )
+    return product, lines
+
+
+def _verify(caches: _Caches, flags: argparse.Namespace) -> _Report:
+    product: dict[str, Any] = {}
+    lines: list[str] = []
+    for name, manager in caches.items():
+        good, damaged = manager.verify()
+        product[name] = {
+            "good": good,
+            "damaged": [{"file": str(path), "reason": reason} for path, reason in damaged],
+        }
+        lines.append(f"{name}: {good} entries good, {len(damaged)} damaged and set aside")
+        lines += [f"  {path}: {reason}" for path, reason in damaged]
+        if flags.explain:
+            explained = explain_entries(name, manager)
+            product[name]["entries"] = [
+                {"key": info.digest, "what": _what(info), "reasons": reasons}
+                for info, reasons in explained
+            ]
+            for info, reasons in explained:
+                lines.append(f"  {info.digest[:12]} {_what(info)}: {_verdict(reasons)}")
+    return product, lines
+
+
+def _verdict(reasons: Sequence[str]) -> str:
+    return "; ".join(reasons) if reasons else "used for its input with today's software"
+
+
+def _prune(caches: _Caches, flags: argparse.Namespace) -> _Report:
+    if flags.max_gb is None and flags.older_than_days is None:
+        raise UsageError("af3opt cache prune: give --max_gb or --older_than_days")
+    older = flags.older_than_days * _DAY_S if flags.older_than_days is not None else None
+    limit = int(flags.max_gb * 1e9) if flags.max_gb is not None else None
+    return _removal(caches, lambda manager: manager.prune(max_bytes=limit, older_than_s=older))
+
+
+def _clear(caches: _Caches, _: argparse.Namespace) -> _Report:
+    return _removal(caches, CacheManager.clear)
+
+
+def _removal(caches: _Caches, remove: Callable[[CacheManager], tuple[int, int]]) -> _Report:
+    product, lines = {}, []
+    for name, manager in caches.items():
+        removed, freed = remove(manager)
+        product[name] = {"removed": removed, "bytes": freed}
+        lines.append(f"{name}: removed {removed} entries, {_size(freed)}")
+    return product, lines
+
+
+_ACTIONS: Mapping[str, Callable[[_Caches, argparse.Namespace], _Report]] = {
+    "ls": _ls,
+    "stats": _stats,
+    "verify": _verify,
+    "prune": _prune,
+    "clear": _clear,
+}
+
+
+def _size(size: int) -> str:
+    value = float(size)
+    for unit in ("B", "kB", "MB"):
+        if value < 1000:
+            return f"{value:.0f} {unit}" if unit == "B" else f"{value:.1f} {unit}"
+        value /= 1000
+    return f"{value:.2f} GB"
+
+
+def _age(seconds: float) -> str:
+    for length, unit in ((_DAY_S, "d"), (3600.0, "h"), (60.0, "min")):
+        if seconds >= length:
+            return f"{seconds / length:.1f} {unit}"
+    return f"{max(seconds, 0):.0f} s"
