@@ -92,12 +92,17 @@ def check_run_settings(settings: Settings) -> None:
     Raises:
         UsageError: input, output or stages are missing or contradict each other.
     """
-    if (settings.json_path is None) == (settings.input_dir is None):
-        raise UsageError("give exactly one of --json_path and --input_dir")
+    if (
+        sum(x is not None for x in (settings.json_path, settings.input_dir, settings.input_list))
+        != 1
+    ):
+        raise UsageError("give exactly one of --json_path and --input_dir (or --input_list)")
     if settings.json_path is not None and not settings.json_path.is_file():
         raise UsageError(f"--json_path={settings.json_path}: no such file")
     if settings.input_dir is not None and not settings.input_dir.is_dir():
         raise UsageError(f"--input_dir={settings.input_dir}: no such directory")
+    if settings.gpus is not None and settings.cpu_workers is not None:
+        raise UsageError("--gpus and --cpu_workers contradict each other; give one")
     if settings.output_dir is None:
         raise UsageError("--output_dir is required: give the directory for the results")
     if not (settings.run_data_pipeline or settings.run_inference):

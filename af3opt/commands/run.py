@@ -39,12 +39,16 @@ def _run(settings: Settings) -> int:
     from af3opt.execution.interrupt import InterruptGuard
     from af3opt.startup import prepare_process
 
-    backend = prepare_process(settings)
-    with InterruptGuard().active() as guard:
-        if settings.run_alphafold_script is not None:
-            from af3opt.execution.script import run_script
+    if settings.run_alphafold_script is not None:
+        from af3opt.execution.script import run_script
 
+        backend = prepare_process(settings)
+        with InterruptGuard().active():
             return run_script(settings, backend)
-        from af3opt.execution.batch import run_batch
 
+    from af3opt.execution.launch import run_batch
+
+    backend = prepare_process(settings)
+    guard = InterruptGuard(resumable=settings.resume, takes_stop_requests=True)
+    with guard.active():
         return run_batch(settings, backend, guard)

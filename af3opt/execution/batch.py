@@ -1,48 +1,27 @@
-"""A whole `af3opt run`: every input, each job once, whatever happens to single ones."""
+"""The jobs of one process: each once, stage by stage, whatever happens to single ones."""
 
-import contextlib
 import dataclasses
-import datetime
-import itertools
+import errno
 import logging
-import os
-import signal
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
-from af3opt.backend import Backend
-from af3opt.engine.bootstrap import bootstrap_engine
 from af3opt.engine.features import Batch
-from af3opt.engine.inputs import FoldInput, load_fold_inputs
 from af3opt.engine.results import count_tokens
-from af3opt.errors import Af3optError, ExitCode, InputError, SetupError
-from af3opt.execution.claims import current_holder, keep_alive, try_claim
-from af3opt.execution.deadline import Deadline, find_deadline
+from af3opt.errors import Af3optError, SetupError
+from af3opt.execution.compile_leases import CompileLeases
+from af3opt.execution.deadline import Deadline
 from af3opt.execution.fold_job import FoldJob, SeedResult
 from af3opt.execution.interrupt import InterruptGuard
-from af3opt.execution.journal import JobJournal
-from af3opt.execution.outcomes import (
-    Outcome,
-    Status,
-    exit_code,
-    summary_lines,
-    write_failures,
-)
-from af3opt.execution.planning import (
-    PlannedJob,
-    input_files,
-    padded_size,
-    parse_shard,
-    plan_jobs,
-    read_jobs,
-    take_shard,
-)
+from af3opt.execution.journal import STATE_DIRECTORY
+from af3opt.execution.opening import JobHeldError, JobOpener, OpenJob
+from af3opt.execution.outcomes import Outcome, Status
+from af3opt.execution.planning import PlannedJob, padded_size
 from af3opt.execution.session import Session
 from af3opt.execution.stream import run_in_turn, run_overlapped
+from af3opt.execution.trace import Trace
 from af3opt.output.atomic import temporary_sibling
-from af3opt.output.tree import JobTree, choose_job_directory
-from af3opt.settings import Settings
 
 _log = logging.getLogger(__name__)
 
@@ -54,29 +33,14 @@ _TERMS_NOTICE = (
     "execution with Ctrl-C, and do not use the model parameters."
 )
 
+# How long to wait before asking again whether somebody else has compiled or let go.
+_POLL_SECONDS = 0.5
+# What makes every further job of the batch fail as well.
+_FATAL_ERRNOS = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.ESTALE})
 
-def run_batch(settings: Settings, backend: Backend, guard: InterruptGuard) -> ExitCode:
-    """Folds every input of the settings.
 
-    Args:
-        settings: Checked settings; the environment has been applied.
-        backend: Where the model runs.
-        guard: Cleans up when the process is interrupted.
-
-    Returns:
-        OK; SOME_FAILED when jobs of a batch failed; REQUEUE when time ran out.
-
-    Raises:
-        InputError: the only job's input cannot be used; nothing was written.
-        SetupError: engine, weights, tools or output directory are unusable.
-    """
-    assert settings.output_dir is not None
-    engine = bootstrap_engine()
-    _log.info("Engine: %s", engine.label)
-    session = Session(
-        settings=settings, backend=backend, engine=engine, output_dir=settings.output_dir
-    )
-    return _Run(session, guard, find_deadline(settings, os.environ)).run()
+class OutputLostError(Af3optError):
+    """Nothing more can be written to the output directory."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -87,6 +51,7 @@ class _Featurised:
     seed: int
     batch: Batch
     started: float
+    bucket: int
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -106,149 +71,159 @@ class _End:
     started: float
 
 
-class _Run:
-    """The jobs of one process, from plan to exit code."""
+class BatchRun:
+    """The jobs of one process, from plan to outcomes."""
 
-    def __init__(self, session: Session, guard: InterruptGuard, deadline: Deadline) -> None:
+    def __init__(
+        self,
+        session: Session,
+        guard: InterruptGuard,
+        deadline: Deadline,
+        *,
+        leases: CompileLeases | None = None,
+        trace: Trace | None = None,
+    ) -> None:
+        """Connects what the batch needs.
+
+        Args:
+            session: What all jobs share.
+            guard: Cleans up at a signal; says when to stop.
+            deadline: Says whether there is time for another seed.
+            leases: Which process of the node compiles which bucket; None to compile
+                whatever is needed.
+            trace: Takes the times of the stages.
+        """
         self._session = session
         self._settings = session.settings
         self._guard = guard
         self._deadline = deadline
+        self._leases = leases
+        self._trace = trace or Trace()
+        self._opener = JobOpener(session, guard)
         self._outcomes: list[Outcome] = []
-        self._stop = False
-        self._single = False
+        self._open: dict[int, FoldJob] = {}
+        self._raises = False
 
-    def run(self) -> ExitCode:
-        """Runs the batch; see `run_batch`."""
-        plan = self._plan()
-        if not plan:
-            raise InputError(f"--input_dir={self._settings.input_dir}: holds no *.json file")
-        self._single = len(plan) == 1
-        if self._single:
-            self._load(plan[0]).check(self._session.pipeline)  # Nothing is written for a bad input.
+    def run(self, plan: Sequence[PlannedJob], *, alone: bool) -> list[Outcome]:
+        """Does the jobs of a plan.
+
+        Args:
+            plan: The jobs, in the order they should run.
+            alone: The plan is one job that the user asked for by itself: what is wrong
+                with it is raised, and nothing is written if that is found in time.
+
+        Returns:
+            How each job ended.
+
+        Raises:
+            InputError: the only job, or with `--fail_fast` any, cannot be used.
+            SetupError: engine, weights, tools or output directory are unusable.
+            OutputLostError: nothing can be written any more.
+        """
+        self._raises = alone or self._settings.fail_fast
+        waiting = self._unfinished(plan)
+        first = next(waiting, None)
+        if first is None:
+            return self._outcomes
+        self._start(first, alone=alone)
+        ready = self._ready(first, waiting)
+        try:
+            if self._overlapped():
+                run_overlapped(ready, self._infer, self._write)
+            else:
+                run_in_turn(ready, self._infer, self._write)
+        finally:
+            for job in list(self._open.values()):
+                job.resources.close()
+        return self._outcomes
+
+    def _unfinished(self, plan: Iterable[PlannedJob]) -> Iterator[PlannedJob]:
+        for planned in plan:
+            if self._opener.is_finished(planned):
+                self._outcomes.append(_outcome(planned, Status.ALREADY_DONE))
+            else:
+                yield planned
+
+    def _start(self, first: PlannedJob, *, alone: bool) -> None:
+        """Does once what every job needs; fails here rather than in each of them."""
+        _ = self._session.engine
+        if alone:
+            self._opener.load(first)
         _make_output_directory(self._session.output_dir)
         self._guard.watch(self._session.output_dir)
-        # What `sbatch --signal=USR1@300` sends ahead of the time limit.
-        signal.signal(signal.SIGUSR1, self._on_stop_request)
         _log.info(_TERMS_NOTICE)
         if self._settings.run_inference:
             _ = self._session.runner  # Unusable weights end the run before any search.
-        run = run_overlapped if self._overlapped() else run_in_turn
-        run(self._ready(plan), self._infer, self._write)
-        return self._finish()
 
     def _overlapped(self) -> bool:
         choice = self._settings.overlap
         return choice == "on" or (choice == "auto" and self._session.backend.name != "cpu")
 
-    def _on_stop_request(self, _number: int, _frame: object) -> None:
-        _log.warning("SIGUSR1: no further seed is started; run the same command to continue.")
-        self._stop = True
-
-    def _plan(self) -> list[PlannedJob]:
-        settings = self._settings
-        if settings.json_path is not None:
-            return read_jobs(settings.json_path)
-        assert settings.input_dir is not None
-        paths = input_files(settings.input_dir, recursive=settings.recursive)
-        jobs = plan_jobs(
-            take_shard(paths, *parse_shard(settings, os.environ)),
-            by_bucket=settings.order == "bucket",
-            buckets=self._session.buckets,
-        )
-        return list(jobs)
-
-    def _load(self, planned: PlannedJob) -> FoldJob:
-        """Reads a job through the engine.
-
-        Raises:
-            InputError: it cannot be used.
-        """
-        fold_input = next(
-            itertools.islice(load_fold_inputs(planned.path), planned.position, None), None
-        )
-        if fold_input is None:
-            raise InputError(f"{planned.path}: holds no fold job; see the input format")
-        fold_input = _with_seeds(fold_input, self._settings.num_seeds, planned.path)
-        name = fold_input.sanitised_name()
-        return FoldJob(
-            settings=self._settings,
-            source=planned.path,
-            fold_input=fold_input,
-            tree=JobTree(self._session.output_dir / name, name),
-            buckets=self._session.buckets,
-            synthetic=self._session.synthetic,
-        )
-
-    def _ready(self, plan: list[PlannedJob]) -> Iterator[_Featurised | _End]:
-        """Does all host-side work ahead of the device; ends each job it began with `_End`."""
-        for index, planned in enumerate(plan):
-            if self._must_stop(planned):
-                self._outcomes += [_outcome(left, Status.LEFT) for left in plan[index:]]
-                return
-            started = time.monotonic()
-            job = self._open(planned)
-            if job is not None:
-                yield from self._job_seeds(job, planned)
-                yield _End(job, planned, started)
-
     def _must_stop(self, planned: PlannedJob) -> bool:
         bucket = padded_size(planned.tokens, self._session.buckets)
-        return self._stop or not self._deadline.allows(bucket)
+        return self._guard.stop_requested.is_set() or not self._deadline.allows(bucket)
 
-    def _open(self, planned: PlannedJob) -> FoldJob | None:
-        """Loads, checks and claims a job; None when there is nothing to do for it."""
-        try:
-            job = self._load(planned)
-            job.check(self._session.pipeline)
-            _log.info("Running fold job %s...", job.name)
-            if not self._settings.resume:
-                self._use_directory(job, self._free_directory(job))
-                return job
-            return self._resume(job, planned)
-        except (Af3optError, OSError) as error:
-            self._give_up(planned, _reason(error), error)
-            return None
+    def _ready(
+        self, first: PlannedJob, others: Iterator[PlannedJob]
+    ) -> Iterator[_Featurised | _End]:
+        """Does all host-side work ahead of the device; ends each job it began with `_End`.
 
-    def _resume(self, job: FoldJob, planned: PlannedJob) -> FoldJob | None:
-        """Claims a job and finds the directory of an equal earlier run, if any."""
-        identity = self._session.identity(planned.path, planned.position)
-        journal = JobJournal(self._session.output_dir, job.tree.name, identity)
-        claim = try_claim(journal.job_directory)
-        if claim is None:
-            holder = current_holder(journal.job_directory)
-            where = f"process {holder.process_id} on {holder.host}" if holder else "another process"
-            _log.info("Fold job %s is being done by %s", job.name, where)
+        Jobs that others hold, or whose bucket another process compiles, are looked at
+        again once all others have had their turn, as long as that changes something.
+        """
+        queue: Iterator[PlannedJob] = _chain(first, others)
+        while True:
+            postponed: list[tuple[PlannedJob, _Obstacle]] = []
+            begun = False
+            for planned in queue:
+                if self._must_stop(planned):
+                    left = [planned, *queue, *(job for job, _ in postponed)]
+                    self._outcomes += [_outcome(job, Status.LEFT) for job in left]
+                    return
+                started = time.monotonic()
+                opened = self._try_open(planned)
+                if isinstance(opened, _Obstacle):
+                    postponed.append((planned, opened))
+                elif opened is not None:
+                    begun = True
+                    yield from self._job_seeds(opened)
+                    yield _End(opened.job, planned, started)
+            passing = any(obstacle.passes for _, obstacle in postponed)
+            if not postponed or not (begun or passing):
+                break
+            if not begun:
+                time.sleep(_POLL_SECONDS)
+            queue = self._unfinished([job for job, _ in postponed])
+        for planned, obstacle in postponed:
+            _log.info("Fold job %s is being done by %s", planned.name, obstacle.text)
             self._outcomes.append(_outcome(planned, Status.ELSEWHERE))
-            return None
-        job.resources.enter_context(keep_alive(claim))
-        job.journal = journal
-        if self._settings.explain_resume:
-            for line in journal.explain():
-                _log.info("%s: an earlier run differs in %s", job.name, line)
-        known = journal.directory_in_use()
-        self._use_directory(job, known or self._free_directory(job))
-        journal.begin(job.tree.root)
-        return job
 
-    def _free_directory(self, job: FoldJob) -> Path:
-        return choose_job_directory(
-            job.tree.root, force=self._settings.force_output_dir, now=datetime.datetime.now()
-        )
-
-    def _use_directory(self, job: FoldJob, root: Path) -> None:
-        if root != job.tree.root:
-            _log.info("Output will be written in %s since %s is non-empty.", root, job.tree.root)
-        else:
-            _log.info("Output will be written in %s", root)
-        job.tree = JobTree(root, job.tree.name)
-        root.mkdir(parents=True, exist_ok=True)
-        self._guard.watch(root)
-
-    def _job_seeds(self, job: FoldJob, planned: PlannedJob) -> Iterator[_Featurised]:
-        """Yields a job's missing seeds; notes in the job why it stops early."""
+    def _try_open(self, planned: PlannedJob) -> "OpenJob | _Obstacle | None":
+        """Opens a job; None when that failed, which has then been noted."""
+        bucket = padded_size(planned.tokens, self._session.buckets)
+        if self._leases is not None and not self._leases.may_use(bucket):
+            return _Obstacle(f"a process that compiles bucket {bucket}", passes=True)
         try:
-            job.search(self._session.pipeline)
+            with self._trace.span("open", planned.name):
+                opened = self._opener.open(planned)
+        except JobHeldError as held:
+            return _Obstacle(str(held), passes=held.by_this_process)
+        except Exception as error:
+            self._raise_if_fatal(error)
+            reason = error_text(error)
+            _log.error("Fold job %s failed: %s", planned.name, reason)
+            self._outcomes.append(_outcome(planned, Status.FAILED, reason=reason))
+            return None
+        _log.info("Running fold job %s...", opened.job.name)
+        self._open[id(opened.job)] = opened.job
+        return opened
+
+    def _job_seeds(self, opened: OpenJob) -> Iterator[_Featurised]:
+        """Yields a job's missing seeds; notes in the job why it stops early."""
+        job, planned = opened.job, opened.planned
+        try:
+            with self._trace.span("data pipeline", job.name):
+                self._opener.begin(opened)
             if not self._settings.run_inference:
                 _log.info("Skipping model inference...")
                 return
@@ -258,6 +233,8 @@ class _Run:
                 _log.info("%s: %d seed(s) are done already, %d to do", job.name, done, len(seeds))
             if seeds:
                 _log.info("Predicting 3D structure for %s with %d seed(s)...", job.name, len(seeds))
+            else:
+                job.write_ranking()
             for seed in seeds:
                 if job.failure:
                     return
@@ -265,79 +242,100 @@ class _Run:
                     job.left = True
                     return
                 started = time.monotonic()
-                yield _Featurised(job, seed, job.featurise(seed), started)
-        except (Af3optError, OSError) as error:
+                with self._trace.span("featurise", job.name, seed):
+                    batch = job.featurise(seed)
+                bucket = padded_size(planned.tokens, self._session.buckets)
+                yield _Featurised(job, seed, batch, started, bucket)
+        except Exception as error:
             self._job_failed(job, error)
 
     def _infer(self, unit: _Featurised | _End) -> _Ran | _End | None:
         if isinstance(unit, _End):
             return unit
         job = unit.job
-        if job.failure:
+        if self._guard.stop_requested.is_set():
+            job.left = True
+        if job.failure or job.left:
             return None
         try:
-            result = job.infer(unit.batch, unit.seed, self._session.runner, unit.started)
-        except (Af3optError, OSError) as error:
+            with self._trace.span("infer", job.name, unit.seed):
+                result = job.infer(unit.batch, unit.seed, self._session.runner, unit.started)
+        except Exception as error:
             self._job_failed(job, error)
             return None
+        if self._leases is not None:
+            self._leases.compiled(unit.bucket)
         return _Ran(job, result)
 
     def _write(self, unit: _Ran | _End) -> None:
         if isinstance(unit, _End):
             self._end_job(unit)
             return
+        job, result = unit.job, unit.result
         try:
-            unit.job.write_seed(unit.result)
-        except (Af3optError, OSError) as error:
-            self._job_failed(unit.job, error)
+            with self._trace.span("write", job.name, result.seed):
+                job.write_seed(result)
+        except Exception as error:
+            self._job_failed(job, error)
             return
-        bucket = padded_size(count_tokens(unit.result.samples[0]), self._session.buckets)
-        self._deadline.learn(bucket, time.monotonic() - unit.result.started)
+        bucket = padded_size(count_tokens(result.samples[0]), self._session.buckets)
+        self._deadline.learn(bucket, time.monotonic() - result.started)
 
     def _end_job(self, end: _End) -> None:
         job = end.job
-        seconds = time.monotonic() - end.started
         if job.failure:
             status = Status.FAILED
         elif job.left:
             status = Status.LEFT
         else:
-            status = (
-                Status.DONE
-                if job.seeds_run or not self._settings.run_inference
-                else (Status.ALREADY_DONE)
-            )
+            status = Status.DONE
             _log.info("Fold job %s done, output written to %s", job.name, job.tree.root)
-        job.resources.close()
+        self._close(job)
         self._outcomes.append(
-            _outcome(end.planned, status, reason=job.failure, seeds=job.seeds_run, seconds=seconds)
+            _outcome(
+                end.planned,
+                status,
+                reason=job.failure,
+                seeds=job.seeds_run,
+                seconds=time.monotonic() - end.started,
+            )
         )
+
+    def _close(self, job: FoldJob) -> None:
+        job.resources.close()
+        self._open.pop(id(job), None)
+        if self._leases is not None:
+            self._leases.release()
 
     def _job_failed(self, job: FoldJob, error: Exception) -> None:
-        if self._single or self._settings.fail_fast:
-            job.resources.close()
-            raise error
-        job.failure = _reason(error)
+        self._raise_if_fatal(error)
+        _log.debug("Fold job %s", job.name, exc_info=error)
+        job.failure = error_text(error)
         _log.error("Fold job %s failed: %s", job.name, job.failure)
-        if job.journal is not None:
-            job.journal.fail(job.failure)
 
-    def _give_up(self, planned: PlannedJob, reason: str, error: Exception) -> None:
-        if self._single or self._settings.fail_fast:
+    def _raise_if_fatal(self, error: Exception) -> None:
+        output = self._session.output_dir
+        lost = isinstance(error, OSError) and error.errno in _FATAL_ERRNOS
+        if lost or (isinstance(error, OSError) and not output.is_dir()):
+            raise OutputLostError(
+                f"--output_dir={output}: {error_text(error)}; finished seeds are kept, "
+                "run the same command again once it can be written"
+            ) from error
+        if self._raises:
             raise error
-        _log.error("Fold job %s failed: %s", planned.name, reason)
-        self._outcomes.append(_outcome(planned, Status.FAILED, reason=reason))
 
-    def _finish(self) -> ExitCode:
-        with contextlib.suppress(OSError):
-            write_failures(self._session.output_dir, self._outcomes)
-        for line in summary_lines(self._outcomes):
-            _log.info("%s", line)
-        finished = sum(
-            outcome.status in (Status.DONE, Status.ALREADY_DONE) for outcome in self._outcomes
-        )
-        _log.info("Done running %d fold jobs.", finished)
-        return exit_code(self._outcomes)
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class _Obstacle:
+    """Why a job has to wait: who is in the way, and whether it is worth asking again."""
+
+    text: str
+    passes: bool
+
+
+def _chain(first: PlannedJob, others: Iterator[PlannedJob]) -> Iterator[PlannedJob]:
+    yield first
+    yield from others
 
 
 def _outcome(
@@ -346,33 +344,27 @@ def _outcome(
     return Outcome(
         name=planned.name,
         path=planned.path,
+        position=planned.position,
         status=status,
         reason=reason,
         seeds=seeds,
-        seconds=seconds,
+        seconds=round(seconds, 3),
     )
 
 
-def _reason(error: Exception) -> str:
+def error_text(error: Exception) -> str:
+    """One line for an error of any kind."""
     if isinstance(error, OSError) and error.strerror:
         return f"{error.filename}: {error.strerror}" if error.filename else error.strerror
-    return str(error)
-
-
-def _with_seeds(fold_input: FoldInput, number: int | None, path: Path) -> FoldInput:
-    if number is None:
-        return fold_input
-    _log.info("Expanding fold job %s to %d seeds", fold_input.name, number)
-    try:
-        return fold_input.with_multiple_seeds(number)
-    except ValueError as error:
-        raise InputError(f"{path}: --num_seeds={number}: {error}") from error
+    text = " ".join(str(error).split())
+    return text if isinstance(error, Af3optError) else f"{type(error).__name__}: {text[:500]}"
 
 
 def _make_output_directory(path: Path) -> None:
+    state = path / STATE_DIRECTORY
     try:
-        path.mkdir(parents=True, exist_ok=True)
-        probe = temporary_sibling(path / "probe")
+        state.mkdir(parents=True, exist_ok=True)
+        probe = temporary_sibling(state / "probe")
         probe.touch()
         probe.unlink()
     except OSError as error:

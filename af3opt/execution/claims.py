@@ -16,6 +16,7 @@ import os
 import socket
 import subprocess
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -30,6 +31,7 @@ HEARTBEAT_SECONDS = 20.0
 # A holder that no scheduler and no process table can vouch for is dead after this
 # long without a heartbeat; it must outlast the stalls of a busy network file system.
 STALE_SECONDS = 600.0
+_HEARTBEATS_AWAITED = 2.5
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -196,7 +198,27 @@ def _why_free(path: Path) -> str | None:
         if alive is not None:
             return None if alive else f"Slurm job {holder.slurm_job} has ended"
     silent = _silent_seconds(path)
-    return f"no sign of life for {silent:.0f} s" if silent > STALE_SECONDS else None
+    if silent <= STALE_SECONDS or _beats(path):
+        return None
+    return f"no sign of life for {silent:.0f} s"
+
+
+def _beats(path: Path) -> bool:
+    """Watches for a heartbeat: a clock that was set makes a live claim look old."""
+    seen = _modified(path)
+    end = time.monotonic() + _HEARTBEATS_AWAITED * HEARTBEAT_SECONDS
+    while time.monotonic() < end:
+        time.sleep(HEARTBEAT_SECONDS / 10)
+        if _modified(path) != seen:
+            return True
+    return False
+
+
+def _modified(path: Path) -> int:
+    try:
+        return path.stat().st_mtime_ns
+    except OSError:
+        return 0
 
 
 def _is_running(holder: Holder) -> bool:

@@ -4,48 +4,109 @@ import os
 import subprocess
 import time
 from collections.abc import Mapping
+from pathlib import Path
 
+from af3opt.backend import Backend
+from af3opt.cgroups import read_cgroup_limits
+from af3opt.data.synthetic_weights import read_manifest
+from af3opt.host import probe_cpu, read_slurm_job
+from af3opt.progress import LearnedTimes, Workload
 from af3opt.settings import Settings
 
 # Writing, and Slurm's own grace period, need a little of the end.
 _MARGIN_SECONDS = 30.0
+_SEED_STAGE = "seed"
+# The engine's own number when `--num_diffusion_steps` is not given.
+_USUAL_STEPS = 200
 
 
 class Deadline:
     """The end of the process's time, and how long seeds take.
 
-    Durations of seeds already run are the estimate for the next one of the same
-    bucket; before there is one, any seed may start as long as time is left.
+    A seed is taken to last as long as the slowest one of its bucket that this process
+    has run, or as earlier processes on such a device have learned, whichever is
+    longer. Where nothing is known, any seed may start as long as time is left.
     """
 
-    def __init__(self, end: float | None) -> None:
+    def __init__(self, seconds: float | None, times: "SeedTimes") -> None:
         """Sets the end.
 
         Args:
-            end: `time.time()` at which everything must be written, None for never.
+            seconds: Time from now until everything must be written, None for no end.
+            times: What is known about how long seeds take.
         """
-        self._end = end
+        # Not the time of day: that can be set while a job runs.
+        self._end = None if seconds is None else time.monotonic() + seconds
+        self._times = times
         self._slowest: dict[int, float] = {}
 
     def learn(self, bucket: int, seconds: float) -> None:
         """Notes how long a seed of a bucket took, compilation included."""
         self._slowest[bucket] = max(seconds, self._slowest.get(bucket, 0.0))
+        self._times.learn(bucket, seconds)
 
     def allows(self, bucket: int) -> bool:
         """Tells whether a seed of this bucket would finish in time."""
         if self._end is None:
             return True
-        return time.time() + self._slowest.get(bucket, 0.0) + _MARGIN_SECONDS < self._end
+        known = max(self._slowest.get(bucket, 0.0), self._times.estimate(bucket) or 0.0)
+        return time.monotonic() + known + _MARGIN_SECONDS < self._end
 
 
-def find_deadline(settings: Settings, environ: Mapping[str, str]) -> Deadline:
+class SeedTimes:
+    """How long seeds take with these settings on this kind of device, kept between runs."""
+
+    def __init__(self, settings: Settings, device: str) -> None:
+        """Reads what is known.
+
+        Args:
+            settings: Gives samples, recycles and diffusion steps.
+            device: From `device_label`.
+        """
+        self._learned = LearnedTimes()
+        self._settings = settings
+        self._device = device
+
+    def estimate(self, bucket: int) -> float | None:
+        """Seconds that a seed of this bucket should take, None when nothing is known."""
+        return self._learned.estimate(_SEED_STAGE, self._workload(bucket))
+
+    def learn(self, bucket: int, seconds: float) -> None:
+        """Notes how long a seed took, from its featurisation to its files."""
+        self._learned.learn(_SEED_STAGE, self._workload(bucket), seconds)
+        self._learned.save()
+
+    def _workload(self, bucket: int) -> Workload:
+        return Workload(
+            device=self._device,
+            tokens=bucket,
+            samples=self._settings.num_diffusion_samples,
+            recycles=self._settings.num_recycles,
+            steps=self._settings.num_diffusion_steps or _USUAL_STEPS,
+        )
+
+
+def device_label(backend: Backend, model_dir: Path) -> str:
+    """Names the kind of device for learned times; weights of reduced depth count apart."""
+    if backend.gpu:
+        device = backend.gpu.name
+    else:
+        cpu = probe_cpu(read_slurm_job(os.environ), read_cgroup_limits())
+        device = f"{cpu.model} x{cpu.usable_cores}"
+    manifest = read_manifest(model_dir)
+    depth = f" ({manifest.depth} weights)" if manifest and manifest.depth != "full" else ""
+    return f"{backend.name} {device}{depth}"
+
+
+def find_deadline(settings: Settings, environ: Mapping[str, str], times: SeedTimes) -> Deadline:
     """Takes the end from `--max_runtime`, else from the Slurm job, else there is none."""
     if settings.max_runtime is not None:
-        return Deadline(time.time() + settings.max_runtime)
+        return Deadline(settings.max_runtime, times)
     if "SLURM_JOB_ID" not in environ:
-        return Deadline(None)
-    end = environ.get("SLURM_JOB_END_TIME", "")
-    return Deadline(float(end) if end.isdigit() else _ask_scontrol(environ["SLURM_JOB_ID"]))
+        return Deadline(None, times)
+    exported = environ.get("SLURM_JOB_END_TIME", "")
+    end = float(exported) if exported.isdigit() else _ask_scontrol(environ["SLURM_JOB_ID"])
+    return Deadline(None if end is None else end - time.time(), times)
 
 
 def _ask_scontrol(job: str) -> float | None:

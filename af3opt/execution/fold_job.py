@@ -10,6 +10,7 @@ import contextlib
 import dataclasses
 import logging
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,6 @@ from af3opt.engine.features import Batch, featurise_with_engine, make_ccd
 from af3opt.engine.inputs import (
     FoldInput,
     check_fold_input,
-    load_fold_inputs,
     needs_search,
 )
 from af3opt.engine.model import (
@@ -35,8 +35,9 @@ from af3opt.engine.outputs import (
     write_sample,
 )
 from af3opt.engine.results import count_tokens, pdb_atoms
-from af3opt.errors import InputError
-from af3opt.execution.journal import JobJournal
+from af3opt.errors import Af3optError, InputError
+from af3opt.execution.identity import text_digest
+from af3opt.execution.journal import RunJournal
 from af3opt.inference.model_runner import ModelRunner
 from af3opt.output.atomic import atomic_directory, atomic_write_text
 from af3opt.output.pdb import PdbLimitError, pdb_text
@@ -44,6 +45,10 @@ from af3opt.output.tree import JobTree, SampleScore, write_ranking
 from af3opt.settings import Settings
 
 _log = logging.getLogger(__name__)
+
+
+class JobLostError(Af3optError):
+    """The job belongs to another process now."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,12 +81,13 @@ class FoldJob:
         tree: Where its files go.
         buckets: Token counts to pad to.
         synthetic: Whether the weights are synthetic, so that results say so.
-        journal: Where finished work is recorded, None without resume.
+        run: Where finished seeds are recorded, None without resume.
         scores: Seed -> its ranked samples, finished seeds of earlier runs included.
         resources: Closed when the job ends (its claim).
         failure: Why the job cannot go on, "" while it can.
         left: There was no time for all its seeds.
         seeds_run: Seeds written by this process.
+        is_still_ours: Tells whether no other process has taken the job over.
     """
 
     settings: Settings
@@ -90,12 +96,13 @@ class FoldJob:
     tree: JobTree
     buckets: tuple[int, ...]
     synthetic: bool
-    journal: JobJournal | None = None
+    run: RunJournal | None = None
     scores: dict[int, tuple[SampleScore, ...]] = dataclasses.field(default_factory=dict)
     resources: contextlib.ExitStack = dataclasses.field(default_factory=contextlib.ExitStack)
     failure: str = ""
     left: bool = False
     seeds_run: int = 0
+    is_still_ours: Callable[[], bool] = lambda: True
     _ccd: Any = None
 
     @property
@@ -133,27 +140,31 @@ class FoldJob:
             )
 
     def search(self, pipeline: DataPipeline | None) -> None:
-        """Fills in MSAs and templates and writes `<name>_data.json`, unless it is there."""
-        path = self.tree.data_json
-        if self.journal is not None and self.journal.data_done(path):
-            _log.info("Data pipeline of %s is done already: %s", self.name, path)
-            (self.fold_input,) = load_fold_inputs(path)
-            return
+        """Fills in MSAs and templates."""
         if pipeline is None:
             _log.info("Skipping data pipeline...")
-        else:
-            _log.info("Running data pipeline...")
-            self.fold_input = pipeline.process(self.fold_input)
+            return
+        _log.info("Running data pipeline...")
+        self.fold_input = pipeline.process(self.fold_input)
+
+    def resolved_digest(self) -> str:
+        """Digest of the input as it is now, whatever its seeds are."""
+        return text_digest(dataclasses.replace(self.fold_input, rng_seeds=[0]).to_json())
+
+    def write_data_json(self) -> None:
+        """Writes `<name>_data.json` unless it is there with this content."""
+        path, text = self.tree.data_json, self.fold_input.to_json()
+        with contextlib.suppress(OSError, UnicodeDecodeError):
+            if path.read_text(encoding="utf-8") == text:
+                return
         _log.info("Writing model input JSON to %s", path)
-        atomic_write_text(path, self.fold_input.to_json())
-        if self.journal is not None:
-            self.journal.finish_data(path)
+        atomic_write_text(path, text)
 
     def missing_seeds(self) -> list[int]:
         """The seeds that are not done yet, in the input's order; recalls the others' scores."""
         missing = []
         for seed in self.fold_input.rng_seeds:
-            record = self.journal and self.journal.seed_record(seed, self.tree.root)
+            record = self.run and self.run.seed_record(seed, self.tree.root)
             if record:
                 self.scores[seed] = record.scores
             else:
@@ -193,6 +204,10 @@ class FoldJob:
 
     def write_seed(self, result: SeedResult) -> None:
         """Writes a seed's directories, each complete or absent; then it counts as done."""
+        if not self.is_still_ours():
+            raise JobLostError(
+                f"{self.name}: another process took it over, since this one was stopped for long"
+            )
         seed, written, scores = result.seed, [], []
         for index, sample in enumerate(result.samples):
             directory = self.tree.sample_dir(seed, index)
@@ -211,8 +226,8 @@ class FoldJob:
         self.scores[seed] = tuple(scores)
         self.seeds_run += 1
         self.write_ranking()
-        if self.journal is not None:
-            self.journal.finish_seed(seed, self.tree.root, written, scores, _since(result.started))
+        if self.run is not None:
+            self.run.finish_seed(seed, self.tree.root, written, scores, _since(result.started))
 
     def write_ranking(self) -> None:
         """Rewrites the files that depend on all finished seeds."""

@@ -1,23 +1,30 @@
 """What makes two runs the same work: the identity behind resume.
 
-A seed is "already done" only if everything that can change its files is equal: the
-input, the seed, every setting that affects results, the weights, the engine and the
-active optimisations. The parts are kept beside their digest, so that a difference
-can be explained.
+There are two. MSAs and templates depend on the input and, when they are searched for,
+on the databases. Predictions depend on the input with those filled in, on the seed,
+every setting that affects results, the weights, the engine and the active
+optimisations. So another number of recycles does not search again, and inference may
+follow on a node that has no databases. The parts are kept beside their digest, so
+that a difference can be explained.
 """
 
 import dataclasses
 import hashlib
 import json
-from collections.abc import Iterable, Mapping
+import string
+from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 from af3opt.options.field import spec_of
 from af3opt.settings import Settings
 
-# Settings that only say where things are; what they lead to is digested instead.
 _LOCATIONS = frozenset({"model_dir", "db_dir"})
+_DATABASE_SUFFIX = "_database_path"
+_OUTPUT_SETTINGS = (
+    *("save_embeddings", "save_distogram", "save_terms_of_use"),
+    *("compress_large_output_files", "save_pdb"),
+)
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -33,16 +40,18 @@ class Identity:
     @property
     def digest(self) -> str:
         """16 hex digits over the parts."""
-        return hashlib.sha256(canonical_json(self.parts).encode()).hexdigest()[:16]
+        return text_digest(canonical_json(self.parts))
 
-    def differences(self, other: Mapping[str, Any]) -> list[str]:
-        """Lists what differs from the parts of another identity, as "name: old -> new"."""
-        lines = []
-        for name in sorted({*self.parts, *other}):
-            old, new = other.get(name), self.parts.get(name)
-            if old != new:
-                lines.append(f"{name}: {_short(old)} -> {_short(new)}")
-        return lines
+
+def differences(
+    old: Mapping[str, Any], new: Mapping[str, Any], ignored: Collection[str] = ()
+) -> list[str]:
+    """Lists what differs between the parts of two identities, as "name: old -> new"."""
+    return [
+        f"{name}: {_short(old.get(name))} -> {_short(new.get(name))}"
+        for name in sorted({*old, *new} - {*ignored})
+        if old.get(name) != new.get(name)
+    ]
 
 
 def canonical_json(value: Any) -> str:
@@ -55,22 +64,46 @@ def _short(value: Any) -> str:
     return text if len(text) <= 60 else text[:57] + "..."
 
 
+def data_identity(
+    settings: Settings, *, input_digest: str, engine_fingerprint: str, searched: bool
+) -> Identity:
+    """Builds the identity of a job's MSAs and templates.
+
+    Args:
+        settings: Gives the databases and what bounds a search of them.
+        input_digest: From `input_digest`.
+        engine_fingerprint: From `engine.discovery`.
+        searched: Whether databases are searched. What an input brings along does not
+            depend on them.
+    """
+    parts: dict[str, Any] = {"input": input_digest, "engine": engine_fingerprint}
+    if searched:
+        parts["max_template_date"] = settings.max_template_date
+        for field in dataclasses.fields(settings):
+            value = getattr(settings, field.name)
+            if field.name.endswith("_z_value"):
+                parts[field.name] = value
+            elif field.name.endswith(_DATABASE_SUFFIX):
+                parts[field.name] = _database_state(value, settings.db_dir)
+    return Identity(parts)
+
+
 def run_identity(
     settings: Settings,
     *,
-    input_digest: str,
-    weights_digest: str | None,
+    resolved_input: str,
+    weights_digest: str,
     engine_fingerprint: str,
     backend: str,
     buckets: Iterable[int],
     optimisations: Iterable[str],
 ) -> Identity:
-    """Builds the identity of a job's run, all its seeds included.
+    """Builds the identity of a job's inference, all its seeds included.
 
     Args:
         settings: Gives every setting marked as affecting results.
-        input_digest: From `input_digest`.
-        weights_digest: Digest of the weights, None when inference is not run.
+        resolved_input: Digest of the input with MSAs and templates filled in.
+        weights_digest: Digest of the weights.
         engine_fingerprint: From `engine.discovery`.
         backend: "cpu", "gpu" or "mps".
         buckets: Token counts in force.
@@ -79,13 +112,12 @@ def run_identity(
     parts: dict[str, Any] = {
         field.name: _plain(getattr(settings, field.name))
         for field in dataclasses.fields(settings)
-        if field.metadata
-        and spec_of(field).affects_results
-        and field.name not in _LOCATIONS
-        and not field.name.endswith("_binary_path")
+        if field.metadata and spec_of(field).affects_results and not _is_location(field.name)
     }
+    # The files written beside the samples; they are part of what "done" means.
+    parts |= {name: getattr(settings, name) for name in _OUTPUT_SETTINGS}
     parts |= {
-        "input": input_digest,
+        "resolved_input": resolved_input,
         "weights": weights_digest,
         "engine": engine_fingerprint,
         "jax_backend": backend,
@@ -93,6 +125,24 @@ def run_identity(
         "optimisations": sorted(optimisations),
     }
     return Identity(parts)
+
+
+def _is_location(name: str) -> bool:
+    """Tells whether a setting only says where something is; what is there is digested."""
+    return name in _LOCATIONS or name.endswith(("_binary_path", _DATABASE_SUFFIX, "_z_value"))
+
+
+def _database_state(spec: str, directories: Iterable[str]) -> list[Any]:
+    """Base name and size of a database: the same in another directory is the same."""
+    template = string.Template(spec)
+    for directory in directories:
+        path = Path(template.safe_substitute(DB_DIR=directory))
+        if path.is_file():
+            return [path.name, path.stat().st_size]
+        if path.exists():
+            # A directory, or the engine's way of writing shards: its name has to do.
+            return [path.name, None]
+    return [Path(spec).name, None]
 
 
 def _plain(value: Any) -> Any:
@@ -122,6 +172,11 @@ def input_digest(path: Path, position: int) -> str:
         file = path.parent / external
         digest.update(hashlib.sha256(file.read_bytes()).digest() if file.is_file() else b"absent")
     return digest.hexdigest()[:16]
+
+
+def text_digest(text: str) -> str:
+    """16 hex digits over a text."""
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
 def _external_files(value: Any) -> set[str]:

@@ -4,6 +4,8 @@ Python runs signal handlers between bytecodes of the main thread, and that threa
 may sit in a compiler or a compiled model for minutes; besides, XLA replaces the
 handler of SIGINT while it compiles. So both signals are blocked in every thread,
 which keeps them pending whatever handlers there are, and one thread waits for them.
+
+SIGUSR1, where it is asked for, ends nothing: it says that no further seed may start.
 """
 
 import contextlib
@@ -12,7 +14,7 @@ import os
 import shutil
 import signal
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import psutil
@@ -24,7 +26,7 @@ _log = logging.getLogger(__name__)
 
 # How long leaving the guarded block may take.
 _POLL_SECONDS = 0.1
-_EXIT_CODES = {signal.SIGINT: ExitCode.INTERRUPTED, signal.SIGTERM: ExitCode.TERMINATED}
+_ENDING = (signal.SIGINT, signal.SIGTERM)
 
 
 class InterruptGuard:
@@ -32,16 +34,44 @@ class InterruptGuard:
 
     Results become visible only by rename, so it is enough to remove temporary
     files in the directories registered with `watch` and to end child processes.
+
+    Attributes:
+        stop_requested: Set when SIGUSR1 came.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, resumable: bool = False, takes_stop_requests: bool = False) -> None:
+        """Chooses what the signals mean.
+
+        Args:
+            resumable: After SIGTERM the same command can continue: exit with 75
+                instead of 143.
+            takes_stop_requests: Take SIGUSR1 as well and set `stop_requested`.
+        """
+        self._codes = {
+            signal.SIGINT: ExitCode.INTERRUPTED,
+            signal.SIGTERM: ExitCode.REQUEUE if resumable else ExitCode.TERMINATED,
+        }
+        self._signals = (*_ENDING, signal.SIGUSR1) if takes_stop_requests else _ENDING
         self._directories: set[Path] = set()
+        self._last_steps: dict[int, Callable[[], None]] = {}
         self._lock = threading.Lock()
+        self.stop_requested = threading.Event()
 
     def watch(self, directory: Path) -> None:
         """Cleans temporary files in and directly below `directory` when interrupted."""
         with self._lock:
             self._directories.add(directory)
+
+    @contextlib.contextmanager
+    def at_end(self, step: Callable[[], None]) -> Iterator[None]:
+        """Calls `step` if the process is ended by a signal inside the block."""
+        with self._lock:
+            self._last_steps[id(step)] = step
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._last_steps.pop(id(step), None)
 
     @contextlib.contextmanager
     def active(self) -> Iterator["InterruptGuard"]:
@@ -51,7 +81,7 @@ class InterruptGuard:
         signals, and a signal must not find a thread that would take it. Child
         processes inherit them as well; they are ended by the guard itself.
         """
-        blocked = signal.pthread_sigmask(signal.SIG_BLOCK, _EXIT_CODES)
+        blocked = signal.pthread_sigmask(signal.SIG_BLOCK, self._signals)
         stop = threading.Event()
         watcher = threading.Thread(
             target=self._wait, args=(stop,), name="interrupt-guard", daemon=True
@@ -66,8 +96,13 @@ class InterruptGuard:
 
     def _wait(self, stop: threading.Event) -> None:
         while not stop.is_set():
-            received = signal.sigtimedwait(_EXIT_CODES, _POLL_SECONDS)
-            if received is not None:
+            received = signal.sigtimedwait(self._signals, _POLL_SECONDS)
+            if received is None:
+                continue
+            if received.si_signo == signal.SIGUSR1:
+                _log.warning("SIGUSR1: no further seed is started; run the same command again.")
+                self.stop_requested.set()
+            else:
                 self._end(signal.Signals(received.si_signo))
 
     def _end(self, number: signal.Signals) -> None:
@@ -80,12 +115,15 @@ class InterruptGuard:
                 with contextlib.suppress(psutil.Error):
                     child.kill()
         with self._lock:
-            directories = list(self._directories)
+            directories, last_steps = list(self._directories), list(self._last_steps.values())
         for directory in directories:
             remove_temporaries(directory)
+        for step in last_steps:
+            with contextlib.suppress(OSError):
+                step()
         logging.shutdown()
         # The main thread cannot be unwound from here: it may be inside a device call.
-        os._exit(_EXIT_CODES[number])
+        os._exit(self._codes[number])
 
 
 def remove_temporaries(directory: Path) -> None:

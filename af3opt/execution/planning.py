@@ -1,9 +1,8 @@
 """Which jobs there are and in what order, found without the engine.
 
-Inputs are read as plain JSON, a window at a time, so that ten thousand files cost
-seconds and the first job starts before the last file has been opened. What is wrong
-with an input is found out when its job is run; here it only loses its place in the
-order.
+Inputs are read as plain JSON, one at a time, and only name, size and seeds are kept:
+ten thousand files cost seconds. What is wrong with an input is found out when its job
+is run; here it only loses its place in the order.
 """
 
 import dataclasses
@@ -21,10 +20,6 @@ from af3opt.errors import InputError, UsageError
 from af3opt.settings import Settings
 
 _log = logging.getLogger(__name__)
-
-# Inputs ordered together. Larger windows share more compiled shapes between jobs,
-# smaller ones start sooner and hold fewer plans in memory.
-_WINDOW = 2_000
 
 _NAME_CHARACTERS = frozenset(string.ascii_letters + string.digits + "_-.")
 
@@ -65,6 +60,57 @@ def sanitised_name(name: str) -> str:
     is dropped (source: `folding_input.Input.sanitised_name`).
     """
     return "".join(letter for letter in name.replace(" ", "_") if letter in _NAME_CHARACTERS)
+
+
+def make_plan(
+    settings: Settings, buckets: Sequence[int], environ: Mapping[str, str]
+) -> list[PlannedJob]:
+    """Lists the jobs that the settings ask for, in the order they should run.
+
+    Args:
+        settings: Give the inputs, the order and the share of this process.
+        buckets: Token counts inputs are padded to.
+        environ: Gives Slurm's array variables for `--array`.
+
+    Raises:
+        InputError: there are none, or they cannot be listed.
+        UsageError: see `parse_shard`.
+    """
+    if settings.json_path is not None:
+        return read_jobs(settings.json_path)
+    paths: Iterable[Path]
+    if settings.input_list is not None:
+        source = f"--input_list={settings.input_list}"
+        paths = listed_files(settings.input_list)
+    else:
+        assert settings.input_dir is not None
+        source = f"--input_dir={settings.input_dir}"
+        paths = input_files(settings.input_dir, recursive=settings.recursive)
+    index, count = parse_shard(settings, environ)
+    first = next(paths := iter(paths), None)
+    if first is None:
+        raise InputError(f"{source}: holds no *.json file")
+    share = take_shard(itertools.chain([first], paths), index, count)
+    return list(plan_jobs(share, by_bucket=settings.order == "bucket", buckets=buckets))
+
+
+def listed_files(path: Path) -> Iterator[Path]:
+    """Yields the input files that a text file names, one a line; `#` starts a comment.
+
+    Args:
+        path: The list; relative names in it start from its own directory.
+
+    Raises:
+        InputError: the list cannot be read.
+    """
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"--input_list={path}: cannot be read: {error}") from error
+    for line in lines:
+        name = line.strip()
+        if name and not name.startswith("#"):
+            yield path.parent / name
 
 
 def input_files(directory: Path, *, recursive: bool) -> Iterator[Path]:
@@ -138,8 +184,7 @@ def plan_jobs(
     if not by_bucket:
         yield from jobs
         return
-    while window := list(itertools.islice(jobs, _WINDOW)):
-        yield from sorted(window, key=lambda job: (padded_size(job.tokens, buckets), job.path))
+    yield from sorted(jobs, key=lambda job: (padded_size(job.tokens, buckets), job.path))
 
 
 def padded_size(tokens: int, buckets: Sequence[int]) -> int:

@@ -16,6 +16,12 @@ OUTPUT = "af3opt: output"
 LOGGING = "af3opt: logging"
 
 
+def _gpus_problem(text: str) -> str | None:
+    parts = text.split(",")
+    numbered = all(part.isdigit() for part in parts) and len(set(parts)) == len(parts)
+    return None if text == "all" or numbered else "must be all, or different indices such as 0,2"
+
+
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class OwnOptions:
     """af3opt's own flags; see `af3opt run --help` for each."""
@@ -110,6 +116,12 @@ class OwnOptions:
         group=EXECUTION,
         choices=("bucket", "input"),
     )
+    input_list: Path | None = option(
+        None,
+        "Text file that names the input JSON files, one a line, instead of --input_dir. Relative "
+        "names start from its directory.",
+        group=EXECUTION,
+    )
     recursive: bool = option(
         False, "Also read inputs from directories below --input_dir.", group=EXECUTION
     )
@@ -135,6 +147,31 @@ class OwnOptions:
         "only, since on a CPU the stages would compete for the same cores.",
         group=EXECUTION,
         choices=("auto", "on", "off"),
+    )
+    dry_run: bool = option(
+        False,
+        "Print what would run, padded sizes, estimated time and memory, and what is done already; "
+        "then exit. Loads neither engine nor weights.",
+        group=EXECUTION,
+    )
+    trace: Path | None = option(
+        None,
+        "Write which stage ran when to this file, for chrome://tracing or ui.perfetto.dev.",
+        group=EXECUTION,
+    )
+    gpus: str | None = option(
+        None,
+        "all, or indices such as 0,2: one worker process for each of these GPUs, which share the "
+        "jobs out among themselves.",
+        group=EXECUTION,
+        check=_gpus_problem,
+    )
+    cpu_workers: int | None = option(
+        None,
+        "Worker processes on the CPU, on disjoint cores, which share the jobs out among "
+        "themselves.",
+        group=EXECUTION,
+        lower_bound=1,
     )
     max_runtime: int | None = option(
         None,

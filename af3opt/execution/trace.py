@@ -1,0 +1,101 @@
+"""A record of which stage ran when, for `chrome://tracing` and ui.perfetto.dev.
+
+The format is Chrome's Trace Event Format, complete events ("ph": "X") in
+microseconds. Each thread of a process is a track, so that overlap can be seen.
+"""
+
+import contextlib
+import dataclasses
+import json
+import os
+import threading
+import time
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+from af3opt.output.atomic import atomic_write_text
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Span:
+    """One stage of one seed.
+
+    Attributes:
+        name: The stage.
+        job: The job's name.
+        seed: Its seed, None for the whole job.
+        thread: Name of the thread it ran in.
+        start: Seconds since the epoch.
+        seconds: How long it took.
+    """
+
+    name: str
+    job: str
+    seed: int | None
+    thread: str
+    start: float
+    seconds: float
+
+
+class Trace:
+    """Collects spans; safe to use from several threads."""
+
+    def __init__(self) -> None:
+        self._spans: list[Span] = []
+        self._lock = threading.Lock()
+        # The time of day is read once: it can be set while a batch runs.
+        self._epoch = time.time() - time.monotonic()
+
+    @contextlib.contextmanager
+    def span(self, name: str, job: str, seed: int | None = None) -> Iterator[None]:
+        """Times the block as a stage of a job."""
+        start = time.monotonic()
+        try:
+            yield
+        finally:
+            seconds = time.monotonic() - start
+            thread = threading.current_thread().name
+            with self._lock:
+                self._spans.append(Span(name, job, seed, thread, start + self._epoch, seconds))
+
+    @property
+    def spans(self) -> list[Span]:
+        """All spans that have ended."""
+        with self._lock:
+            return list(self._spans)
+
+    def events(self) -> list[dict[str, Any]]:
+        """The spans as trace events of this process."""
+        process = os.getpid()
+        threads: dict[str, int] = {}
+        events = []
+        for span in self.spans:
+            track = threads.setdefault(span.thread, len(threads) + 1)
+            title = span.name if span.seed is None else f"{span.name} {span.job} seed {span.seed}"
+            events.append(
+                {
+                    "name": title,
+                    "cat": span.name,
+                    "ph": "X",
+                    "ts": round(span.start * 1e6),
+                    "dur": round(span.seconds * 1e6),
+                    "pid": process,
+                    "tid": track,
+                    "args": {"job": span.job, "seed": span.seed},
+                }
+            )
+        names = [
+            {"name": "thread_name", "ph": "M", "pid": process, "tid": track, "args": {"name": name}}
+            for name, track in threads.items()
+        ]
+        return names + events
+
+
+def write_trace(path: Path, events: Iterable[dict[str, Any]]) -> None:
+    """Writes trace events as a file that Chrome and Perfetto open.
+
+    Raises:
+        OSError: it cannot be written.
+    """
+    atomic_write_text(path, json.dumps({"traceEvents": list(events), "displayTimeUnit": "ms"}))

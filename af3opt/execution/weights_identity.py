@@ -1,0 +1,54 @@
+"""The digest of the weights without loading them, and mostly without reading them.
+
+Reading a gigabyte, or importing the engine that knows which files count, only to find
+that nothing is left to do would be slow. So digests are remembered under AF3OPT_HOME
+for as long as names, sizes and times of the files in the model directory stay.
+"""
+
+import contextlib
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from af3opt.execution.identity import text_digest
+from af3opt.inference.weights_copy import file_digest
+from af3opt.inference.weights_format import WeightFiles
+from af3opt.output.atomic import atomic_write_text
+from af3opt.paths import af3opt_home, private_directory
+
+
+def weights_digest(model_dir: Path, find_files: Callable[[Path], WeightFiles]) -> str:
+    """Returns the SHA-256 of a model directory's weights, in hexadecimal.
+
+    Args:
+        model_dir: Directory given as `--model_dir`.
+        find_files: Selects the weight files; called only when nothing is remembered.
+
+    Raises:
+        SetupError: from `find_files`.
+    """
+    model_dir = model_dir.expanduser()
+    state = _state(model_dir)
+    path = af3opt_home() / "weights-digests" / f"{text_digest(str(model_dir.resolve()))}.json"
+    with contextlib.suppress(OSError, ValueError, TypeError, KeyError):
+        known: Any = json.loads(path.read_text())
+        if state and known["state"] == state and isinstance(known["sha256"], str):
+            return str(known["sha256"])
+    digest = file_digest(find_files(model_dir))
+    # A read-only home costs reading the weights again, nothing else.
+    with contextlib.suppress(OSError):
+        private_directory(path.parent)
+        content = json.dumps({"state": state, "sha256": digest})
+        atomic_write_text(path, content, mode=0o600)
+    return digest
+
+
+def _state(model_dir: Path) -> list[list[Any]]:
+    """Name, size, time and inode of every file that may hold weights."""
+    states = []
+    with contextlib.suppress(OSError):
+        for path in sorted(model_dir.glob("*.bin*")):
+            status = path.stat()
+            states.append([path.name, status.st_size, status.st_mtime_ns, status.st_ino])
+    return states
