@@ -1,1 +1,1 @@
-"""commands"""
+"""The subcommands: one file each, found by its SUMMARY."""

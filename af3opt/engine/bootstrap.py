@@ -49,7 +49,7 @@ def _silence_rdkit() -> None:
     """RDKit prints to stderr past Python's logging; its failures reach us as exceptions."""
     from rdkit import RDLogger
 
-    RDLogger.DisableLog("rdApp.*")
+    RDLogger.DisableLog("rdApp.*")  # type: ignore[attr-defined]
 
 
 def _parse_no_flags() -> None:
