@@ -177,20 +177,25 @@ class StructureView {
     return token >= 0 ? token : null;
   }
 
-  /** Fits the model into the picture. */
+  /** Turns the model back and fits it into the picture. */
   reset() {
     this.viewer.resize(); // the container may have been hidden when the viewer was made
     this.viewer.zoomTo();
-    for (let pass = 0; pass < FITTING_PASSES; pass++) {
-      this.viewer.render();
-      this.fit();
+    const points = this.samplePoints();
+    if (points.length) {
+      const middle = ["x", "y", "z"].map((axis) => {
+        const [low, high] = extent(points.map((point) => point[axis]));
+        return (low + high) / 2;
+      });
+      const distance = this.viewer.getView()[3];
+      this.viewer.setView([...middle.map((value) => -value), distance, 0, 0, 0, 1]);
+      for (let pass = 0; pass < FITTING_PASSES; pass++) this.viewer.zoom(this.roomAround(points));
     }
     this.viewer.render();
   }
 
-  /** Moves the model to the middle and enlarges it until it nearly fills the picture. */
-  fit() {
-    const box = this.container.getBoundingClientRect();
+  /** Positions of atoms, evenly picked, enough to know the model's extent. */
+  samplePoints() {
     const { positions } = this.decoded;
     const step = Math.max(1, Math.floor(this.atoms.length / MAX_FITTED));
     const points = [];
@@ -198,13 +203,18 @@ class StructureView {
       const [x, y, z] = positions.subarray(3 * this.atoms[i], 3 * this.atoms[i] + 3);
       points.push({ x, y, z });
     }
-    if (!points.length || !box.width) return;
-    const screen = this.viewer.modelToScreen(points);
-    const [left, right] = extent(screen.map((point) => point.x - window.scrollX - box.left));
-    const [top, bottom] = extent(screen.map((point) => point.y - window.scrollY - box.top));
-    this.viewer.translate((box.width - left - right) / 2, (box.height - top - bottom) / 2);
-    const used = Math.max((right - left) / box.width, (bottom - top) / box.height);
-    if (used > 0) this.viewer.zoom(Math.min(FITTED_SHARE / used, 3));
+    return points;
+  }
+
+  /** How much larger the model can be drawn before it leaves the picture. */
+  roomAround(points) {
+    this.viewer.render(); // modelToScreen uses the matrices of the last picture
+    const box = this.container.getBoundingClientRect();
+    const centre = { x: box.left + window.scrollX + box.width / 2, y: box.top + window.scrollY + box.height / 2 };
+    const shares = this.viewer.modelToScreen(points).map(({ x, y }) =>
+      Math.max(Math.abs(x - centre.x) / box.width, Math.abs(y - centre.y) / box.height));
+    const used = 2 * Math.max(...shares);
+    return used > 0 ? Math.min(FITTED_SHARE / used, 3) : 1;
   }
 
   onKey(event) {
