@@ -1,1 +1,106 @@
-"""optimizations"""
+"""Optimisations of the engine, each with its class, its switch and its fingerprints."""
+
+import dataclasses
+import logging
+
+from af3opt.errors import UsageError
+from af3opt.optimizations import (
+    transition,
+    triangle_attention,
+    triangle_multiplication,
+    trunk_precision,
+)
+from af3opt.optimizations.base import PERMITTED, Context, Optimization, Patches
+from af3opt.optimizations.sampler_nan import SAMPLER_NAN
+from af3opt.settings import Settings
+
+_log = logging.getLogger(__name__)
+
+# In the order of application.
+OPTIMIZATIONS: tuple[Optimization, ...] = (
+    SAMPLER_NAN,
+    trunk_precision.OPTIMIZATION,
+    transition.OPTIMIZATION,
+    triangle_attention.OPTIMIZATION,
+    triangle_multiplication.OPTIMIZATION,
+)
+
+_patches = Patches()
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class ActiveOptimization:
+    """What became of one optimisation.
+
+    Attributes:
+        name: Its name.
+        fidelity: Its class.
+        active: Whether it is in force.
+        reason: Why not, or "".
+    """
+
+    name: str
+    fidelity: str
+    active: bool
+    reason: str = ""
+
+
+def activate(settings: Settings, context: Context) -> tuple[ActiveOptimization, ...]:
+    """Puts the optimisations that settings, backend and engine allow in force.
+
+    Earlier ones are undone first. An optimisation whose functions changed steps
+    aside with one warning.
+
+    Args:
+        settings: Read for fidelity and disable_optimizations.
+        context: Backend, threads and precisions.
+
+    Returns:
+        All optimisations for this backend, active or not.
+
+    Raises:
+        UsageError: `--disable_optimizations` has a name that does not exist.
+    """
+    deactivate()
+    _check_names(settings.disable_optimizations)
+    considered = []
+    for optimization in OPTIMIZATIONS:
+        if context.backend not in optimization.backends or not optimization.wanted(context):
+            continue
+        reason = _why_not(optimization, settings)
+        if reason is None:
+            reason = optimization.obstacle()
+            if reason is None:
+                _patches.apply(optimization, context)
+            else:
+                _log.warning("Optimisation %s steps aside: %s", optimization.name, reason)
+        considered.append(
+            ActiveOptimization(
+                optimization.name, optimization.fidelity, reason is None, reason or ""
+            )
+        )
+    active = [f"{one.name} ({one.fidelity})" for one in considered if one.active]
+    _log.info("Optimisations: %s", ", ".join(active) or "none")
+    return tuple(considered)
+
+
+def deactivate() -> None:
+    """Puts the engine's own functions back."""
+    _patches.revert()
+
+
+def _check_names(names: tuple[str, ...]) -> None:
+    known = [optimization.name for optimization in OPTIMIZATIONS]
+    for name in names:
+        if name not in known:
+            raise UsageError(
+                f"--disable_optimizations: there is no {name!r}; known are {', '.join(known)}"
+            )
+
+
+def _why_not(optimization: Optimization, settings: Settings) -> str | None:
+    if optimization.name in settings.disable_optimizations:
+        return "--disable_optimizations"
+    if optimization.fidelity not in PERMITTED[settings.fidelity]:
+        return f"--fidelity={settings.fidelity}"
+    return None

@@ -15,8 +15,10 @@ import textwrap
 from collections.abc import Callable
 from typing import Any
 
+from af3opt.optimizations.base import EXACT, Context, Optimization, Target
+
 # `diffusion_head.sample` as published in v3.0.1 to v3.0.3.
-AFFECTED_DIGESTS = frozenset({"4fe27c6b6a3e0c8a"})
+_SAMPLER = Target("model.network.diffusion_head", "sample", frozenset({"4fe27c6b6a3e0c8a"}))
 
 
 def clamp_negative_roots(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -69,3 +71,18 @@ def _is_difference(arguments: list[ast.expr]) -> bool:
         and isinstance(arguments[0], ast.BinOp)
         and isinstance(arguments[0].op, ast.Sub)
     )
+
+
+def _clamped(original: Callable[..., Any], _context: Context) -> Callable[..., Any]:
+    return clamp_negative_roots(original)
+
+
+SAMPLER_NAN: Optimization = Optimization(
+    name="sampler_nan",
+    fidelity=EXACT,
+    summary="Clamp the sampler's noise variance at 0, where older engines give NaN on a CPU.",
+    replacements=((_SAMPLER, _clamped),),
+    backends=frozenset({"cpu", "gpu", "mps"}),
+    # Other engines need no repair, which is nothing to tell the user about.
+    wanted=lambda _context: SAMPLER_NAN.obstacle() is None,
+)

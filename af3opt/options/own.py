@@ -16,12 +16,6 @@ OUTPUT = "af3opt: output"
 LOGGING = "af3opt: logging"
 
 
-def _gpus_problem(text: str) -> str | None:
-    parts = text.split(",")
-    numbered = all(part.isdigit() for part in parts) and len(set(parts)) == len(parts)
-    return None if text == "all" or numbered else "must be all, or different indices such as 0,2"
-
-
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class OwnOptions:
     """af3opt's own flags; see `af3opt run --help` for each."""
@@ -68,6 +62,41 @@ class OwnOptions:
         "other random numbers from the same distribution.",
         group=NUMERICS,
         choices=("exact", "reordered", "fast"),
+        affects_results=True,
+    )
+
+    disable_optimizations: tuple[str, ...] = option(
+        (),
+        "Names of optimisations to leave out, such as triangle_attention_blocks; the log and the "
+        "run record list those in force.",
+        group=NUMERICS,
+        affects_results=True,
+    )
+    trunk_precision: str = option(
+        "auto",
+        "Precision of the trunk. bfloat16: the engine's own. mixed: float32 with the operands of "
+        "matrix products in bfloat16. float32. auto: on a CPU mixed where it has bfloat16 "
+        "instructions and float32 where not, both closer to exact than the engine's own; "
+        "elsewhere, and with --fidelity=exact, the engine's own.",
+        group=NUMERICS,
+        choices=("auto", "bfloat16", "mixed", "float32"),
+        affects_results=True,
+    )
+    diffusion_precision: str = option(
+        "auto",
+        "Precision of the large matrix products of the diffusion transformer on a CPU. float32: "
+        "the engine's own. split: every operand as the sum of two bfloat16 values, relative error "
+        "about 5e-6. bfloat16: fastest, less exact than the engine. auto: split where the CPU has "
+        "bfloat16 matrix instructions, float32 elsewhere and with --fidelity=exact.",
+        group=NUMERICS,
+        choices=("auto", "float32", "split", "bfloat16"),
+        affects_results=True,
+    )
+    tuned: bool = option(
+        True,
+        "Use what `af3opt tune` measured on this host and what is shipped for this version of "
+        "jaxlib. --notuned: neither.",
+        group=NUMERICS,
         affects_results=True,
     )
 
@@ -164,7 +193,6 @@ class OwnOptions:
         "all, or indices such as 0,2: one worker process for each of these GPUs, which share the "
         "jobs out among themselves.",
         group=EXECUTION,
-        check=_gpus_problem,
     )
     cpu_workers: int | None = option(
         None,

@@ -1,0 +1,143 @@
+"""What an optimisation is, and how it replaces engine functions safely.
+
+An optimisation names the engine functions it replaces together with the digests
+of the sources it was written against. A function with another digest may compute
+something else by now, so the optimisation then steps aside and the run goes on
+with the engine's own code.
+"""
+
+import dataclasses
+from collections.abc import Callable
+from typing import Any
+
+from af3opt.engine.modules import engine_module, source_digest
+
+EXACT = "exact"
+REORDERED = "reordered"
+PRECISION = "precision"
+RESAMPLED = "resampled"
+
+# What each --fidelity permits. Optimisations of class *precision* here only move the
+# results towards float32; a less precise choice has a flag of its own.
+PERMITTED = {
+    "exact": frozenset({EXACT}),
+    "reordered": frozenset({EXACT, REORDERED, PRECISION}),
+    "fast": frozenset({EXACT, REORDERED, PRECISION, RESAMPLED}),
+}
+
+FLOAT32 = "float32"
+BFLOAT16 = "bfloat16"
+MIXED = "mixed"
+SPLIT = "split"
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Target:
+    """An engine function or method that an optimisation replaces.
+
+    Attributes:
+        module: Dotted module name below the engine's package.
+        qualname: Name in the module, such as "TransitionBlock.__call__".
+        digests: `source_digest` of the sources it may replace.
+    """
+
+    module: str
+    qualname: str
+    digests: frozenset[str]
+
+    def owner(self) -> tuple[Any, str]:
+        """The object that holds the function, and its name there.
+
+        Raises:
+            ImportError: the engine has no such module.
+            AttributeError: the module has no such class.
+        """
+        owner: Any = engine_module(self.module)
+        *path, name = self.qualname.split(".")
+        for part in path:
+            owner = getattr(owner, part)
+        return owner, name
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Context:
+    """What optimisations may depend on.
+
+    Attributes:
+        backend: "cpu", "gpu" or "mps".
+        threads: CPU threads the model may use.
+        trunk_precision: "bfloat16" leaves the trunk as the engine has it; "mixed"
+            computes in float32 except for the operands of matrix products, which
+            are rounded to bfloat16; "float32".
+        diffusion_precision: Operands of the diffusion transformer's large products:
+            "float32", "split" (each the sum of two bfloat16 values) or "bfloat16".
+    """
+
+    backend: str
+    threads: int = 1
+    trunk_precision: str = BFLOAT16
+    diffusion_precision: str = FLOAT32
+
+    @property
+    def trunk_operands(self) -> str:
+        """Type of the operands of matrix products in the trunk."""
+        return FLOAT32 if self.trunk_precision == FLOAT32 else BFLOAT16
+
+
+# (original function, context) -> replacement.
+Replacement = Callable[[Callable[..., Any], Context], Callable[..., Any]]
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Optimization:
+    """One optimisation.
+
+    Attributes:
+        name: What `--disable_optimizations` calls it.
+        fidelity: EXACT, REORDERED, PRECISION or RESAMPLED.
+        summary: What it does, one sentence.
+        replacements: The engine functions and what makes their replacements.
+        backends: Backends it is meant for.
+        wanted: Tells from the context whether there is anything to do.
+    """
+
+    name: str
+    fidelity: str
+    summary: str
+    replacements: tuple[tuple[Target, Replacement], ...]
+    backends: frozenset[str] = frozenset({"cpu"})
+    wanted: Callable[[Context], bool] = lambda _context: True
+
+    def obstacle(self) -> str | None:
+        """Says why the installed engine does not suit, or None when it does."""
+        for target, _ in self.replacements:
+            try:
+                owner, name = target.owner()
+                function = getattr(owner, name)
+                digest = source_digest(function)
+            except (ImportError, AttributeError, OSError, TypeError):
+                return f"the engine has no readable {target.module}.{target.qualname}"
+            if digest not in target.digests:
+                return f"{target.module}.{target.qualname} is not the function it replaces"
+        return None
+
+
+class Patches:
+    """The replacements in force, and the originals to put back."""
+
+    def __init__(self) -> None:
+        self._originals: list[tuple[Any, str, Any]] = []
+
+    def apply(self, optimization: Optimization, context: Context) -> None:
+        """Replaces the functions of one optimisation."""
+        for target, make in optimization.replacements:
+            owner, name = target.owner()
+            original = getattr(owner, name)
+            self._originals.append((owner, name, original))
+            setattr(owner, name, make(original, context))
+
+    def revert(self) -> None:
+        """Puts every original back, the last replaced first."""
+        while self._originals:
+            owner, name, original = self._originals.pop()
+            setattr(owner, name, original)

@@ -1,0 +1,77 @@
+"""The transition blocks of pair, MSA and single representation in blocks of rows."""
+
+from collections.abc import Callable
+from typing import Any
+
+from af3opt.optimizations.base import REORDERED, Context, Optimization, Target
+from af3opt.optimizations.haiku_access import (
+    as_module_method,
+    is_alphafold3,
+    norm_parameters,
+    weights,
+)
+
+_TARGET = Target(
+    "model.network.modules",
+    "TransitionBlock.__call__",
+    frozenset({"3ee5867ce0bd86b8", "69fa5522da46e39b"}),
+)
+
+
+def _replace(original: Callable[..., Any], context: Context) -> Callable[..., Any]:
+    def transition(module: Any, act: Any, *args: Any, **kwargs: Any) -> Any:
+        plain = kwargs.get("mask") is None and len(args) < 2
+        if not (plain and is_alphafold3(module) and module.config.use_glu_kernel):
+            return original(module, act, *args, **kwargs)
+        update = _transition(module, act, context)
+        residual = kwargs.get("residual")
+        return update if residual is None else residual + update
+
+    return as_module_method("__call__", transition)
+
+
+def _transition(module: Any, act: Any, context: Context) -> Any:
+    """SwiGLU transition (supplement of AlphaFold 3, algorithm 11).
+
+    Args:
+        module: The engine's TransitionBlock.
+        act: (..., channels).
+        context: Type of the operands, threads.
+
+    Returns:
+        The update, shape and type of `act`.
+    """
+    import jax
+
+    from af3opt.optimizations.arithmetic import (
+        block_rows,
+        map_row_blocks,
+        normalise,
+        product,
+        sigmoid,
+    )
+
+    operands = context.trunk_operands
+    channels = act.shape[-1]
+    hidden = int(channels * module.config.num_intermediate_factor)
+    scale, offset = norm_parameters("input_layer_norm", channels)
+    expand = weights(act, "transition1", hidden * 2)
+    gate_weights, value_weights = expand[:, :hidden], expand[:, hidden:]
+    contract = weights(jax.ShapeDtypeStruct((1, hidden), act.dtype), "transition2", channels)
+
+    def update(block: Any) -> Any:
+        normed = normalise(block, scale, offset)
+        gate = product(normed, gate_weights, operands)
+        value = product(normed, value_weights, operands)
+        return product(gate * sigmoid(gate) * value, contract, operands)
+
+    rows = block_rows(act, context)
+    return map_row_blocks(update, (act,), rows, act.shape).astype(act.dtype)
+
+
+OPTIMIZATION = Optimization(
+    name="transition_blocks",
+    fidelity=REORDERED,
+    summary="Transition blocks walk over rows that fit the cache.",
+    replacements=((_TARGET, _replace),),
+)

@@ -1,0 +1,37 @@
+"""The trunk's activations in float32 on a CPU, where bfloat16 saves nothing.
+
+The engine rounds every activation of trunk and confidence head to bfloat16, which
+halves memory traffic on an accelerator. XLA:CPU widens the values again for
+everything but matrix products.
+"""
+
+import copy
+from collections.abc import Callable
+from typing import Any
+
+from af3opt.optimizations.base import BFLOAT16, PRECISION, Context, Optimization, Target
+from af3opt.optimizations.haiku_access import as_module_method
+
+_TARGET = Target(
+    "model.model", "Model.__init__", frozenset({"5a3d2923f684bd8b", "5059c931d018bff8"})
+)
+
+
+def _replace(original: Callable[..., Any], context: Context) -> Callable[..., Any]:
+    del context
+
+    def initialise(module: Any, config: Any, *args: Any, **kwargs: Any) -> None:
+        config = copy.deepcopy(config)
+        config.global_config.bfloat16 = "none"
+        original(module, config, *args, **kwargs)
+
+    return as_module_method("__init__", initialise)
+
+
+OPTIMIZATION = Optimization(
+    name="float32_activations",
+    fidelity=PRECISION,
+    summary="Activations of the trunk stay float32; --trunk_precision decides about operands.",
+    replacements=((_TARGET, _replace),),
+    wanted=lambda context: context.trunk_precision != BFLOAT16,
+)
