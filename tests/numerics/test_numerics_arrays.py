@@ -2,6 +2,8 @@ import dataclasses
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from af3opt.numerics.arrays import (
     MODEL_RESULT,
@@ -82,6 +84,18 @@ def test_array_without_sample_axis_spoils_every_sample():
     result["distogram"]["contact_probs"][0, 0] = np.inf
     (finding,) = count_nonfinite(result, masks=make_masks())
     assert finding.bad_samples(2) == {0, 1}
+
+
+@given(
+    place=st.tuples(st.integers(0, 1), st.integers(0, 3), st.integers(0, 1), st.integers(0, 2)),
+    value=st.sampled_from([np.nan, np.inf, -np.inf]),
+)
+def test_a_bad_coordinate_counts_exactly_where_there_is_an_atom(place, value):
+    result, masks = make_result(), make_masks()
+    result["diffusion_samples"]["atom_positions"][place] = value
+    findings = count_nonfinite(result, masks=masks)
+    assert bool(findings) == bool(masks.atom[place[1], place[2]])
+    assert all(finding.bad_samples(2) == {place[0]} for finding in findings)
 
 
 def test_bfloat16_is_a_float():
