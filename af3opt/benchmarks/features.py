@@ -1,0 +1,216 @@
+"""Featurisation against the engine's own: cold, warm, entry sizes, workers.
+
+    python -m af3opt.benchmarks.features [--tokens=360] [--rows=6000] [--seeds=5] [--repeats=3]
+                                         [--inputs=20] [--json]
+
+Engine and af3opt take turns in one process, so that a busy machine slows both.
+"""
+
+import argparse
+import contextlib
+import dataclasses
+import datetime
+import functools
+import json
+import logging
+import statistics
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from af3opt.caching.manager import CacheManager
+from af3opt.data.prepared import find_prepared
+from af3opt.engine.modules import engine_module
+from af3opt.engine.resources import redirect_resources
+from af3opt.features import conformers
+from af3opt.features.cache import FeatureCache
+from af3opt.features.compress import compress_features, decompress_features
+from af3opt.features.conformer_store import ConformerStore
+from af3opt.features.featurise import featurise
+from af3opt.features.options import FeatureOptions
+from af3opt.logs import Verbosity, configure_logging
+from af3opt.options.upstream import DEFAULT_BUCKETS
+
+_LETTERS = np.array(list("ARNDCQEGHILKMFPSTWYV"))
+_LEVELS = (1, 3, 9, 19)
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Measurement:
+    """One line of the table.
+
+    Attributes:
+        what: What was measured.
+        value: Median of the repeats.
+        unit: Its unit; "x" for a ratio to the engine's own time beside it.
+    """
+
+    what: str
+    value: float
+    unit: str
+
+
+def synthetic_input(tokens: int, rows: int, seeds: int, *, seed: int = 1) -> Any:
+    """Makes a fold input of one random protein with an alignment.
+
+    Args:
+        tokens: Length of the protein.
+        rows: Rows of its alignment: half of the letters changed, 15 % gaps, a few insertions.
+        seeds: Number of model seeds, 1, 2, ...
+        seed: Seed of the input's own random numbers.
+    """
+    folding_input = engine_module("common.folding_input")
+    generator = np.random.default_rng(seed)
+    sequence = "".join(_LETTERS[generator.integers(0, 20, tokens)])
+    chain = folding_input.ProteinChain(
+        id="A",
+        sequence=sequence,
+        ptms=[],
+        unpaired_msa=_alignment(sequence, rows, generator),
+        paired_msa="",
+        templates=[],
+    )
+    return folding_input.Input(
+        name=f"synthetic_{seed}", chains=[chain], rng_seeds=list(range(1, seeds + 1))
+    )
+
+
+def _alignment(sequence: str, rows: int, generator: np.random.Generator) -> str:
+    text = [">query", sequence]
+    for row in range(rows - 1):
+        chance = generator.random(len(sequence))
+        relative = np.where(
+            chance < 0.5, _LETTERS[generator.integers(0, 20, len(sequence))], list(sequence)
+        )
+        letters = np.where(chance > 0.85, "-", relative).tolist()
+        for place in generator.integers(0, len(sequence), generator.integers(0, 6)):
+            letters[place] += "a" * int(generator.integers(1, 6))
+        text += [f">tr|A0A{row:05d}|A0A{row:05d}_HUMAN/1-9", "".join(letters)]
+    return "\n".join(text) + "\n"
+
+
+def measure_job(tokens: int, rows: int, seeds: int, repeats: int) -> Iterator[Measurement]:
+    """Measures one job: engine, cold, with known conformers, and from the cache."""
+    fold_input = synthetic_input(tokens, rows, seeds)
+    ccd = engine_module("constants.chemical_components").Ccd()
+    options = FeatureOptions(
+        buckets=DEFAULT_BUCKETS, ref_max_modified_date=datetime.date(2021, 9, 30)
+    )
+    featurise_input = engine_module("data.featurisation").featurise_input
+    arguments = options.arguments_for(featurise_input)
+
+    def engine() -> None:
+        featurise_input(fold_input=fold_input, ccd=ccd, **arguments)
+
+    def ours(folder: Path, features: str) -> None:
+        store = ConformerStore(CacheManager("conformer cache", folder / "conformers"))
+        cache = FeatureCache(CacheManager("feature cache", folder / features), store)
+        with _forgotten_conformers():
+            for _ in featurise(fold_input, fold_input.rng_seeds, ccd, options, cache=cache):
+                pass
+
+    names = {
+        "engine": "the engine's own",
+        "cold": "af3opt, nothing stored",
+        "conformers": "af3opt, conformers stored",
+        "warm": "af3opt, features stored",
+    }
+    wall: dict[str, list[float]] = {name: [] for name in names}
+    cpu: dict[str, list[float]] = {name: [] for name in names}
+    for _ in range(repeats):
+        with tempfile.TemporaryDirectory() as name:
+            folder = Path(name)
+            for case, work in (
+                ("engine", engine),
+                ("cold", functools.partial(ours, folder, "first")),
+                ("conformers", functools.partial(ours, folder, "second")),
+                ("warm", functools.partial(ours, folder, "second")),
+            ):
+                seconds, busy = _timed(work)
+                wall[case].append(seconds)
+                cpu[case].append(busy)
+    for case, label in names.items():
+        yield Measurement(f"{seeds} seeds, {label}", statistics.median(wall[case]), "s")
+        yield Measurement(f"{seeds} seeds, {label}", statistics.median(cpu[case]), "CPU s")
+    for case, label in list(names.items())[1:]:
+        for times, unit in ((wall, "x"), (cpu, "x (CPU)")):
+            ratios = [a / b for a, b in zip(times["engine"], times[case], strict=True)]
+            yield Measurement(f"engine / {label}", statistics.median(ratios), unit)
+
+
+def measure_entry(tokens: int, rows: int) -> Iterator[Measurement]:
+    """Measures size and time of packing one batch at several levels."""
+    fold_input = synthetic_input(tokens, rows, 1)
+    ccd = engine_module("constants.chemical_components").Ccd()
+    options = FeatureOptions(buckets=DEFAULT_BUCKETS)
+    (batch,) = (batch for _, batch in featurise(fold_input, (1,), ccd, options))
+    arrays = {name: array for name, array in batch.items() if array.dtype != object}
+    for level in _LEVELS:
+        for sparse in (True, False):
+            packed = compress_features(arrays, level=level, sparse=sparse)
+            data = packed.to_bytes()
+            form = "sparse" if sparse else "dense"
+            label = f"{tokens} tokens, {rows} rows, level {level}, {form}"
+            yield Measurement(f"{label}: size", 100 * len(data) / packed.raw_bytes, "% of raw")
+            yield Measurement(f"{label}: pack", packed.seconds * 1e3, "ms")
+            unpack = functools.partial(decompress_features, data)
+            load = min(_timed(unpack)[0] for _ in range(5))
+            yield Measurement(f"{label}: unpack", load * 1e3, "ms")
+            yield Measurement(f"{label}: unpack", packed.raw_bytes / load / 1e9, "GB/s of raw")
+
+
+@contextlib.contextmanager
+def _forgotten_conformers() -> Iterator[None]:
+    """Starts from a process that has embedded nothing yet."""
+    remembered = conformers._memory
+    conformers._memory = conformers.ConformerMemory(kept=100_000)
+    try:
+        yield
+    finally:
+        conformers._memory = remembered
+
+
+def _timed(work: Callable[[], Any]) -> tuple[float, float]:
+    """Returns wall and CPU seconds; CPU time counts all threads and no other process."""
+    start, busy = time.perf_counter(), time.process_time()
+    work()
+    return time.perf_counter() - start, time.process_time() - busy
+
+
+def _parse(argv: Sequence[str]) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="af3opt bench features", description=__doc__)
+    parser.add_argument("--tokens", type=int, default=360)
+    parser.add_argument("--rows", type=int, default=6000)
+    parser.add_argument("--seeds", type=int, default=5)
+    parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--inputs", type=int, default=0, help="also featurise so many in parallel")
+    parser.add_argument("--entries", action="store_true", help="also sizes and times of packing")
+    parser.add_argument("--json", action="store_true")
+    return parser.parse_args(argv)
+
+
+def main(argv: Sequence[str]) -> int:
+    """Measures and prints; see the module's text."""
+    flags = _parse(argv)
+    configure_logging(Verbosity(quiet=True))
+    logging.getLogger("absl").setLevel(logging.ERROR)
+    redirect_resources(find_prepared())
+    found = list(measure_job(flags.tokens, flags.rows, flags.seeds, flags.repeats))
+    if flags.entries:
+        for tokens, rows in ((76, 1), (flags.tokens, flags.rows), (2000, 16_000)):
+            found += measure_entry(tokens, rows)
+    if flags.json:
+        sys.stdout.write(json.dumps([dataclasses.asdict(one) for one in found], indent=2) + "\n")
+    else:
+        for one in found:
+            sys.stdout.write(f"{one.what:<60} {one.value:>10.3f} {one.unit}\n")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
