@@ -149,6 +149,12 @@ def current_holder(directory: Path) -> Holder | None:
     return _read(newest)
 
 
+def newest_holder(directory: Path) -> Holder | None:
+    """Returns who claimed the job of `directory` last, alive or not, or None."""
+    newest = _newest_claim(directory)
+    return None if newest is None else _read(newest)
+
+
 def _newest_claim(directory: Path) -> Path | None:
     claims = [path for path in directory.glob("claim-*") if _claim_number(path) >= 0]
     return max(claims, key=_claim_number, default=None)

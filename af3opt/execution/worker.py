@@ -1,0 +1,138 @@
+"""One worker of a pool: the same batch, on one device or on its own cores.
+
+Workers know nothing of each other. They read the same inputs, take jobs by claims as
+any processes with a common output directory do, and report to the pool by a file.
+"""
+
+import dataclasses
+import json
+import os
+import signal
+import sys
+import threading
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from af3opt.errors import Af3optError, ExitCode
+
+if TYPE_CHECKING:
+    from af3opt.execution.session import RunnerFactory
+    from af3opt.settings import Settings
+
+_PARENT_POLL_SECONDS = 1.0
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class WorkerOrder:
+    """What the pool tells a worker.
+
+    Attributes:
+        flags: Flags of `af3opt run`.
+        cores: Cores to stay on; empty for all.
+        leases: Directory of the compile leases shared with workers on equal devices.
+        report: File to write the report to.
+    """
+
+    flags: Sequence[str]
+    cores: Sequence[int]
+    leases: str
+    report: str
+
+    def to_json(self) -> str:
+        """The order as text, for the worker's command line."""
+        return json.dumps(dataclasses.asdict(self))
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class WorkerReport:
+    """What a worker that came to its end tells the pool.
+
+    Attributes:
+        outcomes: How jobs ended, as `Outcome.as_json`.
+        events: Trace events.
+        error: Why it could not go on, or "".
+        code: Exit code that goes with the error.
+    """
+
+    outcomes: Sequence[Mapping[str, Any]]
+    events: Sequence[Mapping[str, Any]] = ()
+    error: str = ""
+    code: int = ExitCode.OK
+
+
+def read_report(path: Path) -> WorkerReport | None:
+    """Reads a worker's report; None when it left none."""
+    try:
+        return WorkerReport(**json.loads(path.read_text()))
+    except (OSError, ValueError, TypeError):
+        return None
+
+
+def work(order: WorkerOrder, make_runner: "RunnerFactory | None" = None) -> int:
+    """Does a worker's share of the batch and writes its report.
+
+    Args:
+        order: From the pool.
+        make_runner: Makes the model; None for the real one.
+
+    Returns:
+        The process's exit code.
+    """
+    if order.cores:
+        # Before numpy and JAX look at how many there are.
+        os.sched_setaffinity(0, order.cores)
+    _end_with_parent()
+    from af3opt.output.atomic import atomic_write_text
+    from af3opt.settings import resolve_settings
+
+    settings = resolve_settings(order.flags, os.environ)
+    try:
+        report = _run(settings, order, make_runner)
+    except Af3optError as error:
+        text = " ".join(str(error).split())
+        report = WorkerReport(outcomes=(), error=text, code=int(error.exit_code))
+    atomic_write_text(Path(order.report), json.dumps(dataclasses.asdict(report)))
+    return report.code
+
+
+def _run(
+    settings: "Settings", order: WorkerOrder, make_runner: "RunnerFactory | None"
+) -> WorkerReport:
+    from af3opt.execution.compile_leases import CompileLeases
+    from af3opt.execution.interrupt import InterruptGuard
+    from af3opt.execution.launch import prepare_batch
+    from af3opt.startup import prepare_process
+
+    backend = prepare_process(settings)
+    guard = InterruptGuard(resumable=True, takes_stop_requests=True)
+    with guard.active():
+        batch = prepare_batch(
+            settings, backend, guard, leases=CompileLeases(Path(order.leases)), runner=make_runner
+        )
+        outcomes = batch.run.run(batch.plan, alone=False)
+    return WorkerReport(
+        outcomes=[outcome.as_json() for outcome in outcomes], events=batch.trace.events()
+    )
+
+
+def _end_with_parent() -> None:
+    """A worker whose pool was killed ends as if it had been told to."""
+    parent = os.getppid()
+
+    def watch() -> None:
+        while os.getppid() == parent:
+            time.sleep(_PARENT_POLL_SECONDS)
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    threading.Thread(target=watch, name="parent-watch", daemon=True).start()
+
+
+def main(argv: Sequence[str]) -> int:
+    """Entry point: the only argument is the order."""
+    return work(WorkerOrder(**json.loads(argv[0])))
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
