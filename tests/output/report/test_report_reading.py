@@ -1,6 +1,7 @@
 import json
 import math
 import shutil
+from importlib import resources
 
 import numpy as np
 import pytest
@@ -10,6 +11,8 @@ from af3opt.output.report.files import UnreadableFileError, read_text
 from af3opt.output.report.job import load_job
 from af3opt.output.report.layout import find_job_directories, find_job_files, is_job_directory
 from tests.output.report.synthetic_job import SyntheticJob, write_job
+
+SCHEMA = "run_record.schema.json"
 
 
 @pytest.fixture
@@ -259,3 +262,16 @@ def test_run_record_of_any_shape_is_survived(job_dir, record):
     without = [sample.flags for sample in load_job(job_dir, 25).samples]
     (job_dir / "demo_af3opt.json").write_text(record)
     assert [sample.flags for sample in load_job(job_dir, 25).samples] == without
+
+
+def test_fields_read_from_the_record_are_those_of_its_schema():
+    schema = json.loads(resources.files("af3opt.output").joinpath(SCHEMA).read_text())["properties"]
+    seed = schema["seeds"]["items"]["properties"]
+    sample = seed["samples"]["items"]["properties"]
+    stage = schema["stages"]["items"]["properties"]
+    assert {"status", "reason", "seconds", "optimizations", "caches", "host"} <= set(schema)
+    assert {"failed", "incomplete", "excluded_samples"} <= set(schema["status"]["enum"])
+    assert {"seed", "safer_numerics"} <= set(seed)
+    assert {"index", "ranked", "finite", "plausibility"} <= set(sample)
+    assert set(sample_entry(0)["plausibility"]) == set(sample["plausibility"]["properties"])
+    assert {"name", "seconds", "host_peak_bytes", "device_peak_bytes"} <= set(stage)
