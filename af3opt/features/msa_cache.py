@@ -1,0 +1,225 @@
+"""Search results kept by chain: the same chain in many complexes is searched once.
+
+Searches take most of a job's time without using its GPU, and a chain's results do
+not depend on the complex. They do depend on the databases, the tools and their
+options, so all of these are part of the key; results of different databases are
+never mixed.
+"""
+
+import dataclasses
+import hashlib
+import inspect
+import json
+import logging
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import zstandard
+
+from af3opt.caching.key import CacheKey, json_digest
+from af3opt.caching.locations import open_cache
+from af3opt.caching.manager import CacheManager
+from af3opt.engine.discovery import find_engine
+from af3opt.engine.modules import engine_module
+from af3opt.settings import Settings
+
+_log = logging.getLogger(__name__)
+
+_FORMAT_VERSION = 1
+_LEVEL = 3
+_SAMPLES = 16
+_SAMPLE_BYTES = 64 * 1024
+_RESULTS = ("unpaired_msa", "paired_msa", "templates")
+# Settings that change how fast a search is, not what it finds.
+_SPEED_ONLY = ("_n_cpu", "_n_workers", "_max_parallel_shards")
+
+type Chain = Any
+type Process = Callable[[Chain], Chain]
+
+
+class MsaCache:
+    """Per-chain results of the engine's data pipeline."""
+
+    def __init__(self, manager: CacheManager) -> None:
+        """Puts an MSA cache on a store.
+
+        Args:
+            manager: Where entries are kept.
+        """
+        self.manager = manager
+
+    @classmethod
+    def from_settings(cls, settings: Settings) -> "MsaCache | None":
+        """Returns the cache that the settings ask for, or None for `--nomsa_cache`."""
+        if not settings.msa_cache:
+            return None
+        return cls(open_cache("msa", settings.msa_cache_dir, settings.msa_cache_gb))
+
+    def wrap(self, pipeline: Any, config: Any) -> None:
+        """Lets a pipeline look here before it searches, and keep what it finds.
+
+        Args:
+            pipeline: The engine's `DataPipeline`; changed in place.
+            config: The `DataPipelineConfig` it was made with.
+        """
+        searched_with = search_material(config)
+        for name in ("process_protein_chain", "process_rna_chain"):
+            process = getattr(pipeline, name)
+            setattr(pipeline, name, self._reusing(process, searched_with))
+
+    def key(self, chain: Chain, searched_with: Mapping[str, Any]) -> CacheKey | None:
+        """Returns the key of a chain's results, or None if nothing is searched for it."""
+        given = {name: getattr(chain, name) for name in _RESULTS if hasattr(chain, name)}
+        if all(value is not None for value in given.values()):
+            return None
+        return CacheKey.of(
+            {
+                "kind": f"{type(chain).__name__} search",
+                "format": _FORMAT_VERSION,
+                "sequence": hashlib.sha256(chain.sequence.encode()).hexdigest(),
+                "residues": len(chain.sequence),
+                # What the user brings decides what is searched, and templates are
+                # searched with the given alignment.
+                "given": {
+                    name: None if value is None else json_digest(_plain(name, value))
+                    for name, value in given.items()
+                },
+                **searched_with,
+            }
+        )
+
+    def _reusing(self, process: Process, searched_with: Mapping[str, Any]) -> Process:
+        def process_chain(chain: Chain) -> Chain:
+            key = self.key(chain, searched_with)
+            if key is None:
+                return process(chain)
+            found = self._load(key, chain)
+            if found is not None:
+                _log.info("Using the stored search results of chain %s.", chain.id)
+                return found
+            processed = process(chain)
+            self._save(key, processed)
+            return processed
+
+        return process_chain
+
+    def _load(self, key: CacheKey, chain: Chain) -> Chain | None:
+        packed = self.manager.get(key)
+        if packed is None:
+            return None
+        try:
+            results = json.loads(zstandard.ZstdDecompressor().decompress(packed))
+            return _with_results(chain, results)
+        except (zstandard.ZstdError, ValueError, KeyError, TypeError) as error:
+            path = self.manager.path_of(key.digest)
+            self.manager.quarantine(path, f"cannot be decoded ({error})")
+            return None
+
+    def _save(self, key: CacheKey, chain: Chain) -> None:
+        results = {
+            name: _plain(name, getattr(chain, name)) for name in _RESULTS if hasattr(chain, name)
+        }
+        text = json.dumps(results).encode("utf-8")
+        packed = zstandard.ZstdCompressor(level=_LEVEL).compress(text)
+        information = {
+            "residues": len(chain.sequence),
+            "rows": chain.unpaired_msa.count(">"),
+            "raw_bytes": len(text),
+        }
+        self.manager.put(key, [packed], information)
+
+
+def search_material(config: Any) -> dict[str, Any]:
+    """Everything but the chain that decides what a search finds.
+
+    Args:
+        config: The engine's `DataPipelineConfig`.
+
+    Returns:
+        Plain JSON: identities of databases and programs, and options.
+    """
+    databases: dict[str, Any] = {}
+    programs: dict[str, Any] = {}
+    options: dict[str, Any] = {}
+    for field in dataclasses.fields(config):
+        value = getattr(config, field.name)
+        if field.name.endswith("_database_path"):
+            databases[field.name] = database_identity(str(value))
+        elif field.name.endswith("_binary_path"):
+            programs[field.name] = _file_digest(Path(value))
+        elif not field.name.endswith(_SPEED_ONLY):
+            options[field.name] = value if isinstance(value, int | float | None) else str(value)
+    return {
+        "databases": databases,
+        "programs": programs,
+        "options": options,
+        "engine": find_engine().fingerprint,
+    }
+
+
+def database_identity(spec: str) -> list[Any]:
+    """Identity of a database without reading all of it.
+
+    Args:
+        spec: File, sharded specification such as `x.fasta@8`, or directory.
+
+    Returns:
+        For each file its size, time of modification and a digest of samples spread
+        over it, so that a copy that keeps times is the same database under any
+        path. For a directory, which is not read, its path and time.
+    """
+    return [_directory_identity(path) if path.is_dir() else _sampled(path) for path in _files(spec)]
+
+
+def _files(spec: str) -> Iterator[Path]:
+    try:
+        shards = engine_module("data.tools.shards").get_sharded_paths(spec)
+    except ImportError:  # Engines before sharded databases.
+        shards = None
+    yield from map(Path, shards or (spec,))
+
+
+def _directory_identity(path: Path) -> dict[str, Any]:
+    return {"directory": str(path.resolve()), "modified_ns": path.stat().st_mtime_ns}
+
+
+def _sampled(path: Path) -> dict[str, Any]:
+    digest = hashlib.sha256()
+    with path.open("rb") as stream:
+        size = stream.seek(0, 2)
+        for sample in range(_SAMPLES):
+            stream.seek(max(0, size - _SAMPLE_BYTES) * sample // (_SAMPLES - 1))
+            digest.update(stream.read(_SAMPLE_BYTES))
+    return {
+        "bytes": size,
+        "modified_ns": path.stat().st_mtime_ns,
+        "samples": digest.hexdigest()[:32],
+    }
+
+
+def _file_digest(path: Path) -> str:
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()[:32]
+
+
+def _plain(name: str, value: Any) -> Any:
+    if name != "templates" or value is None:
+        return value
+    return [
+        [template.mmcif, list(dict(template.query_to_template_map).items())] for template in value
+    ]
+
+
+def _with_results(chain: Chain, results: Mapping[str, Any]) -> Chain:
+    """Makes the chain that the pipeline would have returned."""
+    restored = dict(results)
+    if "templates" in restored:
+        template = engine_module("common.folding_input").Template
+        restored["templates"] = [
+            template(mmcif=mmcif, query_to_template_map=dict(map(tuple, pairs)))
+            for mmcif, pairs in restored["templates"]
+        ]
+    accepted = list(inspect.signature(type(chain)).parameters)
+    kept = {name: getattr(chain, name) for name in accepted if name not in restored}
+    return type(chain)(**kept, **restored)

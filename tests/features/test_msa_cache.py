@@ -1,0 +1,155 @@
+"""The MSA cache searches a chain once, and never mixes databases, tools or options."""
+
+import dataclasses
+
+import pytest
+
+from af3opt.caching.manager import CacheManager
+
+pytestmark = pytest.mark.engine
+
+
+@dataclasses.dataclass
+class _Config:
+    jackhmmer_binary_path: str
+    uniref90_database_path: str
+    pdb_database_path: str
+    max_template_date: str = "2021-09-30"
+    uniref90_z_value: int | None = None
+    jackhmmer_n_cpu: int = 8
+
+
+class _Pipeline:
+    """Stands in for the engine's pipeline: its searches are counted."""
+
+    def __init__(self):
+        self.searched = []
+
+    def process_protein_chain(self, chain):
+        from af3opt.engine.modules import engine_module
+
+        folding_input = engine_module("common.folding_input")
+        self.searched.append(chain.id)
+        return type(chain)(
+            id=chain.id,
+            sequence=chain.sequence,
+            ptms=chain.ptms,
+            unpaired_msa=f">query\n{chain.sequence}\n",
+            paired_msa="",
+            templates=[
+                folding_input.Template(mmcif="data_x", query_to_template_map={3: 1, 1: 0}),
+            ],
+        )
+
+    def process_rna_chain(self, chain):
+        self.searched.append(chain.id)
+        return type(chain)(
+            id=chain.id,
+            sequence=chain.sequence,
+            modifications=chain.modifications,
+            unpaired_msa=f">query\n{chain.sequence}\n",
+        )
+
+
+@pytest.fixture
+def config(tmp_path):
+    (tmp_path / "jackhmmer").write_bytes(b"program")
+    (tmp_path / "uniref.fasta").write_bytes(b">a\nACDEF\n" * 100)
+    (tmp_path / "mmcif").mkdir()
+    return _Config(
+        str(tmp_path / "jackhmmer"), str(tmp_path / "uniref.fasta"), str(tmp_path / "mmcif")
+    )
+
+
+@pytest.fixture
+def searcher(engine, tmp_path):
+    """Makes a wrapped pipeline, as a new process would."""
+    from af3opt.features.msa_cache import MsaCache
+
+    def make(config):
+        pipeline = _Pipeline()
+        MsaCache(CacheManager("MSA cache", tmp_path / "cache")).wrap(pipeline, config)
+        return pipeline
+
+    return make
+
+
+def _protein(identifier, sequence="ACDEFGHIK", **given):
+    from af3opt.engine.modules import engine_module
+
+    chain = engine_module("common.folding_input").ProteinChain
+    return chain(id=identifier, sequence=sequence, ptms=[], **given)
+
+
+def test_the_same_chain_in_another_complex_is_not_searched_again(searcher, config):
+    first, second = searcher(config), searcher(config)
+    found = first.process_protein_chain(_protein("A"))
+    again = second.process_protein_chain(_protein("C"))
+    assert (first.searched, second.searched) == (["A"], [])
+    assert again.id == "C"
+    assert (again.unpaired_msa, again.paired_msa) == (found.unpaired_msa, found.paired_msa)
+    assert list(again.templates) == list(found.templates)
+    assert list(again.templates[0].query_to_template_map) == [3, 1]
+
+
+def test_rna_is_kept_too(searcher, config):
+    from af3opt.engine.modules import engine_module
+
+    chain = engine_module("common.folding_input").RnaChain(
+        id="R", sequence="ACGU", modifications=[]
+    )
+    searcher(config).process_rna_chain(chain)
+    second = searcher(config)
+    assert second.process_rna_chain(chain).unpaired_msa == ">query\nACGU\n"
+    assert second.searched == []
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"max_template_date": "2020-01-01"},
+        {"uniref90_z_value": 5},
+        {"uniref90_database_path": "other.fasta"},
+        {"jackhmmer_binary_path": "other_program"},
+    ],
+    ids=lambda change: next(iter(change)),
+)
+def test_other_options_databases_and_programs_search_again(searcher, config, tmp_path, change):
+    (tmp_path / "other.fasta").write_bytes(b">a\nACDEF\n" * 99)
+    (tmp_path / "other_program").write_bytes(b"another program")
+    searcher(config).process_protein_chain(_protein("A"))
+    paths = {name: str(tmp_path / value) for name, value in change.items() if "path" in name}
+    pipeline = searcher(dataclasses.replace(config, **(change | paths)))
+    pipeline.process_protein_chain(_protein("A"))
+    assert pipeline.searched == ["A"]
+
+
+def test_a_database_rebuilt_in_place_searches_again(searcher, config, tmp_path):
+    searcher(config).process_protein_chain(_protein("A"))
+    database = tmp_path / "uniref.fasta"
+    database.write_bytes(database.read_bytes().replace(b"ACDEF", b"ACDEG"))
+    pipeline = searcher(config)
+    pipeline.process_protein_chain(_protein("A"))
+    assert pipeline.searched == ["A"]
+
+
+def test_the_number_of_processors_does_not_matter(searcher, config):
+    searcher(config).process_protein_chain(_protein("A"))
+    pipeline = searcher(dataclasses.replace(config, jackhmmer_n_cpu=1))
+    pipeline.process_protein_chain(_protein("A"))
+    assert pipeline.searched == []
+
+
+def test_an_alignment_of_the_users_own_is_part_of_the_identity(searcher, config):
+    given = {"unpaired_msa": ">query\nACDEFGHIK\n", "paired_msa": ""}
+    searcher(config).process_protein_chain(_protein("A"))
+    pipeline = searcher(config)
+    pipeline.process_protein_chain(_protein("A", **given))
+    assert pipeline.searched == ["A"]
+
+
+def test_a_chain_that_brings_everything_is_not_stored(searcher, config, tmp_path):
+    pipeline = searcher(config)
+    chain = _protein("A", unpaired_msa="", paired_msa="", templates=[])
+    pipeline.process_protein_chain(chain)
+    assert CacheManager("MSA cache", tmp_path / "cache").stats().entries == 0
