@@ -43,7 +43,7 @@ function duration(seconds) {
   return `${Math.floor(whole / 3600)} h ${minutes}`;
 }
 
-/** One row of a data table; numbers line up on the right. */
+/** A cell of a data table; numbers line up on the right. */
 function cell(content, numeric = false) {
   return el("td", { class: numeric ? "number" : null }, content);
 }
