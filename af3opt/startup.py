@@ -1,18 +1,39 @@
 """Preparing the process before JAX is imported; the same for every command that uses it."""
 
+import dataclasses
 import logging
 import os
 
 from af3opt.backend import Backend, resolve_backend
-from af3opt.environment import apply_environment, environment_notes, plan_environment
-from af3opt.host import probe_host
+from af3opt.environment import (
+    Variable,
+    apply_environment,
+    environment_notes,
+    plan_environment,
+)
+from af3opt.host import Host, probe_host
 from af3opt.logs import configure_logging
 from af3opt.settings import Settings
 
 _log = logging.getLogger(__name__)
 
 
-def prepare_process(settings: Settings) -> Backend:
+@dataclasses.dataclass(frozen=True, slots=True)
+class Startup:
+    """What was found and set before JAX is imported.
+
+    Attributes:
+        backend: The backend that was chosen.
+        host: The machine.
+        variables: The environment that was planned.
+    """
+
+    backend: Backend
+    host: Host
+    variables: tuple[Variable, ...]
+
+
+def prepare_process(settings: Settings) -> Startup:
     """Sets up logging, picks the backend and sets the environment for it.
 
     Commands that share compiled programs must set the same environment, since it is
@@ -22,7 +43,7 @@ def prepare_process(settings: Settings) -> Backend:
         settings: Checked settings.
 
     Returns:
-        The backend that was chosen.
+        What was found and set.
 
     Raises:
         SetupError: the backend asked for cannot be used here.
@@ -36,4 +57,4 @@ def prepare_process(settings: Settings) -> Backend:
     for note in environment_notes(variables):
         _log.info("%s", note)
     apply_environment(variables, os.environ)
-    return backend
+    return Startup(backend, host, variables)

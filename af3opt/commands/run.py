@@ -42,13 +42,13 @@ def _run(settings: Settings) -> int:
     if settings.run_alphafold_script is not None:
         from af3opt.execution.script import run_script
 
-        backend = prepare_process(settings)
+        startup = prepare_process(settings)
         with InterruptGuard().active():
-            return run_script(settings, backend)
+            return run_script(settings, startup.backend)
 
     from af3opt.execution.launch import run_batch
 
-    backend = prepare_process(settings)
+    startup = prepare_process(settings)
     guard = InterruptGuard(resumable=settings.resume, takes_stop_requests=True)
     with guard.active():
-        return run_batch(settings, backend, guard)
+        return run_batch(settings, startup, guard)

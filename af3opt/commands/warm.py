@@ -78,11 +78,11 @@ def _warm(settings: Settings, folder: Path | None) -> None:
     """Compiles; JAX is first imported below this function."""
     from af3opt.startup import prepare_process
 
-    backend = prepare_process(settings)
+    startup = prepare_process(settings)
 
     from af3opt.execution.session import Session
 
-    session = Session(settings=settings, backend=backend, output_dir=Path.cwd())
+    session = Session(settings=settings, startup=startup, output_dir=Path.cwd())
     runner = session.runner
     batches = _examples(session) if folder is None else _inputs(session, folder)
     sizes: set[int] = set()

@@ -5,11 +5,6 @@ from af3opt.engine.outputs import InferenceResult
 from af3opt.output.pdb import PdbAtom
 
 
-def count_tokens(sample: InferenceResult) -> int:
-    """Number of real (unpadded) tokens."""
-    return len(sample.metadata["token_chain_ids"])
-
-
 def pdb_atoms(sample: InferenceResult) -> list[PdbAtom]:
     """Lists the atoms of a predicted structure for `af3opt.output.pdb`."""
     names = engine_module("constants.residue_names")

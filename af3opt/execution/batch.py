@@ -1,5 +1,6 @@
 """The jobs of one process: each once, stage by stage, whatever happens to single ones."""
 
+import contextlib
 import dataclasses
 import errno
 import logging
@@ -8,16 +9,16 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 from af3opt.engine.features import Batch
-from af3opt.engine.results import count_tokens
 from af3opt.errors import Af3optError, SetupError
 from af3opt.execution.compile_leases import CompileLeases
 from af3opt.execution.deadline import Deadline
-from af3opt.execution.fold_job import FoldJob, SeedResult
+from af3opt.execution.fold_job import FoldJob
 from af3opt.execution.interrupt import InterruptGuard
 from af3opt.execution.journal import STATE_DIRECTORY
 from af3opt.execution.opening import JobHeldError, JobOpener, OpenJob
 from af3opt.execution.outcomes import Outcome, Status
 from af3opt.execution.planning import PlannedJob, padded_size
+from af3opt.execution.seed_files import SeedResult
 from af3opt.execution.session import Session
 from af3opt.execution.stream import run_in_turn, run_overlapped
 from af3opt.execution.trace import Trace
@@ -60,6 +61,7 @@ class _Ran:
 
     job: FoldJob
     result: SeedResult
+    bucket: int
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -214,7 +216,7 @@ class BatchRun:
             _log.error("Fold job %s failed: %s", planned.name, reason)
             self._outcomes.append(_outcome(planned, Status.FAILED, reason=reason))
             return None
-        _log.info("Running fold job %s...", opened.job.name)
+        opened.job.announce()
         self._open[id(opened.job)] = opened.job
         return opened
 
@@ -228,22 +230,24 @@ class BatchRun:
                 _log.info("Skipping model inference...")
                 return
             seeds = job.missing_seeds()
-            done = len(job.fold_input.rng_seeds) - len(seeds)
+            done = [seed for seed in job.fold_input.rng_seeds if seed not in seeds]
             if done:
-                _log.info("%s: %d seed(s) are done already, %d to do", job.name, done, len(seeds))
+                _log.info(
+                    "%s: %d seed(s) are done already, %d to do", job.name, len(done), len(seeds)
+                )
+                job.recall_record(done)
             if seeds:
                 _log.info("Predicting 3D structure for %s with %d seed(s)...", job.name, len(seeds))
             else:
                 job.write_ranking()
-            for seed in seeds:
+            for position, seed in enumerate(seeds):
                 if job.failure:
                     return
                 if self._must_stop(planned):
                     job.left = True
                     return
                 started = time.monotonic()
-                with self._trace.span("featurise", job.name, seed):
-                    batch = job.featurise(seed)
+                batch = job.featurise(seed, seeds[position + 1 : position + 2])
                 bucket = padded_size(planned.tokens, self._session.buckets)
                 yield _Featurised(job, seed, batch, started, bucket)
         except Exception as error:
@@ -258,14 +262,13 @@ class BatchRun:
         if job.failure or job.left:
             return None
         try:
-            with self._trace.span("infer", job.name, unit.seed):
-                result = job.infer(unit.batch, unit.seed, self._session.runner, unit.started)
+            result = job.infer(unit.batch, unit.seed, unit.started)
         except Exception as error:
             self._job_failed(job, error)
             return None
         if self._leases is not None:
             self._leases.compiled(unit.bucket)
-        return _Ran(job, result)
+        return _Ran(job, result, int(unit.batch["token_index"].shape[0]))
 
     def _write(self, unit: _Ran | _End) -> None:
         if isinstance(unit, _End):
@@ -273,23 +276,22 @@ class BatchRun:
             return
         job, result = unit.job, unit.result
         try:
-            with self._trace.span("write", job.name, result.seed):
-                job.write_seed(result)
+            job.write_seed(result)
         except Exception as error:
             self._job_failed(job, error)
             return
-        bucket = padded_size(count_tokens(result.samples[0]), self._session.buckets)
-        self._deadline.learn(bucket, time.monotonic() - result.started)
+        self._deadline.learn(unit.bucket, time.monotonic() - result.started)
 
     def _end_job(self, end: _End) -> None:
         job = end.job
         if job.failure:
-            status = Status.FAILED
+            status, recorded = Status.FAILED, "failed"
         elif job.left:
-            status = Status.LEFT
+            status, recorded = Status.LEFT, "incomplete"
         else:
-            status = Status.DONE
-            _log.info("Fold job %s done, output written to %s", job.name, job.tree.root)
+            status, recorded = Status.DONE, "done"
+        with contextlib.suppress(OSError):
+            job.finish(recorded)
         self._close(job)
         self._outcomes.append(
             _outcome(
@@ -311,7 +313,6 @@ class BatchRun:
         self._raise_if_fatal(error)
         _log.debug("Fold job %s", job.name, exc_info=error)
         job.failure = error_text(error)
-        _log.error("Fold job %s failed: %s", job.name, job.failure)
 
     def _raise_if_fatal(self, error: Exception) -> None:
         output = self._session.output_dir

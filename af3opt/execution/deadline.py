@@ -77,13 +77,24 @@ class SeedTimes:
         self._learned.save()
 
     def _workload(self, bucket: int) -> Workload:
-        return Workload(
-            device=self._device,
-            tokens=bucket,
-            samples=self._settings.num_diffusion_samples,
-            recycles=self._settings.num_recycles,
-            steps=self._settings.num_diffusion_steps or _USUAL_STEPS,
-        )
+        return seed_workload(self._settings, self._device, bucket)
+
+
+def seed_workload(settings: Settings, device: str, bucket: int) -> Workload:
+    """What decides how long a seed takes.
+
+    Args:
+        settings: Gives samples, recycles and diffusion steps.
+        device: From `device_label`.
+        bucket: Padded tokens.
+    """
+    return Workload(
+        device=device,
+        tokens=bucket,
+        samples=settings.num_diffusion_samples,
+        recycles=settings.num_recycles,
+        steps=settings.num_diffusion_steps or _USUAL_STEPS,
+    )
 
 
 def device_label(backend: Backend, model_dir: Path) -> str:

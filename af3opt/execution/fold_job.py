@@ -8,41 +8,39 @@ state of its own), so the results are the same.
 
 import contextlib
 import dataclasses
+import functools
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from af3opt.engine.features import Batch, featurise_with_engine, make_ccd
+from af3opt.engine.features import Batch, make_ccd
 from af3opt.engine.inputs import (
     FoldInput,
     check_fold_input,
     needs_search,
 )
-from af3opt.engine.model import (
-    extract_distogram,
-    extract_embeddings,
-    extract_inference_results,
-)
+from af3opt.engine.model import extract_distogram, extract_embeddings
 from af3opt.engine.msa import DataPipeline
-from af3opt.engine.outputs import (
-    SYNTHETIC_NOTE,
-    InferenceResult,
-    terms_of_use,
-    write_distogram,
-    write_embeddings,
-    write_sample,
-)
-from af3opt.engine.results import count_tokens, pdb_atoms
+from af3opt.engine.outputs import terms_of_use
 from af3opt.errors import Af3optError, InputError
+from af3opt.execution.deadline import seed_workload
 from af3opt.execution.identity import text_digest
 from af3opt.execution.journal import RunJournal
-from af3opt.inference.model_runner import ModelRunner
-from af3opt.output.atomic import atomic_directory, atomic_write_text
-from af3opt.output.pdb import PdbLimitError, pdb_text
+from af3opt.execution.seed_files import SeedResult, write_seed_files
+from af3opt.execution.session import Session
+from af3opt.features.featurise import JobFeatures
+from af3opt.numerics import infer_checked
+from af3opt.numerics.extraction import extract_samples
+from af3opt.numerics.safer import SaferNumerics, safer_numerics
+from af3opt.output.atomic import atomic_write_text
+from af3opt.output.record_builder import RecordBuilder
+from af3opt.output.record_parts import seed_record
+from af3opt.output.run_record import InputRecord, record_path
 from af3opt.output.tree import JobTree, SampleScore, write_ranking
-from af3opt.settings import Settings
+from af3opt.progress import JobReport
+from af3opt.progress.stages import DATA_PIPELINE, EXTRACT, FEATURISE, INFERENCE, WRITE
 
 _log = logging.getLogger(__name__)
 
@@ -51,36 +49,15 @@ class JobLostError(Af3optError):
     """The job belongs to another process now."""
 
 
-@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
-class SeedResult:
-    """What one seed gave.
-
-    Attributes:
-        seed: The seed.
-        samples: The engine's result objects, one for each diffusion sample.
-        embeddings: Arrays to save, empty when not asked for.
-        distogram: (tokens, tokens, 64), or None when not asked for.
-        started: `time.monotonic()` when the seed's featurisation began.
-    """
-
-    seed: int
-    samples: list[InferenceResult]
-    embeddings: dict[str, Any]
-    distogram: Any
-    started: float
-
-
 @dataclasses.dataclass(kw_only=True)
 class FoldJob:
     """A fold job in progress.
 
     Attributes:
-        settings: All settings.
+        session: What all jobs share.
         source: File the input came from.
         fold_input: The engine's input; MSAs and templates are added by `search`.
         tree: Where its files go.
-        buckets: Token counts to pad to.
-        synthetic: Whether the weights are synthetic, so that results say so.
         run: Where finished seeds are recorded, None without resume.
         scores: Seed -> its ranked samples, finished seeds of earlier runs included.
         resources: Closed when the job ends (its claim).
@@ -90,12 +67,10 @@ class FoldJob:
         is_still_ours: Tells whether no other process has taken the job over.
     """
 
-    settings: Settings
+    session: Session
     source: Path
     fold_input: FoldInput
     tree: JobTree
-    buckets: tuple[int, ...]
-    synthetic: bool
     run: RunJournal | None = None
     scores: dict[int, tuple[SampleScore, ...]] = dataclasses.field(default_factory=dict)
     resources: contextlib.ExitStack = dataclasses.field(default_factory=contextlib.ExitStack)
@@ -103,19 +78,54 @@ class FoldJob:
     left: bool = False
     seeds_run: int = 0
     is_still_ours: Callable[[], bool] = lambda: True
-    _ccd: Any = None
 
     @property
     def name(self) -> str:
         """The job's name as the user gave it."""
         return str(self.fold_input.name)
 
-    @property
+    @functools.cached_property
     def ccd(self) -> Any:
         """The chemical component dictionary with this job's own components."""
-        if self._ccd is None:
-            self._ccd = make_ccd(self.fold_input.user_ccd)
-        return self._ccd
+        return make_ccd(self.fold_input.user_ccd)
+
+    @functools.cached_property
+    def report(self) -> JobReport:
+        """Is told what happens to the job; the first use says that it begins."""
+        return self.session.reporter.job_started(self.name)
+
+    def announce(self) -> None:
+        """Says that the job begins."""
+        _ = self.report
+
+    @functools.cached_property
+    def record(self) -> RecordBuilder | None:
+        """The run record in the making, None with `--norun_record` or without inference."""
+        settings = self.session.settings
+        if not (settings.run_record and settings.run_inference):
+            return None
+        return RecordBuilder(
+            self.session.facts,
+            name=self.name,
+            job_input=InputRecord(
+                file=str(self.source),
+                digest=self.resolved_digest(),
+                tokens=None,
+                padded_tokens=None,
+            ),
+        )
+
+    @functools.cached_property
+    def _features(self) -> JobFeatures:
+        """Shared by the job's seeds; made once MSAs and templates are filled in."""
+        features = JobFeatures(
+            self.fold_input,
+            self.ccd,
+            self.session.feature_options,
+            cache=self.session.feature_cache,
+        )
+        self.resources.callback(features.close)
+        return features
 
     def check(self, pipeline: DataPipeline | None) -> None:
         """Finds what is wrong with the input or missing for it before anything is written.
@@ -133,7 +143,7 @@ class FoldJob:
             return
         if pipeline is not None:
             pipeline.check()
-        elif self.settings.run_inference:
+        elif self.session.settings.run_inference:
             raise InputError(
                 f"{self.source}: a chain has no MSA or templates and --norun_data_pipeline is set; "
                 "run the data pipeline, or give unpairedMsa, pairedMsa and templates (may be empty)"
@@ -144,8 +154,8 @@ class FoldJob:
         if pipeline is None:
             _log.info("Skipping data pipeline...")
             return
-        _log.info("Running data pipeline...")
-        self.fold_input = pipeline.process(self.fold_input)
+        with self.report.stage(DATA_PIPELINE):
+            self.fold_input = pipeline.process(self.fold_input)
 
     def resolved_digest(self) -> str:
         """Digest of the input as it is now, whatever its seeds are."""
@@ -171,90 +181,134 @@ class FoldJob:
                 missing.append(seed)
         return missing
 
-    def featurise(self, seed: int) -> Batch:
-        """Returns the features of one seed, padded to its bucket."""
-        start = time.monotonic()
-        _log.info("Featurising data with seed %d.", seed)
-        batch = featurise_with_engine(self.fold_input, seed, self.ccd, self.buckets, self.settings)
-        _log.info("Featurising data with seed %d took %.2f seconds.", seed, _since(start))
+    def featurise(self, seed: int, upcoming: Sequence[int] = ()) -> Batch:
+        """Returns the features of one seed, padded to its bucket.
+
+        Args:
+            seed: The seed.
+            upcoming: Seeds that come next; their conformers may be begun meanwhile.
+
+        Raises:
+            InputError: the engine refuses the input.
+        """
+        with self.report.stage(FEATURISE, seed):
+            try:
+                batch = self._features.batch(seed, upcoming)
+            except (ValueError, KeyError) as error:
+                raise InputError(f"{self.source}: cannot be featurised: {error}") from error
+        padded = int(batch["token_index"].shape[0])
+        self.report.workload = seed_workload(
+            self.session.settings, self.session.device_label, padded
+        )
+        if self.record is not None:
+            self.record.set_tokens(int(batch["seq_length"]), padded)
         return batch
 
-    def infer(self, batch: Batch, seed: int, runner: ModelRunner, started: float) -> SeedResult:
-        """Runs the model on one seed and extracts its samples."""
-        start = time.monotonic()
-        _log.info("Running model inference with seed %d...", seed)
-        result = runner.run_inference(batch, seed)
-        _log.info("Running model inference with seed %d took %.2f seconds.", seed, _since(start))
-        start = time.monotonic()
-        _log.info("Extracting inference results with seed %d...", seed)
-        samples = extract_inference_results(batch, result, self.name)
-        tokens = count_tokens(samples[0])
-        extracted = SeedResult(
-            seed=seed,
-            samples=samples,
-            embeddings=extract_embeddings(result, tokens) or {},
-            distogram=extract_distogram(result, tokens),
-            started=started,
-        )
-        _log.info(
-            "Extracting %d inference samples with seed %d took %.2f seconds.",
-            len(samples), seed, _since(start),
-        )  # fmt: skip
-        return extracted
+    def infer(self, batch: Batch, seed: int, started: float) -> SeedResult:
+        """Runs the model on one seed, checks the numbers and extracts the samples.
+
+        Raises:
+            NonFiniteError: values are not finite and `--on_nonfinite=fail`.
+            DeviceMemoryError: the device's memory is too small.
+        """
+        runner = self.session.runner
+
+        def compute(changes: SaferNumerics | None) -> Mapping[str, Any]:
+            model = runner if changes is None else self.session.safer_runner(changes)
+            return model.run_inference(batch, seed)
+
+        with self.report.stage(INFERENCE, seed):
+            checked = infer_checked(
+                compute,
+                batch,
+                seed=seed,
+                handler=self.session.numerics,
+                safer=safer_numerics(runner.config),
+            )
+        with self.report.stage(EXTRACT, seed) as words:
+            samples = extract_samples(checked, batch, self.name)
+            words["samples"] = len(samples.ranked)
+            tokens = int(batch["seq_length"])
+            return SeedResult(
+                checked=checked,
+                samples=samples,
+                embeddings=extract_embeddings(checked.result, tokens) or {},
+                distogram=extract_distogram(checked.result, tokens),
+                started=started,
+            )
 
     def write_seed(self, result: SeedResult) -> None:
-        """Writes a seed's directories, each complete or absent; then it counts as done."""
+        """Writes a seed's directories, each complete or absent; then it counts as done.
+
+        Raises:
+            JobLostError: another process has taken the job over.
+            OSError: the job's directory cannot be written.
+        """
         if not self.is_still_ours():
             raise JobLostError(
                 f"{self.name}: another process took it over, since this one was stopped for long"
             )
-        seed, written, scores = result.seed, [], []
-        for index, sample in enumerate(result.samples):
-            directory = self.tree.sample_dir(seed, index)
-            with atomic_directory(directory) as scratch:
-                self._write_sample(sample, scratch, self.tree.sample_name(seed, index))
-            written.append(directory)
-            scores.append(SampleScore(seed, index, float(sample.metadata["ranking_score"])))
-        if result.embeddings:
-            written.append(self.tree.extra_dir(seed, "embeddings"))
-            with atomic_directory(written[-1]) as scratch:
-                write_embeddings(result.embeddings, scratch, self.tree.extra_name(seed))
-        if result.distogram is not None:
-            written.append(self.tree.extra_dir(seed, "distogram"))
-            with atomic_directory(written[-1]) as scratch:
-                write_distogram(result.distogram, scratch, self.tree.extra_name(seed))
-        self.scores[seed] = tuple(scores)
-        self.seeds_run += 1
-        self.write_ranking()
-        if self.run is not None:
-            self.run.finish_seed(seed, self.tree.root, written, scores, _since(result.started))
+        seed = result.seed
+        with self.report.stage(WRITE, seed):
+            written = write_seed_files(
+                result, self.tree, self.session.settings, synthetic=self.session.synthetic
+            )
+            self.scores[seed] = written.scores
+            self.seeds_run += 1
+            self.write_ranking()
+            if self.record is not None:
+                self.record.add_seed(seed_record(result.checked, written.records))
+                self._write_record(self.record, "incomplete")
+            if self.run is not None:
+                seconds = time.monotonic() - result.started
+                self.run.finish_seed(
+                    seed, self.tree.root, written.directories, written.scores, seconds
+                )
 
     def write_ranking(self) -> None:
         """Rewrites the files that depend on all finished seeds."""
         order = [seed for seed in self.fold_input.rng_seeds if seed in self.scores]
         write_ranking(self.tree, [score for seed in order for score in self.scores[seed]])
-        terms = terms_of_use() if self.settings.save_terms_of_use else None
+        terms = terms_of_use() if self.session.settings.save_terms_of_use else None
         if terms is not None:
             atomic_write_text(self.tree.root / "TERMS_OF_USE.md", terms)
 
-    def _write_sample(self, sample: InferenceResult, directory: Path, name: str) -> None:
-        write_sample(
-            sample,
-            directory,
-            name,
-            compress=self.settings.compress_large_output_files,
-            keep_license=self.settings.save_terms_of_use,
-            synthetic=self.synthetic,
+    def recall_record(self, seeds: Sequence[int]) -> None:
+        """Takes finished seeds over from the run record of an earlier process."""
+        if self.record is not None and seeds:
+            self.record.take_over(record_path(self.tree.root, self.tree.name), set(seeds))
+
+    def finish(self, status: str) -> None:
+        """Says and records how the job ended.
+
+        Args:
+            status: "done", "failed" or "incomplete".
+
+        Raises:
+            OSError: the record cannot be written.
+        """
+        if status == "done":
+            self.report.finished(self.tree.root)
+        elif status == "failed":
+            self.report.failed(self.failure)
+        if self.record is not None and self.tree.root.is_dir():
+            self._write_record(self.record, status)
+        if self.session.settings.report and self.scores:
+            self._write_report()
+
+    def _write_report(self) -> None:
+        from af3opt.output.report import write_report
+
+        try:
+            _log.info("Report written to %s", write_report(self.tree.root))
+        except (Af3optError, OSError) as error:
+            _log.warning("%s: no report: %s", self.name, error)
+
+    def _write_record(self, record: RecordBuilder, status: str) -> None:
+        record.write(
+            record_path(self.tree.root, self.tree.name),
+            status=status,
+            reason=self.failure,
+            stages=self.report.stage_records(),
+            caches=self.report.cache_records(),
         )
-        if self.settings.save_pdb:
-            remarks = [SYNTHETIC_NOTE] if self.synthetic else []
-            try:
-                text = pdb_text(pdb_atoms(sample), remarks)
-            except PdbLimitError as error:
-                _log.warning("%s: no PDB file: %s; use the mmCIF file", name, error)
-            else:
-                (directory / f"{name}_model.pdb").write_text(text)
-
-
-def _since(start: float) -> float:
-    return time.monotonic() - start

@@ -1,14 +1,16 @@
 """One `af3opt run`: plan, do it in this process or in workers, say how it ended."""
 
 import contextlib
+import dataclasses
 import logging
 import os
 from collections.abc import Sequence
+from pathlib import Path
 
-from af3opt.backend import Backend
-from af3opt.errors import ExitCode
+from af3opt.errors import Af3optError, ExitCode
 from af3opt.execution.batch import BatchRun
-from af3opt.execution.deadline import SeedTimes, device_label, find_deadline
+from af3opt.execution.compile_leases import CompileLeases
+from af3opt.execution.deadline import SeedTimes, find_deadline
 from af3opt.execution.interrupt import InterruptGuard
 from af3opt.execution.outcomes import (
     Outcome,
@@ -21,7 +23,10 @@ from af3opt.execution.planning import PlannedJob, duplicate_names, make_plan
 from af3opt.execution.session import RunnerFactory, Session
 from af3opt.execution.trace import Trace, write_trace
 from af3opt.inference.model_runner import create_model_runner
+from af3opt.memory import MemoryManager
+from af3opt.progress import Reporter
 from af3opt.settings import Settings
+from af3opt.startup import Startup
 
 _log = logging.getLogger(__name__)
 
@@ -31,18 +36,18 @@ _MOST_DUPLICATES_SHOWN = 5
 
 def run_batch(
     settings: Settings,
-    backend: Backend,
+    startup: Startup,
     guard: InterruptGuard,
     *,
-    make_runner: RunnerFactory = create_model_runner,
+    make_runner: RunnerFactory | None = None,
 ) -> ExitCode:
     """Folds every input of the settings in this process.
 
     Args:
         settings: Checked settings; the environment has been applied.
-        backend: Where the model runs.
+        startup: What was found and set before JAX was imported.
         guard: Cleans up when the process is interrupted.
-        make_runner: Makes the model.
+        make_runner: Makes the model; None for the real one.
 
     Returns:
         OK; SOME_FAILED when jobs of a batch failed; REQUEUE when time ran out.
@@ -51,20 +56,69 @@ def run_batch(
         InputError: the only job's input cannot be used; nothing was written.
         SetupError: engine, weights, tools or output directory are unusable.
     """
+    batch = prepare_batch(settings, startup, guard, runner=make_runner)
+    warn_of_duplicates(batch.plan)
+    alone = settings.json_path is not None and len(batch.plan) == 1
+    outcomes = batch.run.run(batch.plan, alone=alone)
+    if settings.trace is not None:
+        write_trace(settings.trace, batch.trace.events())
+    for line in batch.reporter.summary():
+        _log.info("%s", line)
+    return finish(settings, outcomes)
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class PreparedBatch:
+    """A batch that is ready to run.
+
+    Attributes:
+        plan: Its jobs, in the order they should run.
+        run: Does them.
+        trace: Gets the times of the stages.
+        reporter: Is told what happens.
+    """
+
+    plan: list[PlannedJob]
+    run: BatchRun
+    trace: Trace
+    reporter: Reporter
+
+
+def prepare_batch(
+    settings: Settings,
+    startup: Startup,
+    guard: InterruptGuard,
+    *,
+    leases: CompileLeases | None = None,
+    runner: RunnerFactory | None = None,
+) -> PreparedBatch:
+    """Plans a batch and connects what it needs; nothing is loaded or written yet.
+
+    Args:
+        settings: Checked settings; the environment has been applied.
+        startup: What was found and set before JAX was imported.
+        guard: Cleans up when the process is interrupted.
+        leases: Which process of the node compiles what, if there are several.
+        runner: Makes the model; None for the real one.
+
+    Raises:
+        InputError: there is no input, or the inputs cannot be listed.
+    """
     assert settings.output_dir is not None
+    trace = Trace()
+    reporter = Reporter(memory=MemoryManager(startup.host.memory), trace=trace)
     session = Session(
-        settings=settings, backend=backend, output_dir=settings.output_dir, make_runner=make_runner
+        settings=settings,
+        startup=startup,
+        output_dir=settings.output_dir,
+        make_runner=runner or create_model_runner,
+        reporter=reporter,
     )
     plan = make_plan(settings, session.buckets, os.environ)
-    warn_of_duplicates(plan)
-    times = SeedTimes(settings, device_label(backend, settings.model_dir))
-    trace = Trace()
-    run = BatchRun(session, guard, find_deadline(settings, os.environ, times), trace=trace)
-    alone = settings.json_path is not None and len(plan) == 1
-    outcomes = run.run(plan, alone=alone)
-    if settings.trace is not None:
-        write_trace(settings.trace, trace.events())
-    return finish(settings, outcomes)
+    times = SeedTimes(settings, session.device_label)
+    deadline = find_deadline(settings, os.environ, times)
+    run = BatchRun(session, guard, deadline, leases=leases, trace=trace)
+    return PreparedBatch(plan, run, trace, reporter)
 
 
 def warn_of_duplicates(plan: Sequence[PlannedJob]) -> None:
@@ -86,6 +140,19 @@ def finish(settings: Settings, outcomes: Sequence[Outcome]) -> ExitCode:
         write_failures(settings.output_dir, outcomes)
     for line in summary_lines(outcomes):
         _log.info("%s", line)
+    if settings.report and len(outcomes) > 1:
+        _write_batch_report(settings.output_dir)
     finished = sum(outcome.status in (Status.DONE, Status.ALREADY_DONE) for outcome in outcomes)
     _log.info("Done running %d fold jobs.", finished)
     return exit_code(outcomes)
+
+
+def _write_batch_report(output_dir: Path) -> None:
+    from af3opt.output.report import ReportFiles, write_batch_report
+
+    try:
+        page = write_batch_report(output_dir, files=ReportFiles(job_pages=False))
+    except (Af3optError, OSError) as error:
+        _log.warning("No report of the batch: %s", error)
+    else:
+        _log.info("Report of the batch written to %s", page)

@@ -144,12 +144,10 @@ class JobOpener:
             raise InputError(f"{planned.path}: holds no fold job; see the input format")
         name = fold_input.sanitised_name()
         job = FoldJob(
-            settings=self._settings,
+            session=self._session,
             source=planned.path,
             fold_input=fold_input,
             tree=JobTree(self._session.output_dir / name, name),
-            buckets=self._session.buckets,
-            synthetic=self._session.synthetic,
         )
         journal = identity = data = None
         if self._settings.resume:

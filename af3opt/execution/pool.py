@@ -6,7 +6,6 @@ what is left. A job whose worker dies is tried once more by another and then giv
 """
 
 import dataclasses
-import itertools
 import logging
 import os
 import signal

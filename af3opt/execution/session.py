@@ -3,6 +3,7 @@
 import dataclasses
 import functools
 import logging
+import sys
 import time
 from pathlib import Path
 from typing import Any, Protocol
@@ -11,14 +12,31 @@ from af3opt.backend import Backend
 from af3opt.data.synthetic_weights import read_manifest
 from af3opt.engine.bootstrap import bootstrap_engine
 from af3opt.engine.discovery import EngineInfo, find_engine
+from af3opt.engine.model import set_config_value
 from af3opt.engine.msa import DataPipeline
 from af3opt.engine.outputs import SYNTHETIC_NOTE
+from af3opt.execution.deadline import device_label
 from af3opt.execution.identity import Identity, data_identity, run_identity
 from af3opt.execution.weights_identity import weights_digest
+from af3opt.features.cache import FeatureCache
+from af3opt.features.options import FeatureOptions
 from af3opt.inference.model_runner import ModelRunner, create_model_runner
 from af3opt.inference.weights_format import WeightFiles, find_weight_files
+from af3opt.numerics import NonFinitePolicy, NumericsHandler
+from af3opt.numerics.safer import SaferNumerics
 from af3opt.options.upstream import DEFAULT_BUCKETS
+from af3opt.output.record_builder import RunFacts
+from af3opt.output.record_parts import (
+    all_settings,
+    backend_record,
+    engine_record,
+    environment_record,
+    host_record,
+)
+from af3opt.output.run_record import WeightsRecord
+from af3opt.progress import Reporter
 from af3opt.settings import Settings
+from af3opt.startup import Startup
 
 _log = logging.getLogger(__name__)
 
@@ -27,7 +45,13 @@ class RunnerFactory(Protocol):
     """Makes the model runner of a session; see `create_model_runner`."""
 
     def __call__(
-        self, engine: Any, settings: Settings, backend: str, device_index: int = 0
+        self,
+        engine: Any,
+        settings: Settings,
+        backend: str,
+        device_index: int = 0,
+        *,
+        optimizations: tuple[str, ...] = (),
     ) -> ModelRunner:
         """Makes a runner that has read and compiled nothing yet."""
 
@@ -38,15 +62,22 @@ class Session:
 
     Attributes:
         settings: All settings.
-        backend: Where the model runs.
+        startup: What was found and set before JAX was imported.
         output_dir: Directory of the job directories.
         make_runner: Makes the model.
+        reporter: Is told what happens.
     """
 
     settings: Settings
-    backend: Backend
+    startup: Startup
     output_dir: Path
     make_runner: RunnerFactory = create_model_runner
+    reporter: Reporter = dataclasses.field(default_factory=Reporter)
+
+    @property
+    def backend(self) -> Backend:
+        """Where the model runs."""
+        return self.startup.backend
 
     @functools.cached_property
     def engine_info(self) -> EngineInfo:
@@ -78,14 +109,7 @@ class Session:
     @functools.cached_property
     def runner(self) -> ModelRunner:
         """The model with its weights loaded."""
-        runner = self.make_runner(
-            self.engine,
-            dataclasses.replace(
-                self.settings, flash_attention_implementation=self.backend.flash_attention
-            ),
-            self.backend.name,
-            self.settings.gpu_device,
-        )
+        runner = self._new_runner(self.settings)
         _log.info("Checking that model parameters can be loaded...")
         start = time.monotonic()
         runner.load()
@@ -93,6 +117,69 @@ class Session:
         if self.synthetic:
             _log.warning("%s", SYNTHETIC_NOTE)
         return runner
+
+    def _new_runner(self, settings: Settings) -> ModelRunner:
+        return self.make_runner(
+            self.engine,
+            dataclasses.replace(
+                settings, flash_attention_implementation=self.backend.flash_attention
+            ),
+            self.backend.name,
+            settings.gpu_device,
+        )
+
+    def safer_runner(self, changes: SaferNumerics) -> ModelRunner:
+        """A second model for a seed whose values were not finite.
+
+        Args:
+            changes: What it does differently from `runner`.
+        """
+        runner = self._new_runner(self.settings)
+        for path, value in changes.config_overrides.items():
+            set_config_value(runner.config, path, value)
+        return runner
+
+    @functools.cached_property
+    def device_label(self) -> str:
+        """The kind of device, for learned times."""
+        return device_label(self.backend, self.settings.model_dir)
+
+    @functools.cached_property
+    def numerics(self) -> NumericsHandler:
+        """Applies `--on_nonfinite`."""
+        return NumericsHandler(NonFinitePolicy(self.settings.on_nonfinite))
+
+    @functools.cached_property
+    def feature_cache(self) -> FeatureCache | None:
+        """Where features are kept between runs, None with `--nofeature_cache`."""
+        return FeatureCache.from_settings(self.settings)
+
+    @functools.cached_property
+    def feature_options(self) -> FeatureOptions:
+        """What decides the features besides the input."""
+        return FeatureOptions.from_settings(self.settings, self.buckets)
+
+    @functools.cached_property
+    def facts(self) -> RunFacts:
+        """What the run records of all jobs have in common."""
+        inference = self.settings.run_inference
+        return RunFacts(
+            command=sys.orig_argv,
+            engine=engine_record(self.engine_info),
+            weights=self._weights_record() if inference else None,
+            host=host_record(self.startup.host, self.backend),
+            backend=backend_record(self.backend, self.runner.device) if inference else None,
+            settings=all_settings(self.settings),
+            environment=environment_record(self.startup.variables),
+            optimizations=(),
+        )
+
+    def _weights_record(self) -> WeightsRecord:
+        return WeightsRecord(
+            directory=str(self.settings.model_dir),
+            digest=self.runner.load().sha256,
+            synthetic=self.synthetic,
+        )
 
     @functools.cached_property
     def optimisations(self) -> tuple[str, ...]:

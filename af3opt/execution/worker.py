@@ -105,11 +105,11 @@ def _run(
     from af3opt.execution.launch import prepare_batch
     from af3opt.startup import prepare_process
 
-    backend = prepare_process(settings)
+    startup = prepare_process(settings)
     guard = InterruptGuard(resumable=True, takes_stop_requests=True)
     with guard.active():
         batch = prepare_batch(
-            settings, backend, guard, leases=CompileLeases(Path(order.leases)), runner=make_runner
+            settings, startup, guard, leases=CompileLeases(Path(order.leases)), runner=make_runner
         )
         outcomes = batch.run.run(batch.plan, alone=False)
     return WorkerReport(

@@ -258,6 +258,12 @@ class OwnOptions:
         lower_bound=1,
     )
 
+    report: bool = option(
+        False,
+        "Write a page with structure, confidence plots and run record beside each job's results, "
+        "and one for the batch; the same as af3opt report.",
+        group=OUTPUT,
+    )
     run_record: bool = option(
         True,
         "Write <name>_af3opt.json: how the results came about, with settings, times, memory and "
