@@ -1,7 +1,10 @@
 import numpy as np
 import pytest
 
-from af3opt.optimizations.sampler_nan import clamp_negative_roots
+from af3opt.data.prepared import find_prepared
+from af3opt.engine.resources import redirect_resources
+from af3opt.optimizations.base import Context
+from af3opt.optimizations.sampler_nan import SAMPLER_NAN, clamp_negative_roots
 
 jax = pytest.importorskip("jax")
 jnp = jax.numpy
@@ -58,3 +61,9 @@ def test_closure_is_refused():
 
     with pytest.raises(ValueError, match="free variables"):
         clamp_negative_roots(closure)
+
+
+@pytest.mark.engine
+def test_repaired_engines_are_left_alone(prepared_home):
+    redirect_resources(find_prepared())
+    assert not SAMPLER_NAN.wanted(Context(backend="cpu"))
