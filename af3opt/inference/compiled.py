@@ -14,6 +14,7 @@ from af3opt.errors import SetupError
 from af3opt.inference.compile_cache import CompileCache
 from af3opt.inference.executables import ExecutableStore, executable_key
 from af3opt.inference.live_code import live_code_digest, model_modules
+from af3opt.inference.operations import OperationCount, count_operations
 from af3opt.inference.splitting import samples_in_chunks
 
 _log = logging.getLogger(__name__)
@@ -35,6 +36,7 @@ class CompileReport:
         lower_seconds: To StableHLO.
         compile_seconds: To machine code, or reading it from a cache.
         origin: "compiled", "compile cache" or "executable store".
+        work: The matrix products of one run.
         argument_bytes: Weights and batch.
         temporary_bytes: Peak of what XLA allocates in between.
         output_bytes: The result.
@@ -45,6 +47,7 @@ class CompileReport:
     lower_seconds: float
     compile_seconds: float
     origin: str
+    work: OperationCount
     argument_bytes: int | None
     temporary_bytes: int | None
     output_bytes: int | None
@@ -70,7 +73,8 @@ class CompileReport:
                     else f"compiled in {self.compile_seconds:.1f} s"
                 )
             )
-        return f"Model for {self.num_tokens} tokens: {took}{memory}"
+        work = f", {self.work.flops / 1e12:.2f} TFLOP a run"
+        return f"Model for {self.num_tokens} tokens: {took}{memory}{work}"
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -171,17 +175,19 @@ class ModelCompiler:
         if compiled is None:
             compiled = self._compile(arguments, num_tokens, samples_at_once)
             if self._store is not None:
-                self._store.save(key, compiled.executable, {"tokens": num_tokens})
+                self._store.save(
+                    key, compiled.executable, compiled.report.work, {"tokens": num_tokens}
+                )
         _log.info("%s", compiled.report.summary())
         return compiled
 
     def _load(self, key: CacheKey, num_tokens: int) -> CompiledModel | None:
         start = time.perf_counter()
-        executable = self._store.load(key, self._device) if self._store is not None else None
-        if executable is None:
+        stored = self._store.load(key, self._device) if self._store is not None else None
+        if stored is None:
             return None
-        seconds = time.perf_counter() - start
-        return _described(executable, num_tokens, "executable store", (0.0, 0.0, seconds))
+        seconds = (0.0, 0.0, time.perf_counter() - start)
+        return _described(stored.executable, stored.work, num_tokens, "executable store", seconds)
 
     def _compile(self, arguments: Any, num_tokens: int, samples_at_once: int) -> CompiledModel:
         import jax
@@ -209,11 +215,12 @@ class ModelCompiler:
         hit = self._cache is not None and self._cache.hits > hits
         seconds = tuple(later - earlier for earlier, later in itertools.pairwise(times))
         origin = "compile cache" if hit else "compiled"
-        return _described(executable, num_tokens, origin, seconds)
+        work = count_operations(traced.jaxpr)
+        return _described(executable, work, num_tokens, origin, seconds)
 
 
 def _described(
-    executable: Any, num_tokens: int, origin: str, seconds: tuple[float, ...]
+    executable: Any, work: OperationCount, num_tokens: int, origin: str, seconds: tuple[float, ...]
 ) -> CompiledModel:
     memory = executable.memory_analysis()
     report = CompileReport(
@@ -222,6 +229,7 @@ def _described(
         lower_seconds=seconds[1],
         compile_seconds=seconds[2],
         origin=origin,
+        work=work,
         argument_bytes=memory.argument_size_in_bytes if memory else None,
         temporary_bytes=memory.temp_size_in_bytes if memory else None,
         output_bytes=memory.output_size_in_bytes if memory else None,

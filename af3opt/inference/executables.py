@@ -10,6 +10,7 @@ they are loaded. So they are only read from a directory and files that nobody bu
 the user can write to.
 """
 
+import dataclasses
 import functools
 import hashlib
 import importlib.metadata
@@ -25,6 +26,7 @@ import af3opt
 from af3opt.caching.key import CacheKey
 from af3opt.caching.manager import CacheManager
 from af3opt.inference.compile_cache import CompileCache
+from af3opt.inference.operations import OperationCount
 from af3opt.paths import trust_problem
 
 _log = logging.getLogger(__name__)
@@ -32,6 +34,8 @@ _log = logging.getLogger(__name__)
 _FORMAT = 1
 _DIRECTORY = "executables"
 _MAX_BYTES = 4 << 30
+# af3opt's subpackages whose code runs while the model is traced.
+_OWN_PARTS = ("engine", "inference", "numerics", "optimizations")
 # Packages whose code runs while the model is traced or compiled.
 _PACKAGES = ("jax", "jaxlib", "dm-haiku", "tokamax", "numpy", "ml_dtypes", "jaxtyping")
 # Prefixes of variables that the engine, tokamax, XLA and JAX read.
@@ -43,6 +47,19 @@ _NEUTRAL = frozenset(
 )
 
 
+@dataclasses.dataclass(frozen=True, slots=True)
+class StoredExecutable:
+    """A compiled model from an earlier run.
+
+    Attributes:
+        executable: A `jax.stages.Compiled`.
+        work: What one run of it computes.
+    """
+
+    executable: Any
+    work: OperationCount
+
+
 class ExecutableStore:
     """Keeps compiled models beside the compilation cache of this kind of host."""
 
@@ -52,8 +69,8 @@ class ExecutableStore:
         self._manager = CacheManager("executable store", root, max_bytes=_MAX_BYTES)
         self._usable = cache.trusted
 
-    def load(self, key: CacheKey, device: Any) -> Any:
-        """Returns the executable stored under `key` as a `jax.stages.Compiled`, or None."""
+    def load(self, key: CacheKey, device: Any) -> StoredExecutable | None:
+        """Returns what is stored under `key`, or None when there is nothing usable."""
         if not self._usable or not self._trusted(key):
             return None
         payload = self._manager.get(key)
@@ -63,24 +80,35 @@ class ExecutableStore:
 
         try:
             # Only reached for files that nobody but the user could have written.
-            serialized, in_tree, out_tree = pickle.loads(payload)  # noqa: S301
-            return serialize_executable.deserialize_and_load(
+            (serialized, in_tree, out_tree), work = pickle.loads(payload)  # noqa: S301
+            executable = serialize_executable.deserialize_and_load(
                 serialized, in_tree, out_tree, backend=device.client, execution_devices=[device]
             )
+            return StoredExecutable(executable, OperationCount(*work))
         except Exception as error:  # Loading native code can fail in any way.
             self._manager.quarantine(
                 self._manager.path_of(key.digest), f"cannot be loaded ({_first_line(error)})"
             )
             return None
 
-    def save(self, key: CacheKey, compiled: Any, information: Mapping[str, Any]) -> None:
-        """Stores a compiled model; where that is impossible, says so in the debug log."""
+    def save(
+        self, key: CacheKey, compiled: Any, work: OperationCount, information: Mapping[str, Any]
+    ) -> None:
+        """Stores a compiled model; where that is impossible, says so in the debug log.
+
+        Args:
+            key: Its key.
+            compiled: A `jax.stages.Compiled`.
+            work: What one run of it computes.
+            information: Plain JSON shown by listings.
+        """
         if not self._usable:
             return
         from jax.experimental import serialize_executable
 
         try:
-            payload = pickle.dumps(serialize_executable.serialize(compiled))
+            content = (serialize_executable.serialize(compiled), dataclasses.astuple(work))
+            payload = pickle.dumps(content)
         except (ValueError, TypeError, AttributeError, RuntimeError, pickle.PicklingError) as error:
             _log.debug("The executable cannot be stored: %s", _first_line(error))
             return
@@ -155,10 +183,11 @@ def executable_key(
 
 @functools.cache
 def own_fingerprint() -> str:
-    """Digest of af3opt's own sources: its patches are part of the traced program."""
+    """Digest of af3opt's own sources that take part in tracing: its patches above all."""
     digest = hashlib.sha256()
     root = Path(af3opt.__file__).parent
-    for path in sorted(root.rglob("*.py")):
+    sources = [path for part in _OWN_PARTS for path in (root / part).rglob("*.py")]
+    for path in sorted(sources):
         digest.update(path.relative_to(root).as_posix().encode())
         digest.update(path.read_bytes())
     return digest.hexdigest()[:16]

@@ -9,6 +9,9 @@ jax = pytest.importorskip("jax")
 from af3opt.inference import live_code  # noqa: E402
 from af3opt.inference.compile_cache import CompileCache  # noqa: E402
 from af3opt.inference.executables import ExecutableStore, executable_key  # noqa: E402
+from af3opt.inference.operations import OperationCount  # noqa: E402
+
+WORK = OperationCount(flops=8, bytes=32)
 
 
 @pytest.fixture
@@ -48,8 +51,10 @@ def compiled_double():
 
 def test_stored_executable_gives_the_same(cache, make_key, device):
     compiled = compiled_double()
-    ExecutableStore(cache).save(make_key(), compiled, {"tokens": 4})
-    loaded = ExecutableStore(cache).load(make_key(), device)
+    ExecutableStore(cache).save(make_key(), compiled, WORK, {"tokens": 4})
+    stored = ExecutableStore(cache).load(make_key(), device)
+    assert stored.work == WORK
+    loaded = stored.executable
     argument = {"x": jax.device_put(jax.numpy.arange(4.0), device)}
     assert loaded(argument)["y"].tolist() == compiled(argument)["y"].tolist() == [0, 2, 4, 6]
     assert loaded.memory_analysis() is not None
@@ -104,7 +109,7 @@ def test_damaged_pickle_is_set_aside(cache, make_key, device):
 @pytest.mark.parametrize("level", [0, 1, 2])
 def test_nothing_is_unpickled_where_others_can_write(level, cache, make_key, device, caplog):
     store = ExecutableStore(cache)
-    store.save(make_key(), compiled_double(), {})
+    store.save(make_key(), compiled_double(), WORK, {})
     path = store._manager.path_of(make_key().digest)
     (path, *path.parents)[level].chmod(0o777)
     assert ExecutableStore(cache).load(make_key(), device) is None
@@ -115,7 +120,7 @@ def test_files_of_another_user_are_not_unpickled(cache, make_key, device, caplog
     if os.getuid() != 0:
         pytest.skip("needs chown")
     store = ExecutableStore(cache)
-    store.save(make_key(), compiled_double(), {})
+    store.save(make_key(), compiled_double(), WORK, {})
     os.chown(store._manager.path_of(make_key().digest), 54321, -1)
     assert ExecutableStore(cache).load(make_key(), device) is None
     assert "belongs to user id 54321" in caplog.text
@@ -123,7 +128,7 @@ def test_files_of_another_user_are_not_unpickled(cache, make_key, device, caplog
 
 def test_untrusted_cache_keeps_no_executables(tmp_path, make_key, device):
     store = ExecutableStore(CompileCache(root=tmp_path, trusted=False))
-    store.save(make_key(), compiled_double(), {})
+    store.save(make_key(), compiled_double(), WORK, {})
     assert list(tmp_path.iterdir()) == []
     assert store.load(make_key(), device) is None
 
