@@ -1,18 +1,24 @@
 """The safer numerics in which a seed with non-finite values is computed once more."""
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, Protocol
 
 
-class HasFidelity(Protocol):
-    """What is read of an active optimisation."""
+class ConsideredOptimization(Protocol):
+    """What is read of an optimisation; `optimizations.ActiveOptimization` has it."""
 
     @property
-    def name(self) -> str: ...  # noqa: D102
+    def name(self) -> str:
+        """Its name."""
 
     @property
-    def fidelity(self) -> str: ...  # noqa: D102
+    def fidelity(self) -> str:
+        """Its class."""
+
+    @property
+    def active(self) -> bool:
+        """Whether it is in force."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -35,16 +41,18 @@ class SaferNumerics:
         return ", ".join(parts)
 
 
-def safer_numerics(model_config: Any, active: tuple[HasFidelity, ...] = ()) -> SaferNumerics | None:
+def safer_numerics(
+    model_config: Any, optimizations: Iterable[ConsideredOptimization] = ()
+) -> SaferNumerics | None:
     """Finds a computation with a wider number format and fewer rearrangements.
 
     bfloat16 has float32's range but 8 bits of precision, and an optimisation that
     is not exact sums in another order. The attention kernels stay: the portable
-    ones need memory that grows with the cube of the length.
+    ones need about three times the memory, so that the second attempt might not fit.
 
     Args:
         model_config: The engine's `Model.Config` of the first attempt.
-        active: Optimisations that were active then.
+        optimizations: Optimisations of the first attempt; inactive ones do not count.
 
     Returns:
         The changes, or None when the first attempt was already the safest.
@@ -52,5 +60,7 @@ def safer_numerics(model_config: Any, active: tuple[HasFidelity, ...] = ()) -> S
     overrides = {}
     if model_config.global_config.bfloat16 != "none":
         overrides["global_config.bfloat16"] = "none"
-    disabled = tuple(sorted(item.name for item in active if item.fidelity != "exact"))
+    disabled = tuple(
+        sorted(item.name for item in optimizations if item.active and item.fidelity != "exact")
+    )
     return SaferNumerics(overrides, disabled) if overrides or disabled else None

@@ -36,20 +36,32 @@ class StageProbe:
         # Callbacks come from the runtime's threads.
         self._lock = threading.Lock()
 
+    def install(self) -> Callable[[], None]:
+        """Wraps the engine's modules; programs traced from now on report.
+
+        Returns:
+            A function that takes the wrappers off again.
+        """
+        undo = contextlib.ExitStack()
+        for module, name, wrap in (
+            ("model.network.evoformer", "Evoformer", self.wrap_trunk),
+            ("model.network.diffusion_head", "DiffusionHead", self.wrap_denoiser),
+            ("model.network.confidence_head", "ConfidenceHead", self.wrap_confidence),
+        ):
+            owner = getattr(engine_module(module), name)
+            original = owner.__call__
+            owner.__call__ = wrap(original)
+            undo.callback(setattr, owner, "__call__", original)
+        return undo.close
+
     @contextlib.contextmanager
     def installed(self) -> Iterator["StageProbe"]:
-        """Wraps the engine's modules for the duration of the block."""
-        with contextlib.ExitStack() as stack:
-            for module, name, wrap in (
-                ("model.network.evoformer", "Evoformer", self.wrap_trunk),
-                ("model.network.diffusion_head", "DiffusionHead", self.wrap_denoiser),
-                ("model.network.confidence_head", "ConfidenceHead", self.wrap_confidence),
-            ):
-                owner = getattr(engine_module(module), name)
-                original = owner.__call__
-                owner.__call__ = wrap(original)
-                stack.callback(setattr, owner, "__call__", original)
+        """Installs the probe for the duration of the block."""
+        uninstall = self.install()
+        try:
             yield self
+        finally:
+            uninstall()
 
     def first_nonfinite(self) -> str | None:
         """Names the first bad stage of the last forward pass, then forgets it.
