@@ -67,6 +67,13 @@ def test_device_peak_of_the_allocator_counts_for_the_stage_it_rose_in():
     assert manager.peaks["second"].device_bytes == 10
 
 
+def test_device_may_become_known_later():
+    manager = make_manager()
+    assert manager.get_memory_usage().device is None
+    manager.watch_device(FakeDevice({"bytes_in_use": 10, "bytes_limit": 100}))
+    assert manager.get_memory_usage().device.used_bytes == 10
+
+
 def test_peaks_can_be_forgotten():
     manager = make_manager()
     manager.update("stage")

@@ -154,7 +154,8 @@ def test_bars_on_a_terminal_leave_log_lines_whole(tmp_path):
     logging.getLogger().addHandler(handler)
     try:
         with open_display(total_jobs=2, console=console, wanted=True) as display:
-            reporter = Reporter(display=display, learned=LearnedTimes(tmp_path / "times.json"))
+            reporter = Reporter(learned=LearnedTimes(tmp_path / "times.json"))
+            reporter.show_on(display)
             reporter.learned.learn("inference", WORKLOAD, 5.0)
             job = reporter.job_started("job [red]x[/red] <b>")
             job.workload = WORKLOAD

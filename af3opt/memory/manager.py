@@ -76,6 +76,16 @@ class MemoryManager:
         self._peaks: dict[str, StagePeak] = {}
         self._lock = threading.Lock()
 
+    def watch_device(self, device: Any, gpu_uuid: str | None = None) -> None:
+        """Watches a device from now on, for a manager made before JAX was imported.
+
+        Args:
+            device: The JAX device the model runs on.
+            gpu_uuid: Its UUID, for NVML.
+        """
+        self._device = device
+        self._gpu_uuid = gpu_uuid
+
     @property
     def limit(self) -> Memory:
         """The host's memory limit and what sets it."""

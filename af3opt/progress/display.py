@@ -133,17 +133,20 @@ class TerminalDisplay:
 
 
 @contextlib.contextmanager
-def open_display(*, total_jobs: int, console: Console, wanted: bool) -> Iterator[Display]:
+def open_display(
+    *, total_jobs: int, wanted: bool, console: Console | None = None
+) -> Iterator[Display]:
     """Opens bars on a terminal, nothing elsewhere.
 
     Args:
         total_jobs: Jobs of the batch.
-        console: Console on standard error.
         wanted: False for `--quiet` and for JSON logs.
+        console: Where to show it; None for standard error.
 
     Yields:
         The display.
     """
+    console = console or Console(stderr=True)
     if not wanted or not console.is_terminal or console.is_dumb_terminal:
         yield NoDisplay()
         return

@@ -196,6 +196,10 @@ class Reporter:
         self.memory = memory
         self.learned = learned or LearnedTimes()
 
+    def show_on(self, display: Display) -> None:
+        """Shows what happens from now on at this display."""
+        self._display = display
+
     def job_started(self, name: str) -> JobReport:
         """A job begins.
 
