@@ -15,20 +15,18 @@ import numpy as np
 from af3opt.caching.key import CacheKey
 from af3opt.caching.locations import open_cache
 from af3opt.caching.manager import CacheManager
-from af3opt.engine.feature_objects import UnknownObjectError, decode_objects, encode_objects
+from af3opt.engine.feature_objects import UnknownObjectError
 from af3opt.engine.featurisation import SEED_FEATURES, unknown_function
 from af3opt.features.compress import compress_features, decompress_features
 from af3opt.features.conformer_store import ConformerStore
 from af3opt.features.key import FeatureKey
 from af3opt.features.options import FeatureOptions
+from af3opt.features.packing import pack_batch, unpack_batch
 from af3opt.settings import Settings
 
 _log = logging.getLogger(__name__)
 
 Batch = dict[str, np.ndarray]
-
-# docs/features-and-caches.md has sizes and times of the levels.
-_LEVEL = 1
 
 
 class FeatureCache:
@@ -140,29 +138,19 @@ class FeatureCache:
         return shared
 
     def _put(self, key: CacheKey, batch: Batch, order: list[str]) -> bool:
-        objects = {n: array.item() for n, array in batch.items() if array.dtype == object}
-        plain = {name: array for name, array in batch.items() if array.dtype != object}
         try:
-            description, columns = encode_objects(objects)
-        except UnknownObjectError as error:
+            packed = pack_batch(batch, order)
+        except (UnknownObjectError, TypeError) as error:
             _log.info("features are not cached: %s", error)
             return False
-        packed = compress_features(
-            {**plain, **columns},
-            level=_LEVEL,
-            extra={"order": order, "objects": description, "columns": list(columns)},
-        )
         information = {"raw_bytes": packed.raw_bytes, "features": len(batch)}
         return self.manager.put(key, packed.buffers, information)
 
     def _unpack(self, key: CacheKey, packed: memoryview) -> tuple[Batch, list[str] | None]:
-        """Returns an entry's features and the order of the batch; the order is None if unusable."""
+        """Returns an entry's features and the batch's order; the order is None if unusable."""
         try:
-            arrays, extra = decompress_features(packed)
-            columns = {name: arrays.pop(name) for name in extra["columns"]}
-            return {**arrays, **decode_objects(extra["objects"], columns)}, extra["order"]
-        except (ValueError, KeyError, TypeError) as error:
-            self.manager.quarantine(
-                self.manager.path_of(key.digest), f"cannot be decoded ({error})"
-            )
+            return unpack_batch(packed)
+        except ValueError as error:
+            path = self.manager.path_of(key.digest)
+            self.manager.quarantine(path, f"cannot be decoded ({error})")
             return {}, None

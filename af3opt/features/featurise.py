@@ -2,6 +2,7 @@
 
 import contextlib
 import dataclasses
+import functools
 import logging
 import os
 import time
@@ -10,10 +11,12 @@ from typing import Any
 
 import numpy as np
 
+from af3opt.cgroups import read_cgroup_limits
 from af3opt.engine.featurisation import PendingReference, SharedFeatures, unknown_function
 from af3opt.engine.modules import engine_module
 from af3opt.features.cache import FeatureCache
 from af3opt.features.options import FeatureOptions
+from af3opt.host import probe_cpu, read_slurm_job
 
 _log = logging.getLogger(__name__)
 
@@ -155,9 +158,10 @@ def featurise_with_engine(fold_input: Any, seed: int, ccd: Any, options: Feature
     return dict(batch)
 
 
+@functools.cache
 def usable_threads() -> int:
-    """Returns how many threads this process may run at once."""
-    return len(os.sched_getaffinity(0))
+    """Returns how many cores affinity, cgroup and Slurm leave to this process."""
+    return probe_cpu(read_slurm_job(os.environ), read_cgroup_limits()).usable_cores
 
 
 _stepping_aside_said = False

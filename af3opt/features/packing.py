@@ -1,0 +1,54 @@
+"""A whole batch, engine objects included, as bytes and back."""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from af3opt.engine.feature_objects import decode_objects, encode_objects
+from af3opt.features.compress import CompressedFeatures, compress_features, decompress_features
+
+Batch = dict[str, np.ndarray]
+
+# docs/features-and-caches.md has sizes and times of the levels.
+_LEVEL = 1
+
+
+def pack_batch(
+    batch: Mapping[str, np.ndarray], order: Sequence[str] | None = None
+) -> CompressedFeatures:
+    """Packs a batch or a part of one.
+
+    Args:
+        batch: Feature name -> array; 0-d object arrays hold engine objects.
+        order: Names of the whole batch in its order; None means this is all of it.
+
+    Raises:
+        UnknownObjectError: an object cannot be taken apart without loss.
+        TypeError: an array has a dtype that cannot be packed.
+    """
+    objects = {name: array.item() for name, array in batch.items() if array.dtype == object}
+    plain = {name: array for name, array in batch.items() if array.dtype != object}
+    description, columns = encode_objects(objects)
+    extra = {
+        "order": list(batch if order is None else order),
+        "objects": description,
+        "columns": list(columns),
+    }
+    return compress_features({**plain, **columns}, level=_LEVEL, extra=extra)
+
+
+def unpack_batch(packed: bytes | memoryview) -> tuple[Batch, list[str]]:
+    """Unpacks what `pack_batch` packed.
+
+    Returns:
+        The features, and the names of the whole batch in its order.
+
+    Raises:
+        ValueError: it is not a packed batch.
+    """
+    try:
+        arrays, extra = decompress_features(packed)
+        columns = {name: arrays.pop(name) for name in extra["columns"]}
+        return {**arrays, **decode_objects(extra["objects"], columns)}, list(extra["order"])
+    except (KeyError, TypeError) as error:
+        raise ValueError(f"not a packed batch: {error}") from error

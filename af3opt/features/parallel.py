@@ -1,0 +1,277 @@
+"""Featurises many inputs with several processes, ahead of the model.
+
+Workers are spawned, not forked: a fork of a process that holds an accelerator is
+not safe. They are kept off accelerators, open the component dictionary by its index
+(so none loads gigabytes), and return packed batches. A worker that dies (a crash in
+compiled code, the kernel's memory killer) is replaced and its input tried once more.
+"""
+
+import dataclasses
+import logging
+import multiprocessing
+import multiprocessing.connection
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import psutil
+
+from af3opt.features.options import FeatureOptions
+
+_log = logging.getLogger(__name__)
+
+Batch = dict[str, np.ndarray]
+
+# What one worker needs, measured with some room (docs/features-and-caches.md).
+_WORKER_BYTES = 500_000_000
+# Share of the free memory that workers may take; the model needs the rest.
+_MEMORY_SHARE = 0.5
+# A worker spends this long importing the engine; less work than that is done here.
+_START_S = 4.0
+# Seconds of one core for a token's conformer and its share of the rest.
+_TOKEN_S = 0.004
+# Finished inputs kept for the consumer beyond the one it works on, for each worker.
+_AHEAD = 2
+_ATTEMPTS = 2
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class FeatureJob:
+    """One input to featurise.
+
+    Attributes:
+        fold_input: The engine's input with MSAs and templates filled in.
+        seeds: Seeds to featurise it for.
+        options: Featurisation options.
+    """
+
+    fold_input: Any
+    seeds: tuple[int, ...]
+    options: FeatureOptions
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class FeatureOutcome:
+    """What became of one input.
+
+    Attributes:
+        job: The input.
+        batches: Seed -> batch, in the order of the seeds; empty after an error.
+        error: Why it could not be featurised, or None.
+    """
+
+    job: FeatureJob
+    batches: Mapping[int, Batch]
+    error: str | None = None
+
+
+def parallel_featurize(
+    jobs: Sequence[FeatureJob],
+    *,
+    workers: int | None = None,
+    cache_dir: Path | None = None,
+) -> Iterator[FeatureOutcome]:
+    """Yields the outcome of every input, in the order of the inputs.
+
+    Args:
+        jobs: Inputs.
+        workers: Processes; 1 works in this one. None: as many as usable cores and
+            free memory allow, or 1 where starting them would cost more.
+        cache_dir: Directory of a feature cache that workers look in and add to.
+
+    Yields:
+        One outcome an input. A bad input gives an outcome with an error, and the
+        others are featurised all the same.
+    """
+    count = workers if workers is not None else worthwhile_workers(jobs)
+    if count <= 1 or len(jobs) <= 1:
+        for job in jobs:
+            yield _outcome(job, _featurise_here(job, cache_dir, None))
+        return
+    pool = _Pool(min(count, len(jobs)), cache_dir)
+    try:
+        yield from pool.run(jobs)
+    finally:
+        pool.close()
+
+
+def worthwhile_workers(jobs: Sequence[FeatureJob]) -> int:
+    """Returns how many processes pay for these inputs on this machine now."""
+    # Imported late: spawned workers import this module before they set their environment.
+    from af3opt.features.featurise import usable_threads
+
+    cores = usable_threads()
+    work = sum(_TOKEN_S * _residues(job.fold_input) * len(job.seeds) for job in jobs)
+    memory = int(psutil.virtual_memory().available * _MEMORY_SHARE / _WORKER_BYTES)
+    count = max(1, min(cores, memory, len(jobs)))
+    # Here, conformers of one input are embedded by all cores too, at half the gain.
+    return count if work / count + _START_S < work / 2 else 1
+
+
+def _residues(fold_input: Any) -> int:
+    return sum(len(getattr(chain, "sequence", "")) for chain in fold_input.chains)
+
+
+type _Result = tuple[list[tuple[int, bytes]], str | None]
+
+
+def _outcome(job: FeatureJob, result: tuple[Mapping[int, Batch], str | None]) -> FeatureOutcome:
+    return FeatureOutcome(job, *result)
+
+
+def _featurise_here(
+    job: FeatureJob, cache_dir: Path | None, threads: int | None
+) -> tuple[dict[int, Batch], str | None]:
+    """Featurises one input in this process; an exception becomes a text."""
+    from af3opt.engine.features import make_ccd
+    from af3opt.features.cache import FeatureCache
+    from af3opt.features.featurise import featurise
+
+    cache = FeatureCache.in_directory(cache_dir) if cache_dir is not None else None
+    try:
+        ccd = make_ccd(job.fold_input.user_ccd)
+        batches = featurise(
+            job.fold_input, job.seeds, ccd, job.options, cache=cache, threads=threads
+        )
+        return dict(batches), None
+    except Exception as error:  # any input may break the engine in its own way
+        text = " ".join(str(error).split()) or type(error).__name__
+        return {}, f"{job.fold_input.name}: cannot be featurised: {text}"
+
+
+@dataclasses.dataclass(slots=True)
+class _Worker:
+    process: Any
+    pipe: Any
+    job: int | None = None
+
+
+class _Pool:
+    """Worker processes and the inputs they are busy with."""
+
+    def __init__(self, count: int, cache_dir: Path | None) -> None:
+        self._context = multiprocessing.get_context("spawn")
+        self._cache_dir = cache_dir
+        self._workers = [self._start() for _ in range(count)]
+
+    def _start(self) -> _Worker:
+        ours, theirs = self._context.Pipe()
+        process = self._context.Process(
+            target=_work, args=(theirs, self._cache_dir), name="featurise", daemon=True
+        )
+        process.start()
+        theirs.close()
+        return _Worker(process, ours)
+
+    def close(self) -> None:
+        """Ends all workers, also in the middle of an input."""
+        for worker in self._workers:
+            worker.pipe.close()
+            worker.process.terminate()
+        for worker in self._workers:
+            worker.process.join()
+
+    def run(self, jobs: Sequence[FeatureJob]) -> Iterator[FeatureOutcome]:
+        waiting = list(reversed(range(len(jobs))))
+        attempts = [0] * len(jobs)
+        finished: dict[int, _Result] = {}
+        for position in range(len(jobs)):
+            while position not in finished:
+                self._hand_out(jobs, waiting, attempts, position)
+                self._collect(jobs, waiting, attempts, finished)
+            packed, error = finished.pop(position)
+            # The next inputs begin before the consumer takes its time with this one.
+            self._hand_out(jobs, waiting, attempts, position + 1)
+            yield _outcome(jobs[position], (_unpack(packed), error))
+
+    def _hand_out(
+        self, jobs: Sequence[FeatureJob], waiting: list[int], attempts: list[int], position: int
+    ) -> None:
+        limit = position + _AHEAD * len(self._workers)
+        for worker in self._workers:
+            if worker.job is None and waiting and waiting[-1] < limit:
+                worker.job = waiting.pop()
+                attempts[worker.job] += 1
+                try:
+                    worker.pipe.send(jobs[worker.job])
+                except OSError:
+                    continue  # It died idle: `_collect` sees the same and replaces it.
+
+    def _collect(
+        self,
+        jobs: Sequence[FeatureJob],
+        waiting: list[int],
+        attempts: list[int],
+        finished: dict[int, _Result],
+    ) -> None:
+        """Waits until a worker answers or dies."""
+        busy = {worker.pipe: worker for worker in self._workers if worker.job is not None}
+        for ready in multiprocessing.connection.wait(list(busy)):
+            worker = busy[ready]
+            assert worker.job is not None
+            job = worker.job
+            try:
+                finished[job] = worker.pipe.recv()
+                worker.job = None
+            except (EOFError, OSError):
+                self._replace(worker)
+                name = jobs[job].fold_input.name
+                if attempts[job] < _ATTEMPTS:
+                    _log.warning("A worker died while featurising %s; trying once more", name)
+                    waiting.append(job)
+                else:
+                    text = f"{name}: cannot be featurised: the worker process died twice"
+                    finished[job] = [], text
+
+    def _replace(self, worker: _Worker) -> None:
+        worker.process.join()
+        worker.pipe.close()
+        fresh = self._start()
+        worker.process, worker.pipe, worker.job = fresh.process, fresh.pipe, None
+
+
+def _unpack(packed: Sequence[tuple[int, bytes]]) -> dict[int, Batch]:
+    from af3opt.features.packing import unpack_batch
+
+    batches: dict[int, Batch] = {}
+    for seed, data in packed:
+        part, order = unpack_batch(data)
+        # Later seeds bring only the arrays in which they differ from the first.
+        together = {**next(iter(batches.values()), {}), **part}
+        batches[seed] = {name: together[name] for name in order}
+    return batches
+
+
+def _work(pipe: Any, cache_dir: Path | None) -> None:
+    """A worker's life: receives inputs until the pipe closes."""
+    os.environ["JAX_PLATFORMS"] = "cpu"
+    os.environ["CUDA_VISIBLE_DEVICES"] = ""
+    from af3opt.data.prepared import find_prepared
+    from af3opt.engine.resources import redirect_resources
+
+    redirect_resources(find_prepared())
+    while True:
+        try:
+            job = pipe.recv()
+        except (EOFError, OSError):
+            return
+        batches, error = _featurise_here(job, cache_dir, 1)
+        pipe.send(([], error) if error else _pack(batches))
+
+
+def _pack(batches: Mapping[int, Batch]) -> _Result:
+    from af3opt.engine.feature_objects import UnknownObjectError
+    from af3opt.features.packing import pack_batch
+
+    packed: list[tuple[int, bytes]] = []
+    first: Mapping[str, np.ndarray] = {}
+    try:
+        for seed, batch in batches.items():
+            part = {name: array for name, array in batch.items() if array is not first.get(name)}
+            packed.append((seed, pack_batch(part, list(batch)).to_bytes()))
+            first = first or batch
+    except (UnknownObjectError, TypeError) as error:
+        return [], f"features cannot be sent between processes: {error}"
+    return packed, None
