@@ -18,9 +18,10 @@ from af3opt.execution.journal import STATE_DIRECTORY
 from af3opt.execution.opening import JobHeldError, JobOpener, OpenJob
 from af3opt.execution.outcomes import Outcome, Status
 from af3opt.execution.planning import PlannedJob, padded_size
+from af3opt.execution.plans import write_plan
 from af3opt.execution.seed_files import SeedResult
 from af3opt.execution.session import Session
-from af3opt.execution.stream import run_in_turn, run_overlapped
+from af3opt.execution.stream import Stages
 from af3opt.execution.trace import Trace
 from af3opt.output.atomic import temporary_sibling
 
@@ -128,12 +129,15 @@ class BatchRun:
         if first is None:
             return self._outcomes
         self._start(first, alone=alone)
-        ready = self._ready(first, waiting)
+        write_plan(self._session.output_dir, plan)
+        stages = Stages[_Featurised | _End, _Ran | _End](
+            self._ready(first, waiting), self._infer, self._write
+        )
         try:
             if self._overlapped():
-                run_overlapped(ready, self._infer, self._write)
+                stages.run_overlapped()
             else:
-                run_in_turn(ready, self._infer, self._write)
+                stages.run_in_turn()
         finally:
             for job in list(self._open.values()):
                 job.resources.close()

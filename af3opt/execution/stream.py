@@ -11,50 +11,50 @@ the same cores, so there they take turns.
 """
 
 import concurrent.futures
+import dataclasses
 from collections.abc import Callable, Iterator
 
 
-def run_in_turn[Ready, Result](
-    ready: Iterator[Ready],
-    infer: Callable[[Ready], Result | None],
-    write: Callable[[Result], None],
-) -> None:
-    """Takes each seed through all stages before the next.
+@dataclasses.dataclass(frozen=True)
+class Stages[Ready, Result]:
+    """The stages of a stream.
 
-    Args:
+    Attributes:
         ready: Featurised seeds; pulling one does the work of featurising it.
         infer: Runs the model; None means the seed failed and was dealt with.
         write: Writes the result.
     """
-    for unit in ready:
-        result = infer(unit)
-        if result is not None:
-            write(result)
 
+    ready: Iterator[Ready]
+    infer: Callable[[Ready], Result | None]
+    write: Callable[[Result], None]
 
-def run_overlapped[Ready, Result](
-    ready: Iterator[Ready],
-    infer: Callable[[Ready], Result | None],
-    write: Callable[[Result], None],
-) -> None:
-    """Same as `run_in_turn`, with the stages of neighbouring seeds overlapped.
+    def run_in_turn(self) -> None:
+        """Takes each seed through all stages before the next."""
+        for unit in self.ready:
+            result = self.infer(unit)
+            if result is not None:
+                self.write(result)
 
-    An exception that a stage lets out ends the stream: writing that has begun is
-    completed first, then the exception is raised here.
-    """
-    with (
-        concurrent.futures.ThreadPoolExecutor(1, "featurise") as featuriser,
-        concurrent.futures.ThreadPoolExecutor(1, "write") as writer,
-    ):
-        writing: concurrent.futures.Future[None] | None = None
-        upcoming = featuriser.submit(next, ready, None)
-        while (unit := upcoming.result()) is not None:
-            upcoming = featuriser.submit(next, ready, None)
-            result = infer(unit)
+    def run_overlapped(self) -> None:
+        """Same as `run_in_turn`, with the stages of neighbouring seeds overlapped.
+
+        An exception that a stage lets out ends the stream: writing that has begun is
+        completed first, then the exception is raised here.
+        """
+        with (
+            concurrent.futures.ThreadPoolExecutor(1, "featurise") as featuriser,
+            concurrent.futures.ThreadPoolExecutor(1, "write") as writer,
+        ):
+            writing: concurrent.futures.Future[None] | None = None
+            upcoming = featuriser.submit(next, self.ready, None)
+            while (unit := upcoming.result()) is not None:
+                upcoming = featuriser.submit(next, self.ready, None)
+                result = self.infer(unit)
+                if writing is not None:
+                    writing.result()
+                    writing = None
+                if result is not None:
+                    writing = writer.submit(self.write, result)
             if writing is not None:
                 writing.result()
-                writing = None
-            if result is not None:
-                writing = writer.submit(write, result)
-        if writing is not None:
-            writing.result()

@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from af3opt.execution.stream import run_in_turn, run_overlapped
+from af3opt.execution.stream import Stages
 
 
 def _stages(log, pause):
@@ -27,11 +27,11 @@ def _stages(log, pause):
     return ready, infer, write
 
 
-@pytest.mark.parametrize("run", [run_in_turn, run_overlapped])
+@pytest.mark.parametrize("run", [Stages.run_in_turn, Stages.run_overlapped])
 def test_every_stage_sees_the_seeds_in_order(run):
     log = []
     ready, infer, write = _stages(log, 0.0)
-    run(ready(4), infer, write)
+    run(Stages(ready(4), infer, write))
     assert [seed for stage, seed in log if stage == "featurise"] == [0, 1, 2, 3]
     assert [seed for stage, seed in log if stage == "infer"] == [0, 1, 2, 3]
     assert [seed for stage, seed in log if stage == "write"] == [0, 2, 3]
@@ -54,7 +54,7 @@ def test_the_next_seed_is_featurised_while_one_runs():
         return seed
 
     written = []
-    run_overlapped(ready(), infer, written.append)
+    Stages(ready(), infer, written.append).run_overlapped()
     assert written == [0, 1]
 
 
@@ -72,7 +72,7 @@ def test_a_seed_is_written_while_the_next_one_runs():
             assert second_runs.wait(10)
         written.append(seed)
 
-    run_overlapped(iter([0, 1]), infer, write)
+    Stages(iter([0, 1]), infer, write).run_overlapped()
     assert written == [0, 1]
 
 
@@ -98,6 +98,6 @@ def test_an_exception_of_any_stage_comes_out_after_begun_writing(stage):
         written.append(seed)
 
     with pytest.raises(ValueError, match=stage):
-        run_overlapped(ready(), infer, write)
+        Stages(ready(), infer, write).run_overlapped()
     if stage != "write":
         assert 0 in written

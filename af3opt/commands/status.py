@@ -1,0 +1,86 @@
+"""`af3opt status`: how far a batch is."""
+
+import argparse
+import dataclasses
+import json
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from af3opt.errors import ExitCode, UsageError
+
+if TYPE_CHECKING:
+    from af3opt.execution.state import BatchProgress
+
+SUMMARY = "show what of an output directory is done, running, failed or left"
+
+# More lines than this are a file to read, not a status.
+_MOST_SHOWN = 20
+
+
+def main(argv: list[str]) -> int:
+    """Runs `af3opt status` and returns the exit code.
+
+    Raises:
+        UsageError: the directory does not exist or holds no batch.
+    """
+    parser = argparse.ArgumentParser(prog="af3opt status", description=SUMMARY)
+    parser.add_argument("directory", type=Path, help="output directory of a batch")
+    parser.add_argument("--json", action="store_true", help="print everything as JSON")
+    arguments = parser.parse_args(argv)
+    from af3opt.execution.journal import STATE_DIRECTORY
+    from af3opt.execution.state import read_progress
+
+    if not (arguments.directory / STATE_DIRECTORY).is_dir():
+        raise UsageError(
+            f"af3opt status: {arguments.directory} is not the output directory of a batch"
+        )
+    progress = read_progress(arguments.directory)
+    sys.stdout.write(_as_json(progress) if arguments.json else _as_text(progress))
+    return ExitCode.OK
+
+
+def _as_json(progress: "BatchProgress") -> str:
+    content = {
+        "jobs": [dataclasses.asdict(job) for job in progress.jobs],
+        "counts": _counts(progress),
+        "seconds_left": progress.seconds_left,
+    }
+    return json.dumps(content, indent=1) + "\n"
+
+
+def _counts(progress: "BatchProgress") -> dict[str, int]:
+    from af3opt.execution.state import JobState
+
+    return {state.value: progress.count(state) for state in JobState}
+
+
+def _as_text(progress: "BatchProgress") -> str:
+    from af3opt.execution.state import JobState
+
+    counts = _counts(progress)
+    lines = [", ".join(f"{count} {state}" for state, count in counts.items())]
+    seeds, done = (
+        sum(job.seeds for job in progress.jobs),
+        sum(job.seeds_done for job in progress.jobs),
+    )
+    lines.append(f"{done} of {seeds} seeds")
+    if progress.seconds_left:
+        running = counts[JobState.RUNNING]
+        each = f", {_duration(progress.seconds_left / running)} at {running} at once" * bool(
+            running
+        )
+        lines.append(f"about {_duration(progress.seconds_left)} of device time left{each}")
+    for state in (JobState.RUNNING, JobState.FAILED):
+        jobs = [job for job in progress.jobs if job.state is state]
+        for job in jobs[:_MOST_SHOWN]:
+            lines.append(f"{state:<8} {job.name}  {job.seeds_done}/{job.seeds}  {job.reason}")
+        if len(jobs) > _MOST_SHOWN:
+            lines.append(f"{state:<8} and {len(jobs) - _MOST_SHOWN} more (--json lists all)")
+    return "\n".join(lines) + "\n"
+
+
+def _duration(seconds: float) -> str:
+    if seconds < 120:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"
