@@ -44,7 +44,7 @@ def _run(settings: Settings) -> int:
 
         startup = prepare_process(settings)
         with InterruptGuard().active():
-            return run_script(settings, startup.backend)
+            return run_script(settings, startup)
 
     from af3opt.execution.launch import run_batch
 

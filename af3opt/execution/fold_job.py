@@ -214,8 +214,10 @@ class FoldJob:
         runner = self.session.runner
 
         def compute(changes: SaferNumerics | None) -> Mapping[str, Any]:
-            model = runner if changes is None else self.session.safer_runner(changes)
-            return model.run_inference(batch, seed)
+            if changes is None:
+                return runner.run_inference(batch, seed)
+            with self.session.safer_runner(changes) as safer:
+                return safer.run_inference(batch, seed)
 
         with self.report.stage(INFERENCE, seed):
             checked = infer_checked(
@@ -223,7 +225,7 @@ class FoldJob:
                 batch,
                 seed=seed,
                 handler=self.session.numerics,
-                safer=safer_numerics(runner.config),
+                safer=safer_numerics(runner.config, self.session.active_optimizations),
             )
         with self.report.stage(EXTRACT, seed) as words:
             samples = extract_samples(checked, batch, self.name)

@@ -14,18 +14,21 @@ from pathlib import Path
 from af3opt.backend import Backend
 from af3opt.engine.bootstrap import bootstrap_engine
 from af3opt.errors import ExitCode, SetupError, UsageError
+from af3opt.optimizations import activate
+from af3opt.optimizations.choice import choose_context
 from af3opt.options.catalogue import all_options
 from af3opt.settings import Settings
+from af3opt.startup import Startup
 
 _log = logging.getLogger(__name__)
 
 
-def run_script(settings: Settings, backend: Backend) -> ExitCode:
+def run_script(settings: Settings, startup: Startup) -> ExitCode:
     """Runs the site's script with the flags of the settings.
 
     Args:
         settings: Checked settings; the environment has been applied.
-        backend: The backend, and the attention kernels that fit it.
+        startup: The machine, and the backend and attention kernels that fit it.
 
     Returns:
         The script's exit code.
@@ -37,9 +40,10 @@ def run_script(settings: Settings, backend: Backend) -> ExitCode:
     script = settings.run_alphafold_script
     assert script is not None
     known = script_flags(script)
-    arguments = script_arguments(settings, backend, known, script)
+    arguments = script_arguments(settings, startup.backend, known, script)
     engine = bootstrap_engine()
     _log.info("Engine: %s", engine.label)
+    activate(settings, choose_context(settings, startup.host, startup.backend))
     _log.info("Running %s %s", script, " ".join(arguments))
     sys.argv = [str(script), *arguments]
     # The script's directory is where Python would look first had it been started directly.

@@ -1,10 +1,12 @@
 """What all jobs of one process share: engine, tools, model, and what identifies them."""
 
+import contextlib
 import dataclasses
 import functools
 import logging
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -24,6 +26,9 @@ from af3opt.inference.model_runner import ModelRunner, create_model_runner
 from af3opt.inference.weights_format import WeightFiles, find_weight_files
 from af3opt.numerics import NonFinitePolicy, NumericsHandler
 from af3opt.numerics.safer import SaferNumerics
+from af3opt.optimizations import ActiveOptimization, activate, permitted
+from af3opt.optimizations.base import Context
+from af3opt.optimizations.choice import choose_context
 from af3opt.options.upstream import DEFAULT_BUCKETS
 from af3opt.output.record_builder import RunFacts
 from af3opt.output.record_parts import (
@@ -33,7 +38,7 @@ from af3opt.output.record_parts import (
     environment_record,
     host_record,
 )
-from af3opt.output.run_record import WeightsRecord
+from af3opt.output.run_record import OptimizationRecord, WeightsRecord
 from af3opt.progress import Reporter
 from af3opt.settings import Settings
 from af3opt.startup import Startup
@@ -126,18 +131,49 @@ class Session:
             ),
             self.backend.name,
             settings.gpu_device,
+            optimizations=tuple(one.name for one in self.active_optimizations),
         )
 
-    def safer_runner(self, changes: SaferNumerics) -> ModelRunner:
-        """A second model for a seed whose values were not finite.
+    @functools.cached_property
+    def optimizations(self) -> tuple[ActiveOptimization, ...]:
+        """What was considered for this backend; those in force change the engine."""
+        _ = self.engine
+        return activate(self.settings, self._context)
+
+    @property
+    def active_optimizations(self) -> tuple[ActiveOptimization, ...]:
+        """Those in force."""
+        return tuple(one for one in self.optimizations if one.active)
+
+    @functools.cached_property
+    def _context(self) -> Context:
+        return choose_context(self.settings, self.startup.host, self.backend)
+
+    @contextlib.contextmanager
+    def safer_runner(self, changes: SaferNumerics) -> Iterator[ModelRunner]:
+        """Gives a second model for a seed whose values were not finite.
 
         Args:
             changes: What it does differently from `runner`.
         """
-        runner = self._new_runner(self.settings)
-        for path, value in changes.config_overrides.items():
-            set_config_value(runner.config, path, value)
-        return runner
+        disabled = (*self.settings.disable_optimizations, *changes.disabled)
+        settings = dataclasses.replace(self.settings, disable_optimizations=disabled)
+        safer = activate(settings, self._context)
+        try:
+            runner = self.make_runner(
+                self.engine,
+                dataclasses.replace(
+                    settings, flash_attention_implementation=self.backend.flash_attention
+                ),
+                self.backend.name,
+                settings.gpu_device,
+                optimizations=tuple(one.name for one in safer if one.active),
+            )
+            for path, value in changes.config_overrides.items():
+                set_config_value(runner.config, path, value)
+            yield runner
+        finally:
+            activate(self.settings, self._context)
 
     @functools.cached_property
     def device_label(self) -> str:
@@ -171,7 +207,11 @@ class Session:
             backend=backend_record(self.backend, self.runner.device) if inference else None,
             settings=all_settings(self.settings),
             environment=environment_record(self.startup.variables),
-            optimizations=(),
+            optimizations=[
+                OptimizationRecord(**dataclasses.asdict(one)) for one in self.optimizations
+            ]
+            if inference
+            else (),
         )
 
     def _weights_record(self) -> WeightsRecord:
@@ -182,9 +222,18 @@ class Session:
         )
 
     @functools.cached_property
-    def optimisations(self) -> tuple[str, ...]:
-        """Names of the active optimisations that can change results."""
-        return ()
+    def permitted_optimizations(self) -> tuple[str, ...]:
+        """Optimisations that may change results, as far as settings and backend decide.
+
+        Whether the engine suits them follows from its fingerprint, so it need not be
+        imported to tell whether a job is done.
+        """
+        context = self._context
+        precisions = (
+            f"trunk {context.trunk_precision}",
+            f"diffusion {context.diffusion_precision}",
+        )
+        return (*permitted(self.settings, context), *precisions)
 
     @functools.cached_property
     def _weights_digest(self) -> str:
@@ -216,5 +265,5 @@ class Session:
             engine_fingerprint=self.engine_info.fingerprint,
             backend=self.backend.name,
             buckets=self.buckets,
-            optimisations=self.optimisations,
+            optimisations=self.permitted_optimizations,
         )

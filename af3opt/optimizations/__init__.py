@@ -10,7 +10,7 @@ from af3opt.optimizations import (
     triangle_multiplication,
     trunk_precision,
 )
-from af3opt.optimizations.base import PERMITTED, Context, Optimization, Patches
+from af3opt.optimizations.base import EXACT, PERMITTED, Context, Optimization, Patches
 from af3opt.optimizations.sampler_nan import SAMPLER_NAN
 from af3opt.settings import Settings
 
@@ -82,6 +82,23 @@ def activate(settings: Settings, context: Context) -> tuple[ActiveOptimization, 
     active = [f"{one.name} ({one.fidelity})" for one in considered if one.active]
     _log.info("Optimisations: %s", ", ".join(active) or "none")
     return tuple(considered)
+
+
+def permitted(settings: Settings, context: Context) -> tuple[str, ...]:
+    """Names of the optimisations that settings and backend allow and that change results.
+
+    Args:
+        settings: Read for fidelity and disable_optimizations.
+        context: Backend and precisions.
+    """
+    return tuple(
+        one.name
+        for one in OPTIMIZATIONS
+        if context.backend in one.backends
+        and one.wanted(context)
+        and one.fidelity != EXACT
+        and _why_not(one, settings) is None
+    )
 
 
 def deactivate() -> None:
