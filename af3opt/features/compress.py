@@ -170,11 +170,11 @@ def decompress_features(packed: bytes | memoryview) -> tuple[Arrays, Any]:
         start = _HEADER_LENGTH.size + header_bytes
         header = json.loads(bytes(view[_HEADER_LENGTH.size : start]))
         if header["version"] != _FORMAT_VERSION:
-            raise ValueError(f"packed features have format version {header['version']}")
+            raise TypeError(f"format version {header['version']} is not {_FORMAT_VERSION}")
         stream = np.empty(header["bytes"], np.uint8)
         _decompress_into(view[start:], stream)
         arrays = {record["name"]: _decode(record, stream) for record in header["arrays"]}
-    except (struct.error, KeyError, TypeError, zstandard.ZstdError) as error:
+    except (struct.error, ValueError, KeyError, TypeError, EOFError, zstandard.ZstdError) as error:
         raise ValueError(f"not packed features: {error}") from error
     return arrays, header["extra"]
 
@@ -248,5 +248,5 @@ def _decompress_into(frame: memoryview, target: np.ndarray) -> None:
         while filled < len(view):
             read = reader.readinto(view[filled:])
             if not read:
-                raise ValueError("packed features are truncated")
+                raise EOFError("truncated")
             filled += read
