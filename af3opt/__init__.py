@@ -12,6 +12,14 @@ from af3opt.version import __version__
 # Public name -> module that defines it; resolved lazily because most of these
 # modules import numpy or JAX, which `af3opt --help` must not pay for.
 _PUBLIC: dict[str, str] = {
+    "CacheManager": "af3opt.caching.manager",
+    "FeatureCache": "af3opt.features.cache",
+    "MsaCache": "af3opt.features.msa_cache",
+    "compress_features": "af3opt.features.compress",
+    "decompress_features": "af3opt.features.compress",
+    "featurise": "af3opt.features.featurise",
+    "optimize_features": "af3opt.features.optimize",
+    "parallel_featurize": "af3opt.features.parallel",
     "MemoryManager": "af3opt.memory",
     "NumericsHandler": "af3opt.numerics",
 }
