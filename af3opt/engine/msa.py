@@ -4,6 +4,7 @@ import dataclasses
 import datetime
 import logging
 import string
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -21,8 +22,16 @@ _BINARIES = ("jackhmmer", "nhmmer", "hmmalign", "hmmsearch", "hmmbuild")
 class DataPipeline:
     """Runs the engine's searches; needs tools and databases only if something is searched."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, adapt: Callable[[Any, Any], None] | None = None) -> None:
+        """Prepares; the engine's pipeline is made at the first search.
+
+        Args:
+            settings: Names tools and databases.
+            adapt: Is given the engine's pipeline and its configuration once they are
+                made, to put a cache around the searches.
+        """
         self._settings = settings
+        self._adapt = adapt
         self._pipeline: Any = None
 
     def check(self) -> None:
@@ -50,9 +59,10 @@ class DataPipeline:
 
     def _build(self) -> Any:
         if self._pipeline is None:
-            self._pipeline = engine_module("data.pipeline").DataPipeline(
-                data_pipeline_config(self._settings)
-            )
+            config = data_pipeline_config(self._settings)
+            self._pipeline = engine_module("data.pipeline").DataPipeline(config)
+            if self._adapt is not None:
+                self._adapt(self._pipeline, config)
         return self._pipeline
 
 

@@ -21,6 +21,7 @@ from af3opt.execution.deadline import device_label
 from af3opt.execution.identity import Identity, data_identity, run_identity
 from af3opt.execution.weights_identity import weights_digest
 from af3opt.features.cache import FeatureCache
+from af3opt.features.msa_cache import MsaCache
 from af3opt.features.options import FeatureOptions
 from af3opt.inference.model_runner import ModelRunner, create_model_runner
 from af3opt.inference.weights_format import WeightFiles, find_weight_files
@@ -109,7 +110,10 @@ class Session:
     @functools.cached_property
     def pipeline(self) -> DataPipeline | None:
         """The data pipeline, None when it is not to run."""
-        return DataPipeline(self.settings) if self.settings.run_data_pipeline else None
+        if not self.settings.run_data_pipeline:
+            return None
+        cache = MsaCache.from_settings(self.settings)
+        return DataPipeline(self.settings, cache.wrap if cache is not None else None)
 
     @functools.cached_property
     def runner(self) -> ModelRunner:
