@@ -5,6 +5,8 @@ replace functions in memory. A program kept between runs must not be used when
 different code would be traced, whoever changed it.
 """
 
+import dataclasses
+import functools
 import hashlib
 import inspect
 import sys
@@ -16,6 +18,9 @@ from af3opt.engine.modules import engine_module
 
 # Below the engine's package: what a forward pass executes.
 _PARTS = ("model.model", "model.network.", "model.components.", "model.feat_batch")
+
+# Wrappers of wrappers to follow: decorators on top of a replacement of a decorated function.
+_DEEPEST = 8
 
 
 def model_modules() -> tuple[str, ...]:
@@ -62,14 +67,16 @@ def _functions(path: str, namespace: Any) -> Iterator[tuple[str, types.FunctionT
 
 def _add_function(digest: Any, function: types.FunctionType, depth: int) -> None:
     _add_code(digest, function.__code__)
-    digest.update(_stable(function.__defaults__).encode())
+    digest.update(_stable((function.__defaults__, function.__kwdefaults__)).encode())
     for cell in function.__closure__ or ():
         try:
             content = cell.cell_contents
         except ValueError:
             continue  # Not yet assigned.
-        # Wrappers of wrappers: deep enough for decorators on top of a replacement.
-        if isinstance(content, types.FunctionType) and depth < 8:
+        if isinstance(content, functools.partial):
+            digest.update(_stable((content.args, content.keywords)).encode())
+            content = content.func
+        if isinstance(content, types.FunctionType) and depth < _DEEPEST:
             _add_function(digest, content, depth + 1)
         else:
             digest.update(_stable(content).encode())
@@ -93,4 +100,12 @@ def _stable(value: Any) -> str:
         return f"({','.join(_stable(item) for item in value)})"
     if isinstance(value, frozenset | set):
         return f"{{{','.join(sorted(_stable(item) for item in value))}}}"
+    if isinstance(value, dict):
+        return f"{{{','.join(sorted(f'{_stable(k)}:{_stable(v)}' for k, v in value.items()))}}}"
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        # What a replacement was made for, such as a precision.
+        fields = [(field.name, getattr(value, field.name)) for field in dataclasses.fields(value)]
+        return f"{type(value).__qualname__}{_stable(fields)}"
+    if isinstance(value, type | types.FunctionType):
+        return f"{value.__module__}.{value.__qualname__}"
     return type(value).__qualname__

@@ -1,6 +1,9 @@
 """The executable store: right keys, no trust in files that others could write."""
 
+import dataclasses
 import os
+import sys
+import types
 
 import pytest
 
@@ -154,3 +157,27 @@ def test_a_replaced_engine_function_changes_the_digest(prepared_home, monkeypatc
     sample = diffusion_head.sample
     monkeypatch.setattr(diffusion_head, "sample", lambda *args, **options: sample(*args, **options))
     assert live_code.live_code_digest(modules) != plain
+
+
+def test_what_a_replacement_closes_over_counts():
+    @dataclasses.dataclass(frozen=True)
+    class Context:
+        precision: str
+
+    def replacement(context):
+        def function(x):
+            return (x, context.precision)
+
+        return function
+
+    def digest_with(context):
+        module = types.ModuleType("made_up_module")
+        module.function = replacement(context)
+        sys.modules["made_up_module"] = module
+        try:
+            return live_code.live_code_digest(("made_up_module",))
+        finally:
+            del sys.modules["made_up_module"]
+
+    assert digest_with(Context("float32")) == digest_with(Context("float32"))
+    assert digest_with(Context("float32")) != digest_with(Context("bfloat16"))
