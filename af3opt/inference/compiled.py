@@ -174,7 +174,8 @@ class ModelCompiler:
         compiled = self._load(key, num_tokens)
         if compiled is None:
             compiled = self._compile(arguments, num_tokens, samples_at_once)
-            if self._store is not None:
+            # A callback is an address in this process: another one must not call it.
+            if self._store is not None and not compiled.report.work.callbacks:
                 self._store.save(
                     key, compiled.executable, compiled.report.work, {"tokens": num_tokens}
                 )

@@ -21,11 +21,13 @@ class OperationCount:
             nothing stayed in caches.
         opaque_kernels: Calls of custom kernels (Pallas, cuDNN), whose work is not
             visible and not counted.
+        callbacks: Calls back into this Python process.
     """
 
     flops: int = 0
     bytes: int = 0
     opaque_kernels: int = 0
+    callbacks: int = 0
 
     def __add__(self, other: "OperationCount") -> "OperationCount":
         """Sums both counts."""
@@ -33,11 +35,17 @@ class OperationCount:
             self.flops + other.flops,
             self.bytes + other.bytes,
             self.opaque_kernels + other.opaque_kernels,
+            self.callbacks + other.callbacks,
         )
 
     def __mul__(self, times: int) -> "OperationCount":
         """The count of something done several times."""
-        return OperationCount(self.flops * times, self.bytes * times, self.opaque_kernels * times)
+        return OperationCount(
+            self.flops * times,
+            self.bytes * times,
+            self.opaque_kernels * times,
+            self.callbacks * times,
+        )
 
 
 def count_operations(jaxpr: Any) -> OperationCount:
@@ -59,6 +67,8 @@ def count_operations(jaxpr: Any) -> OperationCount:
             total += _dot(equation)
         elif name in ("pallas_call", "custom_call", "ffi_call"):
             total += OperationCount(opaque_kernels=1)
+        elif name.endswith("callback"):
+            total += OperationCount(callbacks=1)
         elif name == "cond":
             branches = [count_operations(branch) for branch in equation.params["branches"]]
             total += max(branches, key=lambda count: count.flops)

@@ -59,3 +59,12 @@ def test_samples_that_are_mapped_count_each():
     batch = jax.ShapeDtypeStruct((4, 8, 8), "float32")
     assert flops(lambda x: jax.lax.map(lambda y: y @ y, x), batch) == 4 * ONE_PRODUCT
     assert flops(jax.vmap(lambda y: y @ y), batch) == 4 * ONE_PRODUCT
+
+
+def test_callbacks_are_seen_inside_loops():
+    def body(c, _):
+        jax.debug.callback(lambda x: None, c)
+        return c, None
+
+    program = jax.jit(lambda x: jax.lax.scan(body, x, None, length=3)[0])
+    assert count_operations(program.trace(SQUARE).jaxpr).callbacks == 3
