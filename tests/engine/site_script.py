@@ -1,6 +1,6 @@
 """A site's script as `--run_alphafold_script` meets it: absl flags, `app.run`, library API.
 
-It has a few of upstream's flags and its checks, and folds through `plain_loop`.
+It has a few of upstream's flags and its checks, and folds as the benchmarks' baseline does.
 """
 
 import types
@@ -27,14 +27,18 @@ def main(argv):
         raise app.UsageError("too many arguments")
     if _BACKEND.value == "cpu" and _ATTENTION.value != "xla":
         raise ValueError("For CPU-only inference attention must be xla.")
-    import plain_loop  # Beside this file, where Python looks when it is run as a script.
+    from af3opt.benchmarks import baseline
 
-    plain_loop.run(
+    baseline.run(
         types.SimpleNamespace(
             input_dir=Path(_INPUT_DIR.value),
             output_dir=Path(_OUTPUT_DIR.value),
             model_dir=Path(_MODEL_DIR.value),
             buckets=[int(bucket) for bucket in _BUCKETS.value],
+            jax_backend=_BACKEND.value,
+            flash_attention_implementation=_ATTENTION.value,
+            num_seeds=None,
+            num_diffusion_steps=None,
             num_recycles=_NUM_RECYCLES.value,
             num_diffusion_samples=_SAMPLES.value,
             save_embeddings=False,

@@ -1,7 +1,7 @@
 """`--fidelity=exact` writes the files that the plain library API writes.
 
 Both sides run in processes of their own on the same inputs, weights and bucket: the
-reference is `plain_loop.py`, upstream's order on the untouched engine.
+reference is `af3opt.benchmarks.baseline`, upstream's order on the untouched engine.
 """
 
 import os
@@ -84,7 +84,7 @@ def test_exact_holds_at_the_true_depth(tmp_path, full_weights):
         "--num_diffusion_samples=2",
         "--num_diffusion_steps=5",
     ]
-    run(["tests/engine/plain_loop.py", *flags, f"--output_dir={reference}"])
+    run(["-m", "af3opt.benchmarks.baseline", *flags, f"--output_dir={reference}"])
     run(["-m", "af3opt", "run", *flags, f"--output_dir={ours}", "--fidelity=exact"])
     assert len(tree_files(reference)) >= 11
     assert differences(ours, reference) == []
@@ -95,7 +95,7 @@ def test_exact_gives_the_files_of_the_plain_library(inputs, tmp_path, small_weig
     ours, reference = tmp_path / "ours", tmp_path / "reference"
     run(
         [
-            "tests/engine/plain_loop.py",
+            *("-m", "af3opt.benchmarks.baseline"),
             *common_flags(inputs, reference, small_weights),
             "--save_embeddings",
             "--save_distogram",

@@ -1,0 +1,69 @@
+"""Says what one side of a benchmark consists of; runs in that side's interpreter."""
+
+import json
+import os
+import platform
+import subprocess
+import sys
+from collections.abc import Mapping
+from typing import Any
+
+from af3opt.engine.discovery import find_engine
+from af3opt.errors import Af3optError, SetupError
+from af3opt.host import probe_host
+from af3opt.output.run_record import package_versions
+
+
+def describe_here() -> dict[str, Any]:
+    """Returns versions and engine of this interpreter.
+
+    Raises:
+        SetupError: it has no engine.
+    """
+    engine = find_engine()
+    versions = {name: text for name, text in package_versions().items() if text is not None}
+    return {"engine": engine.label, "versions": versions}
+
+
+def describe_python(python: str, environ: Mapping[str, str]) -> dict[str, Any]:
+    """Returns the same of another interpreter.
+
+    Raises:
+        SetupError: it cannot run af3opt, or has no engine.
+    """
+    try:
+        completed = subprocess.run(
+            [python, "-m", "af3opt.benchmarks.describe"],
+            env=dict(environ),
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+    except OSError as error:
+        raise SetupError(f"--baseline_python={python}: {error.strerror}") from error
+    if completed.returncode:
+        reason = (completed.stderr.strip().splitlines() or ["no message"])[-1]
+        raise SetupError(f"--baseline_python={python}: {reason}")
+    facts: dict[str, Any] = json.loads(completed.stdout)
+    return facts
+
+
+def describe_host() -> dict[str, Any]:
+    """Returns what of the machine bears on the figures."""
+    host = probe_host(os.environ)
+    return {
+        "cpu": host.cpu.model,
+        "usable_cores": host.cpu.usable_cores,
+        "bf16": sorted({"amx_bf16", "avx512_bf16"} & host.cpu.isa),
+        "memory_gb": round((host.memory.limit_bytes or 0) / 1e9, 1),
+        "gpus": [gpu.name for gpu in host.gpus],
+        "system": f"{platform.system()} {platform.release()}",
+        "load_average": round(os.getloadavg()[0], 2),
+    }
+
+
+if __name__ == "__main__":
+    try:
+        sys.stdout.write(json.dumps(describe_here()))
+    except Af3optError as error:
+        sys.exit(str(error))

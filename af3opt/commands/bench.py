@@ -1,0 +1,223 @@
+"""`af3opt bench`: measures af3opt against the engine's own plain way, on this machine."""
+
+import argparse
+import datetime
+import logging
+import os
+import shlex
+import shutil
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from af3opt.backend import Backend, resolve_backend
+from af3opt.benchmarks import comparison, describe, suites
+from af3opt.benchmarks.markdown import format_result
+from af3opt.benchmarks.plot import write_plot
+from af3opt.benchmarks.results import CaseResult, SuiteResult, write_result
+from af3opt.data.synthetic_weights import read_manifest
+from af3opt.errors import ExitCode, SetupError, UsageError
+from af3opt.host import probe_host
+from af3opt.paths import af3opt_home, private_directory
+from af3opt.settings import resolve_settings
+
+SUMMARY = "measure af3opt against the engine's own plain way"
+
+_DESCRIPTION = """\
+Runs the engine's own plain way and af3opt in turn, in processes of their own, on the same inputs,
+weights and seeds, and compares whole times, stages and memory. The plain way is the engine's
+library in the order, with the defaults and the padding of run_alphafold.py, or that script itself
+(--run_alphafold_script). Each repeat is: baseline, af3opt with empty caches, af3opt once more.
+Prints Markdown, and writes <suite>.json, <suite>.md and <suite>.svg."""
+
+_EPILOG = """\
+Flags after -- go to af3opt run alone: af3opt bench --suite=quick -- --fidelity=exact
+Without --model_dir random weights of the true shapes are used: times are the same, structures
+mean nothing. --suite=features measures featurisation alone; its flags follow --, see
+af3opt bench --suite=features -- --help."""
+
+_log = logging.getLogger(__name__)
+
+
+class _Parser(argparse.ArgumentParser):
+    """Reports errors as af3opt does: one line, exit code 2."""
+
+    def error(self, message: str) -> None:  # type: ignore[override]
+        raise UsageError(f"{message}; see af3opt bench --help")
+
+
+def main(argv: list[str]) -> int:
+    """Runs `af3opt bench` and returns the exit code.
+
+    Raises:
+        UsageError: a flag is wrong.
+        SetupError: one of the sides cannot be run.
+    """
+    own, separator, rest = _split(argv)
+    args = _parser().parse_args(own)
+    if args.suite == "features":
+        from af3opt.benchmarks.features import main as measure_features
+
+        return measure_features(rest)
+    suite = suites.find_suite(args.suite)
+    if args.repeats is not None and args.repeats < 1:
+        raise UsageError("--repeats must be at least 1")
+    cases = _choose_cases(suite, args)
+    subject_flags = tuple(rest) if separator else ()
+    backend = _backend(args, subject_flags)
+    sides, baseline = _sides(args, suite, subject_flags, backend)
+    started = datetime.datetime.now().astimezone().isoformat(timespec="seconds")
+    host = describe.describe_host()
+    result = SuiteResult(
+        suite=suite.name,
+        command=shlex.join(["af3opt", "bench", *argv]),
+        started=started,
+        host=host,
+        baseline=baseline,
+        subject={"label": "af3opt run", **describe.describe_here()},
+        weights=_weights_label(sides.subject_weights),
+        backend=backend.name,
+        cases=_measure(cases, sides, args.repeats or suite.repeats, keep=args.keep),
+    )
+    _write(result, args.output)
+    sys.stdout.write(format_result(result))
+    return ExitCode.OK
+
+
+def _split(argv: Sequence[str]) -> tuple[list[str], bool, list[str]]:
+    if "--" not in argv:
+        return list(argv), False, []
+    place = list(argv).index("--")
+    return list(argv[:place]), True, list(argv[place + 1 :])
+
+
+def _parser() -> argparse.ArgumentParser:
+    listing = "; ".join(f"{suite.name}: {suite.description}" for suite in suites.SUITES.values())
+    parser = _Parser(
+        prog="af3opt bench",
+        description=_DESCRIPTION,
+        epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    parser.add_argument("--suite", default="quick", help=f"{listing}; features (default: quick)")
+    parser.add_argument(
+        "--case", action="append", metavar="NAME", help="only this case of the suite; repeatable"
+    )
+    parser.add_argument("--repeats", type=int, metavar="N", help="default: the suite's own")
+    parser.add_argument(
+        "--output",
+        type=Path,
+        default=Path("af3opt_bench"),
+        metavar="DIR",
+        help="directory for the results (default: %(default)s)",
+    )
+    parser.add_argument("--model_dir", type=Path, metavar="DIR", help="true weights, for both")
+    parser.add_argument(
+        "--baseline_python",
+        default=sys.executable,
+        metavar="PATH",
+        help="interpreter of another environment for the baseline, such as one with the versions "
+        "upstream pins (default: this one)",
+    )
+    parser.add_argument(
+        "--run_alphafold_script",
+        type=Path,
+        metavar="PATH",
+        help="run this run_alphafold.py as the baseline",
+    )
+    parser.add_argument("--jax_backend", choices=("cpu", "gpu"), help="default: what there is")
+    parser.add_argument(
+        "--keep", action="store_true", help="keep outputs and logs (the path is logged)"
+    )
+    return parser
+
+
+def _choose_cases(suite: suites.Suite, args: argparse.Namespace) -> list[suites.Case]:
+    known = {case.name: case for case in suite.cases}
+    unknown = [name for name in args.case or () if name not in known]
+    if unknown:
+        raise UsageError(f"--case={unknown[0]}: suite {suite.name} has {', '.join(known)}")
+    chosen = [known[name] for name in args.case] if args.case else list(suite.cases)
+    if args.run_alphafold_script is None:
+        return chosen
+    if not args.run_alphafold_script.is_file():
+        raise UsageError(f"--run_alphafold_script={args.run_alphafold_script}: no such file")
+    fitting = [case for case in chosen if case.fits_any_script]
+    if not fitting:
+        raise UsageError(
+            f"--run_alphafold_script: every chosen case of suite {suite.name} sets the number of "
+            "diffusion steps, for which the script has no flag; choose others with --case"
+        )
+    return fitting
+
+
+def _backend(args: argparse.Namespace, subject_flags: tuple[str, ...]) -> Backend:
+    flags = [*subject_flags]
+    if args.jax_backend:
+        flags.append(f"--jax_backend={args.jax_backend}")
+    return resolve_backend(resolve_settings(flags, {}), probe_host(os.environ))
+
+
+def _sides(
+    args: argparse.Namespace,
+    suite: suites.Suite,
+    subject_flags: tuple[str, ...],
+    backend: Backend,
+) -> tuple[comparison.Sides, dict[str, Any]]:
+    environ = comparison.child_environ(af3opt_home())
+    baseline = describe.describe_python(args.baseline_python, environ)
+    script = args.run_alphafold_script
+    # A script knows nothing of weights of reduced depth.
+    depth = "full" if script is not None else suite.depth
+    weights = [
+        args.model_dir or comparison.synthetic_weights(python, depth)
+        for python in (args.baseline_python, sys.executable)
+    ]
+    if script is None:
+        comparison.build_baseline_data(args.baseline_python)
+        label = "the engine's library in the order and with the defaults of run_alphafold.py"
+    else:
+        label = str(script)
+    sides = comparison.Sides(
+        baseline_python=args.baseline_python,
+        baseline_script=script.absolute() if script else None,
+        baseline_weights=weights[0].absolute(),
+        subject_weights=weights[1].absolute(),
+        subject_flags=subject_flags,
+        backend=backend.name,
+        attention=backend.flash_attention,
+    )
+    return sides, {"label": label, **baseline}
+
+
+def _weights_label(model_dir: Path) -> str:
+    manifest = read_manifest(model_dir)
+    if manifest is None:
+        return str(model_dir)
+    return f"random ones of the true shapes, depth: {manifest.depth}"
+
+
+def _measure(
+    cases: Sequence[suites.Case], sides: comparison.Sides, repeats: int, *, keep: bool
+) -> list[CaseResult]:
+    folder = private_directory(af3opt_home() / "bench" / f"{os.getpid()}")
+    try:
+        return [comparison.measure_case(case, sides, repeats, folder) for case in cases]
+    finally:
+        if keep:
+            _log.info("Outputs and logs are in %s", folder)
+        else:
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+def _write(result: SuiteResult, folder: Path) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    write_result(result, folder / f"{result.suite}.json")
+    (folder / f"{result.suite}.md").write_text(format_result(result))
+    try:
+        write_plot(result, folder / f"{result.suite}.svg")
+    except SetupError as error:
+        _log.warning("%s", error)
+    _log.info("Results are in %s", folder)
