@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import Any
 
 import af3opt
-from af3opt.caching.key import CacheKey
+from af3opt.caching.key import CacheKey, differences
 from af3opt.caching.manager import CacheManager
 from af3opt.inference.compile_cache import CompileCache
 from af3opt.inference.operations import OperationCount
@@ -71,7 +71,12 @@ class ExecutableStore:
 
     def load(self, key: CacheKey, device: Any) -> StoredExecutable | None:
         """Returns what is stored under `key`, or None when there is nothing usable."""
-        if not self._usable or not self._trusted(key):
+        if not self._usable:
+            return None
+        if not self._manager.path_of(key.digest).exists():
+            self._explain_miss(key)
+            return None
+        if not self._trusted(key):
             return None
         payload = self._manager.get(key)
         if payload is None:
@@ -113,6 +118,17 @@ class ExecutableStore:
             _log.debug("The executable cannot be stored: %s", _first_line(error))
             return
         self._manager.put(key, [payload], information)
+
+    def _explain_miss(self, key: CacheKey) -> None:
+        """Says what the most similar entry was made with, so that a miss is no riddle."""
+        found = [
+            differences(dict(key.material), dict(info.header.material))
+            for info in self._manager.entries()
+            if info.header is not None
+        ]
+        if found:
+            nearest = min(found, key=len)
+            _log.info("No compiled model kept for this yet; nearest: %s", "; ".join(nearest))
 
     def _trusted(self, key: CacheKey) -> bool:
         path = self._manager.path_of(key.digest)

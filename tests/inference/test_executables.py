@@ -109,6 +109,14 @@ def test_damaged_pickle_is_set_aside(cache, make_key, device):
     assert list((cache.root / "executables" / "quarantine").iterdir())
 
 
+def test_a_miss_is_explained(cache, make_key, device, caplog):
+    caplog.set_level("INFO")
+    store = ExecutableStore(cache)
+    store.save(make_key(), compiled_double(), WORK, {})
+    assert store.load(make_key(samples_at_once=2), device) is None
+    assert "nearest: samples_at_once: entry has 5, now 2" in caplog.text
+
+
 @pytest.mark.parametrize("level", [0, 1, 2])
 def test_nothing_is_unpickled_where_others_can_write(level, cache, make_key, device, caplog):
     store = ExecutableStore(cache)
