@@ -12,7 +12,7 @@ from af3opt.engine.features import Batch
 from af3opt.errors import Af3optError, SetupError
 from af3opt.execution.compile_leases import CompileLeases
 from af3opt.execution.deadline import Deadline
-from af3opt.execution.fold_job import FoldJob
+from af3opt.execution.fold_job import FoldJob, JobLostError
 from af3opt.execution.interrupt import InterruptGuard
 from af3opt.execution.journal import STATE_DIRECTORY
 from af3opt.execution.opening import JobHeldError, JobOpener, OpenJob
@@ -106,6 +106,7 @@ class BatchRun:
         self._outcomes: list[Outcome] = []
         self._open: dict[int, FoldJob] = {}
         self._raises = False
+        self._wrote = False
 
     def run(self, plan: Sequence[PlannedJob], *, alone: bool) -> list[Outcome]:
         """Does the jobs of a plan.
@@ -156,6 +157,7 @@ class BatchRun:
         if alone:
             self._opener.load(first)
         _make_output_directory(self._session.output_dir)
+        self._wrote = True
         self._guard.watch(self._session.output_dir)
         _log.info(_TERMS_NOTICE)
         if self._settings.run_inference:
@@ -288,14 +290,17 @@ class BatchRun:
 
     def _end_job(self, end: _End) -> None:
         job = end.job
-        if job.failure:
+        if job.lost:
+            status, recorded = Status.ELSEWHERE, "incomplete"
+        elif job.failure:
             status, recorded = Status.FAILED, "failed"
         elif job.left:
             status, recorded = Status.LEFT, "incomplete"
         else:
             status, recorded = Status.DONE, "done"
-        with contextlib.suppress(OSError):
-            job.finish(recorded)
+        if not job.lost:
+            with contextlib.suppress(OSError):
+                job.finish(recorded)
         self._close(job)
         self._outcomes.append(
             _outcome(
@@ -316,12 +321,13 @@ class BatchRun:
     def _job_failed(self, job: FoldJob, error: Exception) -> None:
         self._raise_if_fatal(error)
         _log.debug("Fold job %s", job.name, exc_info=error)
+        job.lost = isinstance(error, JobLostError)
         job.failure = error_text(error)
 
     def _raise_if_fatal(self, error: Exception) -> None:
         output = self._session.output_dir
-        lost = isinstance(error, OSError) and error.errno in _FATAL_ERRNOS
-        if lost or (isinstance(error, OSError) and not output.is_dir()):
+        full = isinstance(error, OSError) and error.errno in _FATAL_ERRNOS
+        if full or (self._wrote and not output.is_dir()):
             raise OutputLostError(
                 f"--output_dir={output}: {error_text(error)}; finished seeds are kept, "
                 "run the same command again once it can be written"

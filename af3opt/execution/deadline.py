@@ -56,14 +56,15 @@ class Deadline:
 class SeedTimes:
     """How long seeds take with these settings on this kind of device, kept between runs."""
 
-    def __init__(self, settings: Settings, device: str) -> None:
-        """Reads what is known.
+    def __init__(self, settings: Settings, device: str, learned: LearnedTimes) -> None:
+        """Connects what is known.
 
         Args:
             settings: Gives samples, recycles and diffusion steps.
             device: From `device_label`.
+            learned: Times of this process and earlier ones.
         """
-        self._learned = LearnedTimes()
+        self._learned = learned
         self._settings = settings
         self._device = device
 

@@ -62,6 +62,7 @@ class FoldJob:
         scores: Seed -> its ranked samples, finished seeds of earlier runs included.
         resources: Closed when the job ends (its claim).
         failure: Why the job cannot go on, "" while it can.
+        lost: Another process has taken it over; `failure` says so.
         left: There was no time for all its seeds.
         seeds_run: Seeds written by this process.
         is_still_ours: Tells whether no other process has taken the job over.
@@ -75,6 +76,7 @@ class FoldJob:
     scores: dict[int, tuple[SampleScore, ...]] = dataclasses.field(default_factory=dict)
     resources: contextlib.ExitStack = dataclasses.field(default_factory=contextlib.ExitStack)
     failure: str = ""
+    lost: bool = False
     left: bool = False
     seeds_run: int = 0
     is_still_ours: Callable[[], bool] = lambda: True

@@ -92,6 +92,7 @@ def run_identity(
     settings: Settings,
     *,
     resolved_input: str,
+    first_seed: int,
     weights_digest: str,
     engine_fingerprint: str,
     backend: str,
@@ -103,6 +104,8 @@ def run_identity(
     Args:
         settings: Gives every setting marked as affecting results.
         resolved_input: Digest of the input with MSAs and templates filled in.
+        first_seed: Keeps jobs apart that have name and content in common and other
+            seeds; seeds may still be added to a job.
         weights_digest: Digest of the weights.
         engine_fingerprint: From `engine.discovery`.
         backend: "cpu", "gpu" or "mps".
@@ -118,6 +121,7 @@ def run_identity(
     parts |= {name: getattr(settings, name) for name in _OUTPUT_SETTINGS}
     parts |= {
         "resolved_input": resolved_input,
+        "first_seed": first_seed,
         "weights": weights_digest,
         "engine": engine_fingerprint,
         "jax_backend": backend,

@@ -115,7 +115,7 @@ def prepare_batch(
         reporter=reporter,
     )
     plan = make_plan(settings, session.buckets, os.environ)
-    times = SeedTimes(settings, session.device_label)
+    times = SeedTimes(settings, session.device_label, reporter.learned)
     deadline = find_deadline(settings, os.environ, times)
     run = BatchRun(session, guard, deadline, leases=leases, trace=trace)
     return PreparedBatch(plan, run, trace, reporter)

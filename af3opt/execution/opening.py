@@ -89,7 +89,7 @@ class JobOpener:
         seeds = self._wanted_seeds(planned, data)
         if not self._settings.run_inference:
             return data.seeds == tuple(seeds)
-        run = journal.run(self._session.run_identity(data.resolved))
+        run = journal.run(self._session.run_identity(data.resolved, seeds[0]))
         return run.is_finished(seeds)
 
     def load(self, planned: PlannedJob) -> FoldJob:
@@ -194,7 +194,7 @@ class JobOpener:
             journal.finish_data(identity, data.data_json, data.resolved, seeds)
         if not self._settings.run_inference:
             return
-        run_identity = self._session.run_identity(data.resolved)
+        run_identity = self._session.run_identity(data.resolved, seeds[0])
         parts = {**data.parts, **run_identity.parts}
         if self._settings.explain_resume:
             for line in journal.explain(parts):
@@ -218,7 +218,8 @@ class JobOpener:
         if data is None:
             return journal.begun_data_directory(opened.data_identity)
         if self._settings.run_inference:
-            run = journal.run(self._session.run_identity(data.resolved))
+            first_seed = opened.job.fold_input.rng_seeds[0]
+            run = journal.run(self._session.run_identity(data.resolved, first_seed))
             directory = run.directory_in_use()
             if directory is not None:
                 return directory

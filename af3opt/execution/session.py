@@ -256,8 +256,12 @@ class Session:
             searched=searched,
         )
 
-    def run_identity(self, resolved_input: str) -> Identity:
+    def run_identity(self, resolved_input: str, first_seed: int) -> Identity:
         """The identity of a job's inference under these settings.
+
+        Args:
+            resolved_input: Digest of the input with MSAs and templates filled in.
+            first_seed: The first of its seeds.
 
         Raises:
             SetupError: there are no weights to digest.
@@ -265,6 +269,7 @@ class Session:
         return run_identity(
             self.settings,
             resolved_input=resolved_input,
+            first_seed=first_seed,
             weights_digest=self._weights_digest,
             engine_fingerprint=self.engine_info.fingerprint,
             backend=self.backend.name,

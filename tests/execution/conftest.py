@@ -1,0 +1,129 @@
+"""Batches of tiny inputs, run in forked processes that have the engine imported already."""
+
+import contextlib
+import json
+import multiprocessing
+import os
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.execution import stub
+
+RESIDUES = "MQIFVKTL"
+
+
+def write_input(directory, name, seeds=(1,), sequence=RESIDUES):
+    directory.mkdir(parents=True, exist_ok=True)
+    protein = {"id": "A", "sequence": sequence, "unpairedMsa": "", "pairedMsa": ""}
+    content = {
+        "dialect": "alphafold3",
+        "version": 1,
+        "name": name,
+        "modelSeeds": list(seeds),
+        "sequences": [{"protein": {**protein, "templates": []}}],
+    }
+    path = directory / f"{name}.json"
+    path.write_text(json.dumps(content))
+    return path
+
+
+class Runs:
+    """Starts batches with a stubbed device step."""
+
+    def __init__(self, weights, root):
+        self.weights = weights
+        self.root = root
+        self.log = root / "device-steps.txt"
+
+    def flags(self, inputs, output, *more):
+        given = [f"--input_dir={inputs}" if inputs.is_dir() else f"--json_path={inputs}"]
+        return [
+            *given,
+            f"--output_dir={output}",
+            f"--model_dir={self.weights}",
+            *("--jax_backend=cpu", "--buckets=16,32", "--num_diffusion_samples=1"),
+            *("--norun_data_pipeline", "--noreport", "--nofeature_cache"),
+            *more,
+        ]
+
+    def start(self, inputs, output, *more, seconds=0.0, before=None):
+        """Starts a run in a forked process; its log goes to `<root>/run.log`."""
+        context = multiprocessing.get_context("fork")
+        arguments = (self.flags(inputs, output, *more), seconds, before)
+        process = context.Process(target=self._child, args=arguments)
+        process.start()
+        return process
+
+    def run(self, inputs, output, *more, seconds=0.0, before=None):
+        """Runs to the end and returns the exit code."""
+        process = self.start(inputs, output, *more, seconds=seconds, before=before)
+        process.join(180)
+        assert process.exitcode is not None, "still running"
+        return process.exitcode
+
+    def steps(self):
+        """(process, tokens, seed) of every device step so far."""
+        lines = self.log.read_text().splitlines() if self.log.exists() else []
+        return [tuple(map(int, line.split())) for line in lines]
+
+    @property
+    def output(self):
+        """Everything the last run logged."""
+        return (self.root / "run.log").read_text()
+
+    def _child(self, flags, seconds, before):
+        descriptor = os.open(self.root / "run.log", os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
+        os.dup2(descriptor, 1)
+        os.dup2(descriptor, 2)
+        sys.stdout = open(1, "w", closefd=False)  # noqa: SIM115
+        sys.stderr = open(2, "w", closefd=False)  # noqa: SIM115
+        os.environ["AF3_STUB_SECONDS"] = str(seconds)
+        os.environ["AF3_STUB_LOG"] = str(self.log)
+        if before is not None:
+            before()
+        code = stub.main(flags)
+        with contextlib.suppress(ValueError):
+            sys.stderr.flush()
+        os._exit(code)
+
+
+@pytest.fixture(scope="session")
+def imported_engine(shared_home):
+    """The engine, imported once for all forked runs."""
+    before = os.environ.get("AF3OPT_HOME")
+    os.environ["AF3OPT_HOME"] = str(shared_home)
+    os.environ["JAX_PLATFORMS"] = "cpu"
+    try:
+        from af3opt.engine.bootstrap import bootstrap_engine
+
+        arguments = list(sys.argv)
+        bootstrap_engine()
+        sys.argv[:] = arguments
+    finally:
+        del os.environ["JAX_PLATFORMS"]
+        if before is None:
+            del os.environ["AF3OPT_HOME"]
+        else:
+            os.environ["AF3OPT_HOME"] = before
+
+
+@pytest.fixture
+def runs(tmp_path, imported_engine, small_weights):
+    return Runs(small_weights, tmp_path)
+
+
+@pytest.fixture
+def inputs(tmp_path):
+    """Four jobs with three seeds each."""
+    directory = tmp_path / "inputs"
+    for number in range(4):
+        seeds = range(10 * number + 1, 10 * number + 4)
+        write_input(directory, f"job{number}", seeds, RESIDUES[: 5 + number])
+    return directory
+
+
+def leftovers(output: Path):
+    """Unfinished files of atomic writes."""
+    return [path for path in output.rglob("*") if ".af3opt-tmp-" in path.name]

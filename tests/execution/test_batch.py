@@ -1,0 +1,322 @@
+"""Batches with a stubbed device step: resume, failures, signals, and what the disk does."""
+
+import errno
+import json
+import os
+import shutil
+import signal
+import sys
+import time
+
+import pytest
+
+from af3opt.errors import ExitCode
+from tests.engine.trees import differences
+from tests.execution import stub
+from tests.execution.conftest import RESIDUES, leftovers, write_input
+
+pytestmark = pytest.mark.engine
+
+
+def wait_for(condition, seconds=60):
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, "nothing happened"
+        time.sleep(0.02)
+
+
+def refuse_models(*_arguments, **_options):
+    raise AssertionError("a finished batch needs no model")
+
+
+def test_a_finished_batch_loads_nothing(runs, inputs, tmp_path):
+    assert runs.run(inputs, tmp_path / "out") == ExitCode.OK
+    assert len(runs.steps()) == 12
+
+    def no_model():
+        stub.make_stub_runner = refuse_models
+        from af3opt.execution import session
+
+        session.bootstrap_engine = refuse_models
+
+    assert runs.run(inputs, tmp_path / "out", before=no_model) == ExitCode.OK
+    assert "4 already_done" in runs.output
+    assert len(runs.steps()) == 12
+
+
+def test_overlapped_writes_the_same_tree(runs, inputs, tmp_path):
+    assert runs.run(inputs, tmp_path / "serial", "--overlap=off") == ExitCode.OK
+    assert runs.run(inputs, tmp_path / "overlapped", "--overlap=on") == ExitCode.OK
+    assert differences(tmp_path / "overlapped", tmp_path / "serial") == []
+
+
+def test_only_what_is_missing_is_done(runs, inputs, tmp_path):
+    output = tmp_path / "out"
+    runs.run(inputs, output)
+    shutil.rmtree(output / "job1" / "seed-12_sample-0")
+    write_input(inputs, "job2", [21, 22, 23, 99], RESIDUES[:7])
+    assert runs.run(inputs, output) == ExitCode.OK
+    assert sorted(seed for _, _, seed in runs.steps()[12:]) == [12, 99]
+    table = (output / "job2" / "job2_ranking_scores.csv").read_text().splitlines()
+    assert [line.split(",")[0] for line in table] == ["seed", "21", "22", "23", "99"]
+    data = json.loads((output / "job2" / "job2_data.json").read_text())
+    assert data["modelSeeds"] == [21, 22, 23, 99]
+
+
+def test_another_setting_is_another_run_and_is_explained(runs, inputs, tmp_path):
+    output = tmp_path / "out"
+    runs.run(inputs / "job0.json", output)
+    code = runs.run(inputs / "job0.json", output, "--num_recycles=3", "--explain_resume")
+    assert code == ExitCode.OK
+    assert "num_recycles: 10 -> 3" in runs.output
+    assert len(runs.steps()) == 6
+    assert len([path for path in output.glob("job0*") if path.is_dir()]) == 2
+    # Each of the two runs is known by itself afterwards.
+    assert runs.run(inputs / "job0.json", output, "--num_recycles=3") == ExitCode.OK
+    assert runs.run(inputs / "job0.json", output) == ExitCode.OK
+    assert len(runs.steps()) == 6
+
+
+def test_noresume_does_everything_again_in_a_stamped_directory(runs, inputs, tmp_path):
+    output = tmp_path / "out"
+    runs.run(inputs / "job0.json", output, "--noresume")
+    runs.run(inputs / "job0.json", output, "--noresume")
+    assert len(runs.steps()) == 6
+    assert not list(output.glob(".af3opt/jobs/*"))
+    assert len([path for path in output.glob("job0*") if path.is_dir()]) == 2
+
+
+def test_a_directory_that_is_not_ours_is_left_alone(runs, inputs, tmp_path):
+    foreign = tmp_path / "out" / "job0" / "notes.txt"
+    foreign.parent.mkdir(parents=True)
+    foreign.write_text("mine")
+    assert runs.run(inputs / "job0.json", tmp_path / "out") == ExitCode.OK
+    assert [path.name for path in foreign.parent.iterdir()] == ["notes.txt"]
+
+
+def test_random_seeds_of_a_server_input_are_kept(runs, tmp_path):
+    path = tmp_path / "server.json"
+    chain = {"proteinChain": {"sequence": RESIDUES, "count": 1}}
+    job = {"name": "server", "modelSeeds": [], "sequences": [chain]}
+    path.write_text(json.dumps([job]))
+    # The input has no MSA, so the data pipeline's part is taken as done by hand.
+    output = tmp_path / "out"
+    code = runs.run(path, output, "--norun_inference", "--run_data_pipeline", before=fake_search)
+    assert code == ExitCode.OK
+    seeds = json.loads((output / "server" / "server_data.json").read_text())["modelSeeds"]
+    assert runs.run(path, output) == ExitCode.OK
+    assert [seed for _, _, seed in runs.steps()] == seeds
+    assert runs.run(path, output) == ExitCode.OK
+    assert len(runs.steps()) == 1
+
+
+def fake_search():
+    """Fills in empty MSAs in place of a search."""
+    import dataclasses
+
+    from af3opt.engine.msa import DataPipeline
+
+    def process(_self, fold_input):
+        chains = [
+            type(chain)(
+                id=chain.id,
+                sequence=chain.sequence,
+                ptms=chain.ptms,
+                unpaired_msa=f">query\n{chain.sequence}\n",
+                paired_msa="",
+                templates=[],
+            )
+            for chain in fold_input.chains
+        ]
+        return dataclasses.replace(fold_input, chains=chains)
+
+    DataPipeline.process = process
+    DataPipeline.check = lambda _self: None
+
+
+def test_inference_follows_searches_made_elsewhere(runs, tmp_path):
+    path = write_input(tmp_path / "in", "job", [1, 2])
+    content = json.loads(path.read_text())
+    content["sequences"] = [{"protein": {"id": "A", "sequence": RESIDUES}}]
+    path.write_text(json.dumps(content))
+    output = tmp_path / "out"
+    code = runs.run(path, output)
+    assert code == ExitCode.USAGE
+    assert "--norun_data_pipeline" in runs.output
+    flags = ("--norun_inference", "--run_data_pipeline")
+    assert runs.run(path, output, *flags, before=fake_search) == ExitCode.OK
+    assert runs.steps() == []
+    assert runs.run(path, output) == ExitCode.OK
+    assert len(runs.steps()) == 2
+    assert [item.name for item in output.iterdir() if not item.name.startswith(".")] == ["job"]
+    # The command without stages finds everything done as well.
+    assert runs.run(path, output, "--run_data_pipeline", before=fake_search) == ExitCode.OK
+    assert len(runs.steps()) == 2
+
+
+def test_a_bad_input_does_not_end_the_batch(runs, inputs, tmp_path):
+    output = tmp_path / "out"
+    good = (inputs / "job1.json").read_text()
+    (inputs / "job1.json").write_text('{"name": ')
+    (inputs / "zz.json").write_bytes(b"\xff\xfe\x00")
+    assert runs.run(inputs, output) == ExitCode.SOME_FAILED
+    failed = json.loads((output / "failed.json").read_text())
+    assert [entry["name"] for entry in failed] == ["job1", "zz"]
+    assert "is not valid JSON" in failed[0]["reason"]
+    assert len(runs.steps()) == 9
+    (inputs / "job1.json").write_text(good)
+    (inputs / "zz.json").unlink()
+    assert runs.run(inputs / "job1.json", output) == ExitCode.OK
+    assert [entry["name"] for entry in json.loads((output / "failed.json").read_text())] == ["zz"]
+
+
+def test_fail_fast_ends_at_the_first_bad_input(runs, inputs, tmp_path):
+    (inputs / "job0.json").write_text("{}")
+    code = runs.run(inputs, tmp_path / "out", "--fail_fast", "--order=input")
+    assert code == ExitCode.USAGE
+    assert runs.steps() == []
+
+
+def test_duplicate_names_are_said_up_front_and_kept_apart(runs, inputs, tmp_path):
+    content = json.loads((inputs / "job0.json").read_text())
+    content["modelSeeds"] = [77]
+    (inputs / "other.json").write_text(json.dumps(content))
+    output = tmp_path / "out"
+    assert runs.run(inputs, output, "--overlap=on") == ExitCode.OK
+    assert "2 jobs are named job0" in runs.output
+    assert len([path for path in output.glob("job0*") if path.is_dir()]) == 2
+    assert runs.run(inputs, output) == ExitCode.OK
+    assert len(runs.steps()) == 13
+
+
+def test_no_seed_is_started_without_time_for_it(runs, inputs, tmp_path):
+    assert runs.run(inputs, tmp_path / "out", "--max_runtime=10") == ExitCode.REQUEUE
+    assert runs.steps() == []
+    assert "4 left" in runs.output
+
+
+def test_seed_times_are_learned_for_the_next_process(runs, inputs, tmp_path, monkeypatch):
+    monkeypatch.setattr("af3opt.execution.deadline._MARGIN_SECONDS", 0.0)
+    output = tmp_path / "out"
+    home = tmp_path / "times"
+    monkeypatch.setattr("af3opt.progress.learned.af3opt_home", lambda: home)
+    assert runs.run(inputs / "job0.json", output, seconds=1.5) == ExitCode.OK
+    steps = len(runs.steps())
+    # The first seed of this process would already take too long.
+    assert runs.run(inputs, output, "--max_runtime=1", seconds=1.5) == ExitCode.REQUEUE
+    assert len(runs.steps()) == steps
+
+
+@pytest.mark.parametrize("overlap", ["on", "off"])
+def test_sigusr1_finishes_the_seed_and_starts_none(runs, inputs, tmp_path, overlap):
+    process = runs.start(inputs, tmp_path / "out", f"--overlap={overlap}", seconds=1.0)
+    wait_for(lambda: "Running model inference with seed 1..." in read(runs))
+    os.kill(process.pid, signal.SIGUSR1)
+    process.join(60)
+    assert process.exitcode == ExitCode.REQUEUE
+    assert [seed for _, _, seed in runs.steps()] == [1]
+    assert (tmp_path / "out" / "job0" / "seed-1_sample-0").is_dir()
+    assert runs.run(inputs, tmp_path / "out") == ExitCode.OK
+    assert len(runs.steps()) == 12
+
+
+@pytest.mark.parametrize(
+    ("number", "flags", "code"),
+    [
+        (signal.SIGTERM, (), ExitCode.REQUEUE),
+        (signal.SIGTERM, ("--noresume",), ExitCode.TERMINATED),
+        (signal.SIGINT, (), ExitCode.INTERRUPTED),
+    ],
+)
+def test_signals_abandon_the_seed_at_once(runs, inputs, tmp_path, number, flags, code):
+    process = runs.start(inputs, tmp_path / "out", *flags, seconds=30.0)
+    wait_for(lambda: "Running model inference with seed 1..." in read(runs))
+    start = time.monotonic()
+    os.kill(process.pid, number)
+    process.join(20)
+    assert process.exitcode == code
+    assert time.monotonic() - start < 10
+    assert leftovers(tmp_path / "out") == []
+
+
+def test_a_claim_is_released_at_a_signal(runs, inputs, tmp_path):
+    process = runs.start(inputs, tmp_path / "out", seconds=30.0)
+    wait_for(lambda: "Running model inference with seed 1..." in read(runs))
+    os.kill(process.pid, signal.SIGTERM)
+    process.join(20)
+    (claim,) = (tmp_path / "out" / ".af3opt" / "jobs" / "job0").glob("claim-*")
+    assert json.loads(claim.read_text())["released"] is True
+
+
+def read(runs):
+    path = runs.root / "run.log"
+    return path.read_text() if path.exists() else ""
+
+
+def fail_writes_after(number, code):
+    """Makes every write to disk fail from the `number`-th on."""
+
+    def before():
+        calls = iter(range(10**9))
+        real = os.fsync
+
+        def fsync(descriptor):
+            if next(calls) >= number:
+                raise OSError(code, os.strerror(code))
+            real(descriptor)
+
+        os.fsync = fsync
+
+    return before
+
+
+@pytest.mark.parametrize("after", [0, 3, 12, 20])
+def test_a_full_disk_ends_the_batch_with_one_line(runs, inputs, tmp_path, after):
+    output = tmp_path / "out"
+    code = runs.run(inputs, output, "--quiet", before=fail_writes_after(after, errno.ENOSPC))
+    assert code == ExitCode.FAILURE
+    lines = [line for line in runs.output.splitlines() if line.startswith("af3opt: error")]
+    assert len(lines) == 1
+    assert "No space left on device" in lines[0]
+    assert leftovers(output) == []
+    assert runs.run(inputs, output) == ExitCode.OK
+    assert len({seed for _, _, seed in runs.steps()}) == 12
+
+
+def test_a_vanished_output_directory_ends_the_batch_with_one_line(runs, inputs, tmp_path):
+    output = tmp_path / "out"
+    process = runs.start(inputs, output, seconds=1.0)
+    wait_for(lambda: "Running model inference with seed 2..." in read(runs))
+    output.rename(tmp_path / "elsewhere")
+    process.join(60)
+    assert process.exitcode == ExitCode.FAILURE
+    lines = [line for line in runs.output.splitlines() if line.startswith("af3opt: error")]
+    assert len(lines) == 1
+    assert str(output) in lines[0]
+
+
+def test_a_read_only_home_is_no_obstacle(runs, inputs, tmp_path):
+    home = os.environ["AF3OPT_HOME"]
+
+    def read_only_home():
+        def hook(event, arguments):
+            writes = event == "open" and isinstance(arguments[2], int)
+            writes = writes and arguments[2] & (os.O_WRONLY | os.O_RDWR | os.O_CREAT)
+            if (writes or event == "os.mkdir") and str(arguments[0]).startswith(home):
+                raise OSError(errno.EROFS, os.strerror(errno.EROFS), str(arguments[0]))
+
+        sys.addaudithook(hook)
+
+    assert runs.run(inputs, tmp_path / "out", before=read_only_home) == ExitCode.OK
+    assert len(runs.steps()) == 12
+
+
+@pytest.mark.parametrize("jump", [86_400.0, -86_400.0])
+def test_a_clock_that_is_set_changes_nothing(runs, inputs, tmp_path, jump):
+    def jumping_clock():
+        real, start = time.time, time.monotonic()
+        time.time = lambda: real() + (jump if time.monotonic() - start > 0.5 else 0.0)
+
+    flags = ("--max_runtime=3600",)
+    assert runs.run(inputs, tmp_path / "out", *flags, before=jumping_clock) == ExitCode.OK
+    assert len(runs.steps()) == 12
