@@ -7,6 +7,8 @@ import pytest
 
 from af3opt.engine.model import extract_inference_results
 from af3opt.engine.modules import engine_module
+from af3opt.errors import SetupError
+from af3opt.inference.weights import load_weights
 
 pytestmark = [pytest.mark.engine, pytest.mark.slow]
 
@@ -62,3 +64,16 @@ def assert_one_executable_for_all_seeds(runner, batch):
     np.testing.assert_array_equal(positions[0], positions[1])
     assert not np.array_equal(positions[0], positions[2])
     assert runner.compile(batch) is first
+
+
+def test_missing_parameter_is_one_line(small_model, tiny_batch, tmp_path):
+    """A file that ends between two parameters reads well and must still be noticed."""
+    encode_record = engine_module("model.params").encode_record
+    whole = load_weights(small_model.model_dir, small_model.device, use_copy=False).params
+    scopes = list(whole)
+    with (tmp_path / "af3.bin").open("wb") as stream:
+        for scope in ["__meta__", *scopes[: len(scopes) // 2]]:
+            for name, value in whole[scope].items():
+                stream.write(encode_record(scope, name, np.asarray(value)))
+    with pytest.raises(SetupError, match="the model parameters lack"):
+        small_model.runner(model_dir=tmp_path).run_inference(tiny_batch, 1)
