@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import os
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -53,7 +54,8 @@ def _parser() -> argparse.ArgumentParser:
         "action",
         choices=sorted(_ACTIONS),
         help="ls: entries; stats: totals; verify: read every byte; prune: remove what was used "
-        "longest ago; clear: remove everything",
+        "longest ago; clear: remove everything; fill: embed the conformers of all amino acids "
+        "ahead, for --seeds and the first --residues positions",
     )
     parser.add_argument("--cache", choices=(*CACHES, "all"), default="all")
     parser.add_argument("--json", action="store_true", help="print JSON")
@@ -66,9 +68,32 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--older_than_days", type=float, help="prune: remove what was unused so long"
     )
+    parser.add_argument("--seeds", type=_seeds, default=(1,), help="fill: seeds, as in 1,2,3")
+    parser.add_argument("--residues", type=int, default=500, help="fill: positions to cover")
     parser.add_argument("--feature_cache_dir", type=Path)
     parser.add_argument("--msa_cache_dir", type=Path)
     return parser
+
+
+def _seeds(text: str) -> tuple[int, ...]:
+    return tuple(int(seed) for seed in text.split(","))
+
+
+def _fill(caches: _Caches, flags: argparse.Namespace) -> _Report:
+    if "conformers" not in caches:
+        raise UsageError("af3opt cache fill: only --cache=conformers can be filled")
+    # Featurisation code imports JAX, which must not take a GPU for this.
+    os.environ["JAX_PLATFORMS"] = "cpu"
+    from af3opt.data.prepared import find_prepared
+    from af3opt.engine.resources import redirect_resources
+    from af3opt.features.conformer_fill import fill_conformers
+    from af3opt.features.conformer_store import ConformerStore
+
+    redirect_resources(find_prepared())
+    store = ConformerStore(caches["conformers"])
+    product = dict(fill_conformers(store, flags.seeds, flags.residues))
+    lines = [f"seed {seed}: {count} conformers stored" for seed, count in product.items()]
+    return product, lines
 
 
 def _ls(caches: _Caches, _: argparse.Namespace) -> _Report:
@@ -184,6 +209,7 @@ _ACTIONS: Mapping[str, Callable[[_Caches, argparse.Namespace], _Report]] = {
     "verify": _verify,
     "prune": _prune,
     "clear": _clear,
+    "fill": _fill,
 }
 
 

@@ -166,7 +166,7 @@ class SharedFeatures:
     def _embed(
         self, plan: ReferencePlan, seed: int, max_iterations: int | None
     ) -> PendingReference:
-        draws = draw_stream(plan, np.random.RandomState(seed))
+        draws = draw_stream(plan.molecules(), np.random.RandomState(seed))
         wanted = wanted_conformers(plan, draws)
         return PendingReference(draws, self._pool.submit(wanted, seed, max_iterations))
 

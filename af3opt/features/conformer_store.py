@@ -26,7 +26,7 @@ type Conformers = Mapping[tuple[str, int], np.ndarray | None]
 _FORMAT_VERSION = 1
 _MAX_GB = 2.0
 # An entry beyond this is not added to: it would cost every job more to read than it saves.
-_MAX_CONFORMERS = 60_000
+MAX_CONFORMERS = 60_000
 
 
 def software_material() -> dict[str, Any]:
@@ -60,7 +60,7 @@ class ConformerStore:
         """Adds conformers to a model seed's entry; those it has already are kept."""
         known = dict(self.load(seed, max_iterations))
         added = {key: value for key, value in conformers.items() if key not in known}
-        if not added or len(known) + len(added) > _MAX_CONFORMERS:
+        if not added or len(known) + len(added) > MAX_CONFORMERS:
             return
         known.update(added)
         arrays, digests = _pack(known)

@@ -11,7 +11,7 @@ parsing components, embedding, augmentation. Here is only what they are applied 
 """
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -66,14 +66,21 @@ class ReferencePlan:
     bonds: Any
     ref_max_modified_date: Any
 
+    def molecules(self) -> list[bool]:
+        """Tells for each residue whether RDKit has a molecule of it."""
+        return [self.components[number].molecule is not None for number in self.residues]
 
-def draw_stream(plan: ReferencePlan, random_state: np.random.RandomState) -> list[Draws]:
-    """Takes from a fresh random state what the engine would take, in its order."""
+
+def draw_stream(molecules: Iterable[bool], random_state: np.random.RandomState) -> list[Draws]:
+    """Takes from a fresh random state what the engine would take, in its order.
+
+    Args:
+        molecules: For each residue, whether RDKit has a molecule of it.
+        random_state: State with the model seed, nothing drawn yet.
+    """
     draws = []
-    for component in plan.residues:
-        seed = None
-        if plan.components[component].molecule is not None:
-            seed = int(random_state.randint(1, 1 << 31))
+    for molecule in molecules:
+        seed = int(random_state.randint(1, 1 << 31)) if molecule else None
         rotation = random_state.normal(size=(2, 3))
         draws.append(Draws(seed, rotation, random_state.normal(size=(3,))))
     return draws
