@@ -8,6 +8,7 @@ AF3_STUB_LOG a file that gets a line for each.
 """
 
 import os
+import signal
 import sys
 import time
 import types
@@ -35,7 +36,14 @@ class StubRunner:
         if self._log is not None:
             with Path(self._log).open("a") as log:
                 log.write(f"{os.getpid()} {batch_tokens(batch)} {seed}\n")
+        self._die_if_told(seed)
         return stub_result(batch, seed, self._samples)
+
+    def _die_if_told(self, seed):
+        once = os.environ.get("AF3_STUB_KILLED_ONCE_BY") == str(seed)
+        first = once and Path(self._log).read_text().split().count(str(seed)) == 1
+        if first or os.environ.get("AF3_STUB_KILLED_BY") == str(seed):
+            os.kill(os.getpid(), signal.SIGKILL)
 
 
 def batch_tokens(batch):
@@ -87,6 +95,13 @@ def main(argv):
     settings = resolve_settings(argv, os.environ)
     try:
         check_run_settings(settings)
+        if settings.cpu_workers is not None:
+            from af3opt.execution.pool import find_slots, run_pool
+            from af3opt.logs import configure_logging
+
+            configure_logging(settings)
+            worker = (sys.executable, "-m", "tests.execution.stub_worker")
+            return run_pool(settings, find_slots(settings), worker)
         startup = prepare_process(settings)
         guard = InterruptGuard(resumable=settings.resume, takes_stop_requests=True)
         with guard.active():

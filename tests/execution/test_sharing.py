@@ -1,0 +1,123 @@
+"""Several processes on one output directory; pools of workers, and what kills them."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+from af3opt.errors import ExitCode
+from tests.conftest import REPOSITORY
+from tests.engine.trees import differences
+from tests.execution.conftest import leftovers, write_input
+
+pytestmark = [pytest.mark.engine, pytest.mark.slow]
+
+
+def test_four_processes_do_each_of_forty_jobs_once(runs, tmp_path):
+    inputs, output = tmp_path / "in", tmp_path / "out"
+    for number in range(40):
+        write_input(inputs, f"job{number:02}", [number + 1])
+    processes = [runs.start(inputs, output, seconds=0.05) for _ in range(4)]
+    for process in processes:
+        process.join(400)
+    assert [process.exitcode for process in processes] == [ExitCode.OK] * 4
+    steps = runs.steps()
+    assert sorted(seed for _, _, seed in steps) == list(range(1, 41))
+    assert len({process for process, _, _ in steps}) == 4
+    assert len(list(output.glob("job??/*_ranking_scores.csv"))) == 40
+    assert len([path for path in output.iterdir() if path.is_dir()]) == 41
+
+
+class Pool:
+    def __init__(self, runs, inputs, output, *flags, **environment):
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "tests.execution.stub", *runs.flags(inputs, output, *flags)],
+            cwd=REPOSITORY,
+            env={**os.environ, "AF3_STUB_LOG": str(runs.log), **environment},
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+
+    def end(self):
+        _, self.log = self.process.communicate(timeout=300)
+        return self.process.returncode
+
+
+@pytest.fixture
+def two_cores():
+    if len(os.sched_getaffinity(0)) < 2:
+        pytest.skip("needs two cores")
+
+
+def test_a_pool_does_each_job_once_and_compiles_each_bucket_once(runs, inputs, tmp_path, two_cores):
+    assert runs.run(inputs, tmp_path / "alone") == ExitCode.OK
+    runs.log.unlink()
+    trace = tmp_path / "trace.json"
+    # Two of the four jobs are in another bucket.
+    flags = ("--cpu_workers=2", "--buckets=6,16", f"--trace={trace}")
+    pool = Pool(runs, inputs, tmp_path / "pool", *flags, AF3_STUB_SECONDS="0.5")
+    assert pool.end() == ExitCode.OK, pool.log
+    steps = runs.steps()
+    assert len(steps) == len({seed for _, _, seed in steps}) == 12
+    assert len({process for process, _, _ in steps}) == 2
+    # No worker had to begin with the bucket that the other one was compiling.
+    first = {}
+    for process, tokens, _ in steps:
+        first.setdefault(process, tokens <= 6)
+    assert sorted(first.values()) == [False, True]
+    assert "[cpu 0] " in pool.log
+    assert "[cpu 1] " in pool.log
+    assert "4 done" in pool.log
+    assert len({event["pid"] for event in json.loads(trace.read_text())["traceEvents"]}) == 2
+    names = {path.name for path in (tmp_path / "pool").iterdir()} - {".af3opt"}
+    assert names == {"job0", "job1", "job2", "job3"}
+
+
+def test_a_killed_workers_job_is_tried_once_more_then_given_up(runs, inputs, tmp_path, two_cores):
+    write_input(inputs, "deadly", [666])
+    write_input(inputs, "unlucky", [667])
+    pool = Pool(
+        runs,
+        inputs,
+        tmp_path / "out",
+        "--cpu_workers=2",
+        AF3_STUB_KILLED_BY="666",
+        AF3_STUB_KILLED_ONCE_BY="667",
+    )
+    assert pool.end() == ExitCode.SOME_FAILED, pool.log
+    (failed,) = json.loads((tmp_path / "out" / "failed.json").read_text())
+    assert failed["name"] == "deadly"
+    assert "its worker died 2 times (killed by signal 9" in failed["reason"]
+    assert "Done running 5 fold jobs." in pool.log
+    seeds = [seed for _, _, seed in runs.steps()]
+    assert seeds.count(666) == seeds.count(667) == 2
+    assert leftovers(tmp_path / "out" / "unlucky") == []
+
+
+def test_a_pool_stops_when_it_is_told_to(runs, inputs, tmp_path, two_cores):
+    flags = ("--cpu_workers=2",)
+    pool = Pool(runs, inputs, tmp_path / "out", *flags, AF3_STUB_SECONDS="2")
+    end = time.monotonic() + 120
+    while not runs.steps():
+        assert time.monotonic() < end
+        time.sleep(0.1)
+    pool.process.send_signal(signal.SIGTERM)
+    assert pool.end() == ExitCode.REQUEUE
+    assert leftovers(tmp_path / "out") == []
+    assert runs.run(inputs, tmp_path / "out") == ExitCode.OK
+    assert runs.run(inputs, tmp_path / "alone") == ExitCode.OK
+    assert differences(tmp_path / "out", tmp_path / "alone") == []
+
+
+def test_a_set_up_error_of_the_workers_is_one_line(runs, inputs, tmp_path, two_cores):
+    weights = tmp_path / "none"
+    flags = ("--cpu_workers=2", f"--model_dir={weights}")
+    pool = Pool(runs, inputs, tmp_path / "out", *flags)
+    assert pool.end() == ExitCode.USAGE
+    errors = [line for line in pool.log.splitlines() if line.startswith("af3opt: error")]
+    assert len(errors) == 1
+    assert str(weights) in errors[0]
