@@ -20,9 +20,7 @@ pytestmark = pytest.mark.engine
 def options():
     from af3opt.features.options import FeatureOptions
 
-    return FeatureOptions(
-        buckets=(128, 256), ref_max_modified_date=datetime.date(2021, 9, 30)
-    )
+    return FeatureOptions(buckets=(128, 256), ref_max_modified_date=datetime.date(2021, 9, 30))
 
 
 @pytest.fixture

@@ -15,9 +15,7 @@ def _engine_batches(fold_input, ccd, options):
     from af3opt.engine.modules import engine_module
 
     featurise_input = engine_module("data.featurisation").featurise_input
-    return featurise_input(
-        fold_input=fold_input, ccd=ccd, **options.arguments_for(featurise_input)
-    )
+    return featurise_input(fold_input=fold_input, ccd=ccd, **options.arguments_for(featurise_input))
 
 
 def _assert_bit_identical(fold_input, options, threads=2):
@@ -114,9 +112,7 @@ def test_embedding_that_fails_for_some_seeds(engine, monkeypatch):
             _assert_bit_identical(fold_input, _options())
 
 
-def test_an_unknown_engine_function_leaves_featurisation_to_the_engine(
-    engine, monkeypatch, caplog
-):
+def test_an_unknown_engine_function_leaves_featurisation_to_the_engine(engine, monkeypatch, caplog):
     monkeypatch.setattr(
         "af3opt.features.featurise.unknown_function", lambda: "model.features.get_reference"
     )

@@ -78,9 +78,7 @@ def test_workers_stay_small_and_off_the_accelerator(jobs):
     stream = parallel_featurize(jobs, workers=2)
     next(stream)
     workers = [
-        child
-        for child in psutil.Process().children()
-        if "spawn_main" in " ".join(child.cmdline())
+        child for child in psutil.Process().children() if "spawn_main" in " ".join(child.cmdline())
     ]
     assert len(workers) == 2
     for worker in workers:
