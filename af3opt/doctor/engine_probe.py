@@ -37,6 +37,7 @@ def main(backend: str, model_dir: Path) -> None:
         return
     _say(device=f"{device.platform} ({device.device_kind})", seconds=time.monotonic() - start)
     _look_at_weights(model_dir)
+    _look_at_optimisations(backend)
 
 
 def _look_at_weights(model_dir: Path) -> None:
@@ -51,6 +52,20 @@ def _look_at_weights(model_dir: Path) -> None:
         _say(weights_error=str(error))
     else:
         _say(weights=[str(path) for path in files.paths])
+
+
+def _look_at_optimisations(backend: str) -> None:
+    from af3opt.optimizations import OPTIMIZATIONS
+    from af3opt.optimizations.base import Context
+
+    context = Context(backend=backend)
+    _say(
+        optimisations={
+            one.name: one.obstacle()
+            for one in OPTIMIZATIONS
+            if backend in one.backends and one.wanted(context)
+        }
+    )
 
 
 def _say(**facts: Any) -> None:

@@ -1,0 +1,74 @@
+"""Writes docs/reference.md from the options, the commands and the exit codes themselves."""
+
+import itertools
+import sys
+from pathlib import Path
+
+from af3opt.cli import command_names, command_summary
+from af3opt.options.catalogue import Option, all_options
+
+DOCUMENT = Path(__file__).parent.parent / "docs" / "reference.md"
+
+_HEAD = """\
+# Reference
+
+<!-- Written by scripts/write_reference.py; change the options, not this file. -->
+
+## Commands
+
+| Command | Purpose |
+|---|---|
+{commands}
+
+`af3opt COMMAND --help` describes each. Flags without a command mean `af3opt run`.
+
+## Where a setting comes from
+
+Flags win over `AF3OPT_<FLAG>` variables (the flag's name in capitals), those over
+`AF3_MODEL_PARAMETERS_DIR` (for `--model_dir`) and `AF3_DATABASES_DIR` (for `--db_dir`), those
+over the preset named by `--config`, that over the default. `AF3OPT_SCRIPT` is short for
+`AF3OPT_RUN_ALPHAFOLD_SCRIPT`. `AF3OPT_HOME` names the directory of everything af3opt keeps.
+Flags have absl's syntax: `--flag=value`, `--flag value`, `--flag`, `--noflag`,
+`--flagfile=FILE`. `af3opt run --print_settings` shows every value and where it came from.
+
+A preset is a TOML file with settings by their names, and optionally a table `[environment]` with
+environment variables. Those in `configs/` can be named without their path.
+"""
+
+
+def reference() -> str:
+    """Returns the text of the document."""
+    commands = "\n".join(
+        f"| `af3opt {name}` | {command_summary(name)} |" for name in command_names()
+    )
+    options = list(all_options().values())
+    parts = [_HEAD.format(commands=commands)]
+    for title, upstream in (("Flags of run_alphafold.py", True), ("Flags of af3opt", False)):
+        parts.append(f"## {title}\n")
+        chosen = [option for option in options if option.spec.upstream is upstream]
+        groups = [option.spec.group for option in chosen]
+        chosen.sort(key=lambda option: groups.index(option.spec.group))
+        for group, members in itertools.groupby(chosen, key=lambda option: option.spec.group):
+            parts.append(_table(group.removeprefix("af3opt: "), list(members)))
+    return "\n".join(parts)
+
+
+def _table(group: str, options: list[Option]) -> str:
+    heading = group[0].upper() + group[1:]
+    rows = [f"### {heading}", "", "| Flag | Values | Default | Meaning |", "|---|---|---|---|"]
+    for option in options:
+        values = ", ".join(option.spec.choices or ()) or option.kind.value
+        default = option.spec.default_text or option.to_text(option.default()) or "unset"
+        meaning = option.spec.help.replace("|", "\\|")
+        rows.append(f"| `--{option.name}` | {values} | {default} | {meaning} |")
+    return "\n".join([*rows, ""])
+
+
+def main() -> int:
+    """Writes the document."""
+    DOCUMENT.write_text(reference(), encoding="utf-8")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,89 @@
+"""What imports what: no cycles, one place for the engine, and a diagram that is true."""
+
+import ast
+import importlib.util
+import subprocess
+import sys
+
+import pytest
+
+from tests.conftest import REPOSITORY
+
+PACKAGE = REPOSITORY / "af3opt"
+MODULES = sorted(PACKAGE.rglob("*.py"))
+ENGINE_NAME = "alphafold3"
+MOST_LINES = 400
+
+
+def load_script(name):
+    spec = importlib.util.spec_from_file_location(name, REPOSITORY / "scripts" / f"{name}.py")
+    script = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(script)
+    return script
+
+
+@pytest.fixture(scope="module")
+def graph():
+    return load_script("import_graph")
+
+
+def test_no_module_imports_itself_in_a_ring(graph):
+    assert graph.find_cycle(graph.module_graph()) == []
+
+
+def test_a_ring_would_be_found(graph):
+    ring = {"a": {"b"}, "b": {"c"}, "c": {"b"}}
+    assert graph.find_cycle(ring) == ["b", "c", "b"]
+
+
+def imported_names(path):
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            yield node.module
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda path: path.relative_to(PACKAGE).as_posix())
+def test_only_the_adapter_imports_the_engine(path):
+    roots = {name.partition(".")[0] for name in imported_names(path)}
+    if path.parent != PACKAGE / "engine":
+        assert ENGINE_NAME not in roots
+
+
+@pytest.mark.parametrize(
+    "module", ["af3opt", "af3opt.cli", "af3opt.settings", "af3opt.environment", "af3opt.host"]
+)
+def test_what_runs_before_jax_imports_neither_jax_nor_numpy(module):
+    code = (
+        f"import sys, {module}; "
+        f"print([name for name in ('jax', 'numpy', '{ENGINE_NAME}') if name in sys.modules])"
+    )
+    completed = subprocess.run(
+        [sys.executable, "-c", code], cwd=REPOSITORY, capture_output=True, text=True, check=True
+    )
+    assert completed.stdout.strip() == "[]"
+
+
+def test_the_diagram_shows_the_real_imports(graph):
+    text = graph.DOCUMENT.read_text()
+    assert graph.with_diagram(text) == text, "run scripts/import_graph.py"
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda path: path.relative_to(PACKAGE).as_posix())
+def test_files_are_short_enough_to_read(path):
+    assert len(path.read_text().splitlines()) <= MOST_LINES
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda path: path.relative_to(PACKAGE).as_posix())
+def test_every_public_name_is_described(path):
+    tree = ast.parse(path.read_text())
+    assert ast.get_docstring(tree), "the module has no docstring"
+    for node in tree.body:
+        if not isinstance(node, ast.FunctionDef | ast.ClassDef) or node.name.startswith("_"):
+            continue
+        assert ast.get_docstring(node), node.name
+        if isinstance(node, ast.ClassDef):
+            for method in node.body:
+                if isinstance(method, ast.FunctionDef) and not method.name.startswith("_"):
+                    assert ast.get_docstring(method), f"{node.name}.{method.name}"

@@ -1,0 +1,170 @@
+"""The documentation: links lead somewhere, commands and flags exist, tables are true."""
+
+import ast
+import functools
+import importlib.util
+import re
+
+import pytest
+
+from af3opt import cli
+from af3opt.options.catalogue import Kind, all_options
+from tests.conftest import REPOSITORY
+
+DOCUMENTS = sorted(
+    [
+        *(REPOSITORY / "docs").glob("*.md"),
+        *REPOSITORY.glob("*.md"),
+        *(REPOSITORY / "benchmarks").glob("*.md"),
+    ]
+)
+IDS = [path.relative_to(REPOSITORY).as_posix() for path in DOCUMENTS]
+# Flags of programs other than af3opt that the documents mention.
+FOREIGN = {
+    "append", "array", "cov", "cov-report", "cpus-per-task", "gpus", "gres", "init", "lock", "mem",
+    "nv", "python", "requeue", "seq_limit", "signal", "suite", "time", "wrap", "weights",
+    "databases", "depth", "durations",
+}  # fmt: skip
+
+
+def text_of(path):
+    return path.read_text(encoding="utf-8")
+
+
+def anchors(text):
+    headings = re.findall(r"^#+ (.+)$", text, re.MULTILINE)
+    return {re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=IDS)
+def test_links_lead_somewhere(document):
+    for target in re.findall(r"\]\(([^)\s]+)\)", text_of(document)):
+        if "://" in target:
+            continue
+        file, _, anchor = target.partition("#")
+        aim = document.parent / file if file else document
+        assert aim.exists(), target
+        if anchor:
+            assert anchor in anchors(text_of(aim)), target
+
+
+@functools.cache
+def run_flags():
+    names = set()
+    for option in all_options().values():
+        names.add(option.name)
+        if option.kind is Kind.BOOLEAN:
+            names.add(f"no{option.name}")
+    return frozenset(names | {"help", "flagfile"})
+
+
+@functools.cache
+def help_of(command):
+    """The --help text of a command, read from its module's parser or constant."""
+    import contextlib
+    import io
+
+    out = io.StringIO()
+    with contextlib.redirect_stdout(out), contextlib.suppress(SystemExit):
+        cli.main([command, "--help"])
+    return out.getvalue()
+
+
+def flags_of(command):
+    """Flags a command takes: those of its help, and those of run where it says so."""
+    named = {flag.strip("[]") for flag in re.findall(r"--(\[?\w+\]?\w*)", help_of(command))}
+    shares = command == "run" or "flags of af3opt run" in help_of(command)
+    return named | {"debug", "help"} | (run_flags() if shares else set())
+
+
+def shown_commands(document):
+    """Yields (command, rest of the line) for every `af3opt COMMAND ...` in code."""
+    text = text_of(document).replace("\\\n", " ")
+    code = re.findall(r"```[a-z]*\n(.*?)```", text, re.DOTALL) + re.findall(r"`([^`\n]+)`", text)
+    for block in code:
+        for line in block.splitlines():
+            if match := re.search(r"\baf3opt ([a-z]+)\b(.*)", line.partition("  #")[0]):
+                yield match[1], match[2]
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=IDS)
+def test_commands_that_are_shown_exist_with_their_flags(document):
+    for command, rest in shown_commands(document):
+        assert command in cli.command_names(), command
+        own, _, for_run = rest.partition(" -- ")
+        for flag in re.findall(r"--([a-z_]+)", own):
+            assert flag in flags_of(command), f"af3opt {command}{rest}"
+        for flag in re.findall(r"--([a-z_]+)", for_run):
+            assert flag in run_flags(), f"af3opt {command}{rest}"
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=IDS)
+def test_flags_that_are_mentioned_exist(document):
+    known = run_flags() | FOREIGN
+    for command in cli.command_names():
+        known |= flags_of(command)
+    for span in re.findall(r"`([^`\n]+)`", text_of(document)):
+        for flag in re.findall(r"(?<![\w-])--([a-z][\w-]*)", span):
+            assert flag in known or flag.startswith("xla_"), span
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=IDS)
+def test_scripts_and_examples_that_are_mentioned_exist(document):
+    text = text_of(document)
+    for name in re.findall(
+        r"(?<![\w/.-])((?:scripts|examples|af3opt|tests)/[\w./-]+\.(?:py|sh|json|md|sbatch|toml))\b",
+        text,
+    ):
+        assert (REPOSITORY / name).exists() or (document.parent / name).exists(), name
+
+
+def load_script(name):
+    spec = importlib.util.spec_from_file_location(name, REPOSITORY / "scripts" / f"{name}.py")
+    script = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(script)
+    return script
+
+
+def test_reference_is_what_the_options_say():
+    script = load_script("write_reference")
+    assert script.reference() == text_of(script.DOCUMENT), "run scripts/write_reference.py"
+
+
+def constant_texts():
+    """Every piece of text in af3opt's sources, f-strings cut at what is filled in."""
+    for path in (REPOSITORY / "af3opt").rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.Constant) and isinstance(node.value, str):
+                yield " ".join(node.value.split())
+
+
+def test_messages_in_the_index_are_those_of_the_program():
+    source = "\n".join(constant_texts())
+    document = text_of(REPOSITORY / "docs" / "troubleshooting.md")
+    headings = re.findall(r"^### (.+)$", document, re.MULTILINE)
+    assert len(headings) > 25
+    of_others = {"CUDA driver version is insufficient", "RESOURCE_EXHAUSTED", "null", "FAIL  CUDA"}
+    for heading in headings:
+        for message in set(re.findall(r"`([^`]+)`", heading)) - of_others:
+            for piece in re.split(r"\s*…\s*|%\w|_2025", message):
+                assert piece.strip("():,; ") in source, f"{heading}: {piece!r}"
+
+
+def test_the_chinese_quickstart_has_the_commands_of_the_english_one():
+    english, chinese = (text_of(REPOSITORY / name) for name in ("README.md", "README.zh-CN.md"))
+    for command in ("./scripts/quickstart.sh", "./scripts/test.sh"):
+        assert command in english
+        assert command in chinese
+
+
+def test_every_page_is_in_the_table_of_contents():
+    contents = text_of(REPOSITORY / "docs" / "README.md")
+    for path in (REPOSITORY / "docs").glob("*.md"):
+        assert path.name == "README.md" or f"({path.name})" in contents, path.name
+
+
+def test_no_page_still_has_a_placeholder():
+    for document in DOCUMENTS:
+        assert not re.search(r"^(FIGURES|TODO|TBD|XXX)\b", text_of(document), re.MULTILINE), (
+            document
+        )
