@@ -67,7 +67,7 @@ mapfile -t scripts < <(find scripts .ci -type f \( -name '*.sh' -o -name '*.sbat
 check shellcheck .venv/bin/shellcheck "${scripts[@]}"
 
 tests=(-m pytest --durations=10)
-check tests .venv/bin/python "${tests[@]}" -m "not full"
+check tests .venv/bin/python "${tests[@]}" --cov --cov-report=term -m "not full"
 check tests-compat .venv-compat/bin/python "${tests[@]}" -m "engine and not full"
 if want_full_tests; then
   check tests-full .venv/bin/python "${tests[@]}" -m full
