@@ -16,6 +16,7 @@ from af3opt.engine.model import (
 )
 from af3opt.inference.compile_cache import CompileCache, configure_compile_cache
 from af3opt.inference.compiled import (
+    STORED,
     BatchSignature,
     CompiledModel,
     CompileReport,
@@ -164,9 +165,14 @@ class ModelRunner:
         # The failure belongs to this run; a later one of this shape may find more room.
         self._samples_at_once.pop(signature, None)
         tokens = features["aatype"].shape[-1]
+        remedy = (
+            "a machine or a Slurm --mem with more memory"
+            if self.device.platform == "cpu"
+            else "--unified_memory or a GPU with more memory"
+        )
         raise DeviceMemoryError(
             f"{tokens} tokens do not fit into the memory of {self.device} even one sample at a "
-            f"time ({reason}); use --unified_memory or a GPU with more memory"
+            f"time ({reason}); use {remedy}"
         )
 
     def _run(self, features: Mapping[str, Any], seed: Any, chunk: int) -> dict[str, Any]:
@@ -178,8 +184,22 @@ class ModelRunner:
         # Types are canonicalised on the host first: the device never sees 64 bits.
         arguments = jax.device_put((key, jax.tree.map(jnp.asarray, dict(features))), self.device)
         weights = self.load()
-        result = compiled.executable(weights.params, *arguments)
-        return post_process_result(result, weights.identifier)
+
+        def compute(model: CompiledModel) -> dict[str, Any]:
+            # Errors of asynchronous work appear when its result is read.
+            result = model.executable(weights.params, *arguments)
+            return post_process_result(result, weights.identifier)
+
+        try:
+            return compute(compiled)
+        except RuntimeError as error:
+            # Native code that was stored by another process may fail only when it runs.
+            if compiled.report.origin != STORED or is_out_of_memory(error):
+                raise
+            problem = f"does not run ({(str(error).splitlines() or [''])[0]})"
+            compiled = self._compiler.compile_again(weights.params, features, chunk, problem)
+            self._executables[(batch_signature(features), chunk)] = compiled
+            return compute(compiled)
 
     def _compiled(self, features: Mapping[str, Any], chunk: int) -> CompiledModel:
         key = (batch_signature(features), chunk)

@@ -159,7 +159,7 @@ def test_a_job_that_never_fits_fails_alone(starved, tiny_batch):
     runner, compiled = starved(fits=0)
     with pytest.raises(DeviceMemoryError, match="8 tokens do not fit") as caught:
         runner.run_inference(tiny_batch, 1)
-    assert "--unified_memory" in str(caught.value)
+    assert "Slurm --mem" in str(caught.value)
     assert compiled == [3, 2, 1]
 
 
