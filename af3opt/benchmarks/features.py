@@ -37,7 +37,7 @@ from af3opt.logs import Verbosity, configure_logging
 from af3opt.options.upstream import DEFAULT_BUCKETS
 
 _LETTERS = np.array(list("ARNDCQEGHILKMFPSTWYV"))
-_LEVELS = (1, 3, 9, 19)
+_LEVELS = (1, 3, 9)
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

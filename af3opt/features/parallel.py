@@ -24,8 +24,11 @@ _log = logging.getLogger(__name__)
 
 Batch = dict[str, np.ndarray]
 
-# What one worker needs, measured with some room (docs/features-and-caches.md).
-_WORKER_BYTES = 500_000_000
+# What one worker needs for itself, with some room (docs/features-and-caches.md has it measured).
+_WORKER_BYTES = 250_000_000
+# And for an input: alignments of at most this many rows, as 32-bit numbers, in a few copies.
+_MSA_ROWS = 16_384
+_BYTES_PER_CELL = 30
 # Share of the free memory that workers may take; the model needs the rest.
 _MEMORY_SHARE = 0.5
 # A worker spends this long importing the engine; less work than that is done here.
@@ -104,7 +107,9 @@ def worthwhile_workers(jobs: Sequence[FeatureJob]) -> int:
 
     cores = usable_threads()
     work = sum(_TOKEN_S * _residues(job.fold_input) * len(job.seeds) for job in jobs)
-    memory = int(psutil.virtual_memory().available * _MEMORY_SHARE / _WORKER_BYTES)
+    largest = max((_residues(job.fold_input) for job in jobs), default=0)
+    needed = _WORKER_BYTES + largest * _MSA_ROWS * _BYTES_PER_CELL
+    memory = int(psutil.virtual_memory().available * _MEMORY_SHARE / needed)
     count = max(1, min(cores, memory, len(jobs)))
     # Here, conformers of one input are embedded by all cores too, at half the gain.
     return count if work / count + _START_S < work / 2 else 1
