@@ -19,6 +19,10 @@ from af3opt.inference.splitting import samples_in_chunks
 
 _log = logging.getLogger(__name__)
 
+# Where an executable came from, when not from the compile cache.
+COMPILED = "compiled"
+STORED = "executable store"
+
 # What haiku says when a parameter is absent.
 _MISSING_PARAMETER = re.compile(r"Unable to retrieve parameter (.+?) for module")
 
@@ -62,7 +66,7 @@ class CompileReport:
     def summary(self) -> str:
         """One line for the log."""
         memory = f", needs {self.total_bytes / 1e9:.2f} GB" if self.total_bytes else ""
-        if self.origin == "executable store":
+        if self.origin == STORED:
             took = f"loaded in {self.compile_seconds:.1f} s from the executable store"
         else:
             took = (
@@ -161,26 +165,47 @@ class ModelCompiler:
             SplitNotPossibleError: the engine's sampler cannot be split.
         """
         arguments = abstract_arguments(params, batch, self._device)
-        key = executable_key(
-            engine_fingerprint=self._identity.engine_fingerprint,
-            live_code=live_code_digest(self._modules),
-            optimizations=self._identity.optimizations,
-            config=self._config.as_dict(),
-            samples_at_once=samples_at_once,
-            arguments=arguments,
-            device=self._device,
-        )
+        key = self._key(params, batch, samples_at_once)
         num_tokens = int(batch["aatype"].shape[-1])
         compiled = self._load(key, num_tokens)
         if compiled is None:
             compiled = self._compile(arguments, num_tokens, samples_at_once)
-            # A callback is an address in this process: another one must not call it.
-            if self._store is not None and not compiled.report.work.callbacks:
+            # XLA serialises in full only what it has compiled itself: an executable read
+            # from the compile cache lacks its functions when it is stored again. And a
+            # callback is an address in this process: another one must not call it.
+            fresh = compiled.report.origin == COMPILED
+            if self._store is not None and fresh and not compiled.report.work.callbacks:
                 self._store.save(
                     key, compiled.executable, compiled.report.work, {"tokens": num_tokens}
                 )
         _log.info("%s", compiled.report.summary())
         return compiled
+
+    def _key(self, params: Any, batch: Mapping[str, Any], samples_at_once: int) -> CacheKey:
+        return executable_key(
+            engine_fingerprint=self._identity.engine_fingerprint,
+            live_code=live_code_digest(self._modules),
+            optimizations=self._identity.optimizations,
+            config=self._config.as_dict(),
+            samples_at_once=samples_at_once,
+            arguments=abstract_arguments(params, batch, self._device),
+            device=self._device,
+        )
+
+    def compile_again(
+        self, params: Any, batch: Mapping[str, Any], samples_at_once: int, problem: str
+    ) -> CompiledModel:
+        """Makes an executable anew because the stored one does not run.
+
+        Args:
+            params: See `compile`.
+            batch: See `compile`.
+            samples_at_once: See `compile`.
+            problem: What went wrong with the stored one, for the log.
+        """
+        assert self._store is not None
+        self._store.discard(self._key(params, batch, samples_at_once), problem)
+        return self.compile(params, batch, samples_at_once)
 
     def _load(self, key: CacheKey, num_tokens: int) -> CompiledModel | None:
         start = time.perf_counter()
@@ -188,7 +213,7 @@ class ModelCompiler:
         if stored is None:
             return None
         seconds = (0.0, 0.0, time.perf_counter() - start)
-        return _described(stored.executable, stored.work, num_tokens, "executable store", seconds)
+        return _described(stored.executable, stored.work, num_tokens, STORED, seconds)
 
     def _compile(self, arguments: Any, num_tokens: int, samples_at_once: int) -> CompiledModel:
         import jax
@@ -215,7 +240,7 @@ class ModelCompiler:
         times.append(time.perf_counter())
         hit = self._cache is not None and self._cache.hits > hits
         seconds = tuple(later - earlier for earlier, later in itertools.pairwise(times))
-        origin = "compile cache" if hit else "compiled"
+        origin = "compile cache" if hit else COMPILED
         work = count_operations(traced.jaxpr)
         return _described(executable, work, num_tokens, origin, seconds)
 

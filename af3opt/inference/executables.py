@@ -96,6 +96,10 @@ class ExecutableStore:
             )
             return None
 
+    def discard(self, key: CacheKey, problem: str) -> None:
+        """Takes an entry that loads but does not run out of the store."""
+        self._manager.quarantine(self._manager.path_of(key.digest), problem)
+
     def save(
         self, key: CacheKey, compiled: Any, work: OperationCount, information: Mapping[str, Any]
     ) -> None:

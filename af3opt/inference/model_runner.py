@@ -1,5 +1,7 @@
 """Runs the model: one set of weights on one device, one executable per shape."""
 
+import copy
+import dataclasses
 import logging
 from collections.abc import Mapping
 from pathlib import Path
@@ -13,6 +15,7 @@ from af3opt.engine.model import (
     config_value,
     device_features,
     make_model_config,
+    set_config_value,
 )
 from af3opt.inference.compile_cache import CompileCache, configure_compile_cache
 from af3opt.inference.compiled import (
@@ -79,11 +82,39 @@ class ModelRunner:
         self._model_dir = model_dir
         self._copy_weights = copy_weights
         self._weights: LoadedWeights | None = None
+        self._identity = identity
+        self._cache = cache
         self._compiler = ModelCompiler(config=config, device=device, identity=identity, cache=cache)
         self._executables: dict[tuple[BatchSignature, int], CompiledModel] = {}
         # The most samples at once that batches of a shape have been found to allow.
         self._samples_at_once: dict[BatchSignature, int] = {}
         self._program_kind = f"{identity.engine_fingerprint}-{device.device_kind}"
+
+    def variant(
+        self, overrides: Mapping[str, ConfigOverride], optimizations: tuple[str, ...]
+    ) -> "ModelRunner":
+        """A runner with another configuration that shares this one's weights and cache.
+
+        Args:
+            overrides: Values by dotted path into the configuration.
+            optimizations: Names of the optimisations that will be active.
+
+        Raises:
+            SetupError: weights or configuration do not allow it.
+        """
+        config = copy.deepcopy(self.config)
+        for path, value in overrides.items():
+            set_config_value(config, path, value)
+        runner = ModelRunner(
+            config=config,
+            device=self.device,
+            model_dir=self._model_dir,
+            identity=dataclasses.replace(self._identity, optimizations=optimizations),
+            cache=self._cache,
+            copy_weights=self._copy_weights,
+        )
+        runner._weights = self.load()
+        return runner
 
     @property
     def num_samples(self) -> int:

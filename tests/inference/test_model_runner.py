@@ -8,6 +8,7 @@ import pytest
 from af3opt.engine.model import extract_inference_results
 from af3opt.engine.modules import engine_module
 from af3opt.errors import SetupError
+from af3opt.inference.compile_cache import CompileCache
 from af3opt.inference.weights import load_weights
 
 pytestmark = [pytest.mark.engine, pytest.mark.slow]
@@ -34,9 +35,12 @@ def upstream_result(model, batch, seed):
 def assert_identical(ours, theirs):
     import jax
 
-    ours = {name: value for name, value in ours.items() if name != "__identifier__"}
-    assert jax.tree.structure(ours) == jax.tree.structure(dict(theirs))
-    for mine, other in zip(jax.tree.leaves(ours), jax.tree.leaves(dict(theirs)), strict=True):
+    ours, theirs = (
+        {name: value for name, value in result.items() if name != "__identifier__"}
+        for result in (ours, theirs)
+    )
+    assert jax.tree.structure(ours) == jax.tree.structure(theirs)
+    for mine, other in zip(jax.tree.leaves(ours), jax.tree.leaves(theirs), strict=True):
         assert isinstance(mine, np.ndarray)
         assert mine.dtype == other.dtype
         np.testing.assert_array_equal(mine, other)
@@ -64,6 +68,16 @@ def assert_one_executable_for_all_seeds(runner, batch):
     np.testing.assert_array_equal(positions[0], positions[1])
     assert not np.array_equal(positions[0], positions[2])
     assert runner.compile(batch) is first
+
+
+def test_stored_executable_gives_identical_results(small_model, tiny_batch, tmp_path):
+    cache = CompileCache(root=tmp_path, trusted=True)
+    first = small_model.runner(cache=cache)
+    fresh = first.run_inference(tiny_batch, 5)
+    assert first.compile(tiny_batch).origin == "compiled"
+    second = small_model.runner(cache=cache)
+    assert second.compile(tiny_batch).origin == "executable store"
+    assert_identical(second.run_inference(tiny_batch, 5), fresh)
 
 
 def test_missing_parameter_is_one_line(small_model, tiny_batch, tmp_path):

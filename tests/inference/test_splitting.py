@@ -136,6 +136,7 @@ def starved(small_model, monkeypatch):
 class _Report:
     num_tokens: int
     total_bytes: int | None
+    origin: str = "compiled"
 
 
 @dataclasses.dataclass
