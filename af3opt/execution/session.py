@@ -14,7 +14,6 @@ from af3opt.backend import Backend
 from af3opt.data.synthetic_weights import read_manifest
 from af3opt.engine.bootstrap import bootstrap_engine
 from af3opt.engine.discovery import EngineInfo, find_engine
-from af3opt.engine.model import set_config_value
 from af3opt.engine.msa import DataPipeline
 from af3opt.engine.outputs import SYNTHETIC_NOTE
 from af3opt.execution.deadline import device_label
@@ -164,18 +163,8 @@ class Session:
         settings = dataclasses.replace(self.settings, disable_optimizations=disabled)
         safer = activate(settings, self._context)
         try:
-            runner = self.make_runner(
-                self.engine,
-                dataclasses.replace(
-                    settings, flash_attention_implementation=self.backend.flash_attention
-                ),
-                self.backend.name,
-                settings.gpu_device,
-                optimizations=tuple(one.name for one in safer if one.active),
-            )
-            for path, value in changes.config_overrides.items():
-                set_config_value(runner.config, path, value)
-            yield runner
+            names = tuple(one.name for one in safer if one.active)
+            yield self.runner.variant(changes.config_overrides, names)
         finally:
             activate(self.settings, self._context)
 
