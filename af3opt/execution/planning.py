@@ -221,7 +221,7 @@ def _read_job(path: Path, position: int, entry: Any) -> PlannedJob:
 def _integer(value: Any) -> int | None:
     try:
         return int(value)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         return None
 
 
