@@ -15,6 +15,7 @@ from af3opt.execution.deadline import Deadline
 from af3opt.execution.fold_job import FoldJob, JobLostError
 from af3opt.execution.interrupt import InterruptGuard
 from af3opt.execution.journal import STATE_DIRECTORY
+from af3opt.execution.memory_fit import MemoryFit
 from af3opt.execution.opening import JobHeldError, JobOpener, OpenJob
 from af3opt.execution.outcomes import Outcome, Status
 from af3opt.execution.planning import PlannedJob, padded_size
@@ -103,6 +104,8 @@ class BatchRun:
         self._leases = leases
         self._trace = trace or Trace()
         self._opener = JobOpener(session, guard)
+        # Overlapped, a seed is in each of the three stages.
+        self._memory = MemoryFit(session, seeds_in_flight=3 if self._overlapped() else 1)
         self._outcomes: list[Outcome] = []
         self._open: dict[int, FoldJob] = {}
         self._raises = False
@@ -268,13 +271,15 @@ class BatchRun:
         if job.failure or job.left:
             return None
         try:
-            result = job.infer(unit.batch, unit.seed, unit.started)
+            padded = int(unit.batch["token_index"].shape[0])
+            samples = self._memory.samples_at_once(padded)
+            result = job.infer(unit.batch, unit.seed, unit.started, samples)
         except Exception as error:
             self._job_failed(job, error)
             return None
         if self._leases is not None:
             self._leases.compiled(unit.bucket)
-        return _Ran(job, result, int(unit.batch["token_index"].shape[0]))
+        return _Ran(job, result, padded)
 
     def _write(self, unit: _Ran | _End) -> None:
         if isinstance(unit, _End):

@@ -31,6 +31,7 @@ from af3opt.execution.journal import RunJournal
 from af3opt.execution.seed_files import SeedResult, write_seed_files
 from af3opt.execution.session import Session
 from af3opt.features.featurise import JobFeatures
+from af3opt.inference.compiled import COMPILED
 from af3opt.numerics import infer_checked
 from af3opt.numerics.extraction import extract_samples
 from af3opt.numerics.safer import SaferNumerics, safer_numerics
@@ -198,6 +199,8 @@ class FoldJob:
                 batch = self._features.batch(seed, upcoming)
             except (ValueError, KeyError) as error:
                 raise InputError(f"{self.source}: cannot be featurised: {error}") from error
+        if self.session.feature_cache is not None:
+            self.report.cache_used("features", hit=self._features.from_cache)
         padded = int(batch["token_index"].shape[0])
         self.report.workload = seed_workload(
             self.session.settings, self.session.device_label, padded
@@ -206,8 +209,16 @@ class FoldJob:
             self.record.set_tokens(int(batch["seq_length"]), padded)
         return batch
 
-    def infer(self, batch: Batch, seed: int, started: float) -> SeedResult:
+    def infer(
+        self, batch: Batch, seed: int, started: float, samples_at_once: int | None = None
+    ) -> SeedResult:
         """Runs the model on one seed, checks the numbers and extracts the samples.
+
+        Args:
+            batch: The seed's features.
+            seed: The seed.
+            started: `time.monotonic()` when the seed's featurisation began.
+            samples_at_once: Most samples to compute together, None for all.
 
         Raises:
             NonFiniteError: values are not finite and `--on_nonfinite=fail`.
@@ -217,10 +228,11 @@ class FoldJob:
 
         def compute(changes: SaferNumerics | None) -> Mapping[str, Any]:
             if changes is None:
-                return runner.run_inference(batch, seed)
+                return runner.run_inference(batch, seed, samples_at_once)
             with self.session.safer_runner(changes) as safer:
-                return safer.run_inference(batch, seed)
+                return safer.run_inference(batch, seed, samples_at_once)
 
+        compiled_before = len(runner.compile_reports)
         with self.report.stage(INFERENCE, seed):
             checked = infer_checked(
                 compute,
@@ -229,6 +241,8 @@ class FoldJob:
                 handler=self.session.numerics,
                 safer=safer_numerics(runner.config, self.session.active_optimizations),
             )
+        for report in runner.compile_reports[compiled_before:]:
+            self.report.cache_used("compile", hit=report.origin != COMPILED)
         with self.report.stage(EXTRACT, seed) as words:
             samples = extract_samples(checked, batch, self.name)
             words["samples"] = len(samples.ranked)
@@ -299,6 +313,8 @@ class FoldJob:
             self._write_record(self.record, status)
         if self.session.settings.report and self.scores:
             self._write_report()
+        if self.session.reporter.memory is not None:
+            self.session.reporter.memory.cleanup()
 
     def _write_report(self) -> None:
         from af3opt.output.report import write_report

@@ -24,7 +24,7 @@ from af3opt.execution.session import RunnerFactory, Session
 from af3opt.execution.trace import Trace, write_trace
 from af3opt.inference.model_runner import create_model_runner
 from af3opt.memory import MemoryManager
-from af3opt.progress import Reporter
+from af3opt.progress import Reporter, open_display
 from af3opt.settings import Settings
 from af3opt.startup import Startup
 
@@ -59,7 +59,10 @@ def run_batch(
     batch = prepare_batch(settings, startup, guard, runner=make_runner)
     warn_of_duplicates(batch.plan)
     alone = settings.json_path is not None and len(batch.plan) == 1
-    outcomes = batch.run.run(batch.plan, alone=alone)
+    wanted = not settings.quiet and settings.log_format == "plain"
+    with open_display(total_jobs=len(batch.plan), wanted=wanted) as display:
+        batch.reporter.show_on(display)
+        outcomes = batch.run.run(batch.plan, alone=alone)
     if settings.trace is not None:
         write_trace(settings.trace, batch.trace.events())
     for line in batch.reporter.summary():

@@ -26,6 +26,7 @@ from af3opt.inference.model_runner import ModelRunner, create_model_runner
 from af3opt.inference.weights_format import WeightFiles, find_weight_files
 from af3opt.numerics import NonFinitePolicy, NumericsHandler
 from af3opt.numerics.safer import SaferNumerics
+from af3opt.numerics.stages import StageProbe
 from af3opt.optimizations import ActiveOptimization, activate, permitted
 from af3opt.optimizations.base import Context
 from af3opt.optimizations.choice import choose_context
@@ -117,6 +118,7 @@ class Session:
     @functools.cached_property
     def runner(self) -> ModelRunner:
         """The model with its weights loaded."""
+        _ = self.numerics  # Its probe must be in place before anything is compiled.
         runner = self._new_runner(self.settings)
         _log.info("Checking that model parameters can be loaded...")
         start = time.monotonic()
@@ -124,6 +126,9 @@ class Session:
         _log.info("Loading model parameters took %.2f seconds.", time.monotonic() - start)
         if self.synthetic:
             _log.warning("%s", SYNTHETIC_NOTE)
+        if self.reporter.memory is not None:
+            gpu = self.backend.gpu
+            self.reporter.memory.watch_device(runner.device, gpu.uuid if gpu else None)
         return runner
 
     def _new_runner(self, settings: Settings) -> ModelRunner:
@@ -176,7 +181,12 @@ class Session:
     @functools.cached_property
     def numerics(self) -> NumericsHandler:
         """Applies `--on_nonfinite`."""
-        return NumericsHandler(NonFinitePolicy(self.settings.on_nonfinite))
+        probe = None
+        if self.settings.debug_numerics:
+            _ = self.engine
+            probe = StageProbe()
+            probe.install()
+        return NumericsHandler(NonFinitePolicy(self.settings.on_nonfinite), probe=probe)
 
     @functools.cached_property
     def feature_cache(self) -> FeatureCache | None:

@@ -67,7 +67,8 @@ def featurise(
 class JobFeatures:
     """The features of one input, seed by seed, in any order.
 
-    Close it after the last seed; it holds threads.
+    Close it after the last seed; it holds threads. `from_cache` tells whether the
+    last batch was read instead of made.
     """
 
     def __init__(
@@ -89,6 +90,7 @@ class JobFeatures:
         self._key = cache.key(fold_input, ccd, options) if cache is not None else None
         self._shared: SharedFeatures | None = None
         self._pending: dict[int, PendingReference] = {}
+        self.from_cache = False
 
     def close(self) -> None:
         """Ends the threads."""
@@ -108,6 +110,7 @@ class JobFeatures:
         """
         if self._cache is not None and self._key is not None:
             cached = self._cache.load(self._key, seed)
+            self.from_cache = cached is not None
             if cached is not None:
                 _log.debug("features of seed %d come from the cache", seed)
                 return cached

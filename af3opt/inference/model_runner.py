@@ -86,6 +86,8 @@ class ModelRunner:
         self._cache = cache
         self._compiler = ModelCompiler(config=config, device=device, identity=identity, cache=cache)
         self._executables: dict[tuple[BatchSignature, int], CompiledModel] = {}
+        # What making each executable took, in the order they were needed.
+        self.compile_reports: list[CompileReport] = []
         # The most samples at once that batches of a shape have been found to allow.
         self._samples_at_once: dict[BatchSignature, int] = {}
         self._program_kind = f"{identity.engine_fingerprint}-{device.device_kind}"
@@ -237,6 +239,7 @@ class ModelRunner:
         if key not in self._executables:
             compiled = self._compiler.compile(self.load().params, features, chunk)
             self._learn_memory(compiled.report, chunk)
+            self.compile_reports.append(compiled.report)
             self._executables[key] = compiled
         return self._executables[key]
 

@@ -27,11 +27,13 @@ class StubRunner:
         # Nothing of the stub is in reduced precision.
         self.config = types.SimpleNamespace(global_config=types.SimpleNamespace(bfloat16="none"))
         self.device = None
+        self.compile_reports = []
+        self.program_kind = "stub"
 
     def load(self):
         return types.SimpleNamespace(sha256="0" * 64)
 
-    def run_inference(self, batch, seed):
+    def run_inference(self, batch, seed, samples_at_once=None):
         time.sleep(self._seconds)
         if self._log is not None:
             with Path(self._log).open("a") as log:
@@ -92,7 +94,7 @@ def main(argv):
     from af3opt.settings import check_run_settings, resolve_settings
     from af3opt.startup import prepare_process
 
-    settings = resolve_settings(argv, os.environ)
+    settings = resolve_settings([flag for flag in argv if flag != "run"], os.environ)
     try:
         check_run_settings(settings)
         if settings.cpu_workers is not None:
