@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 import psutil
 
+from af3opt.caching.locations import open_cache
 from af3opt.features.options import FeatureOptions
 
 _log = logging.getLogger(__name__)
@@ -132,9 +133,10 @@ def _featurise_here(
     """Featurises one input in this process; an exception becomes a text."""
     from af3opt.engine.features import make_ccd
     from af3opt.features.cache import FeatureCache
+    from af3opt.features.conformer_store import ConformerStore
     from af3opt.features.featurise import featurise
 
-    cache = FeatureCache.in_directory(cache_dir) if cache_dir is not None else None
+    cache = FeatureCache(open_cache("features", cache_dir), ConformerStore()) if cache_dir else None
     try:
         ccd = make_ccd(job.fold_input.user_ccd)
         batches = featurise(

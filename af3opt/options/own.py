@@ -252,8 +252,8 @@ class OwnOptions:
     )
     featurise_workers: int | None = option(
         None,
-        "Processes that featurise a batch of inputs ahead of the model. Unset: as many as cores "
-        "and memory allow when it pays; 1: none.",
+        "Processes of af3opt featurise. Unset: as many as cores and memory allow when it pays; 1: "
+        "the command's own.",
         group=CACHES,
         lower_bound=1,
     )

@@ -1,0 +1,110 @@
+"""`af3opt featurise`: fills the feature cache from processes that need no GPU."""
+
+import logging
+import os
+import sys
+import time
+from typing import TYPE_CHECKING
+
+from af3opt.errors import ExitCode, InputError, UsageError
+from af3opt.logs import configure_logging
+from af3opt.settings import Settings, resolve_settings
+
+if TYPE_CHECKING:
+    from af3opt.features.parallel import FeatureJob
+
+SUMMARY = "featurise inputs ahead into the feature cache, with several processes and no GPU"
+
+_HELP = """\
+Usage: af3opt featurise --input_dir=DIR [flags of af3opt run]
+       af3opt featurise --json_path=FILE [flags of af3opt run]
+
+Featurises inputs that bring their alignments and templates (such as the <name>_data.json that
+af3opt run --norun_inference writes) and keeps the features in the feature cache. A run with
+--norun_data_pipeline, the same inputs and the same flags then begins with the model at once. Meant
+for CPU nodes, between the searches and the jobs that hold a GPU.
+
+--featurise_workers sets the number of processes; unset, as many as cores and memory allow when that
+pays. Inputs are padded to --buckets, or else to the buckets of a GPU run.
+
+Exit code: 3 if some inputs could not be featurised (each is named), else 0.
+"""
+
+_log = logging.getLogger(__name__)
+
+
+def main(argv: list[str]) -> int:
+    """Runs `af3opt featurise` and returns the exit code.
+
+    Raises:
+        UsageError: a flag is wrong, or no input is given.
+        InputError: there are no inputs.
+        SetupError: the engine or its data cannot be used.
+    """
+    if {"--help", "-help", "-h"}.intersection(argv):
+        sys.stdout.write(_HELP)
+        return ExitCode.OK
+    settings = resolve_settings(argv, os.environ)
+    configure_logging(settings)
+    given = (settings.json_path, settings.input_dir, settings.input_list)
+    if sum(place is not None for place in given) != 1:
+        raise UsageError("af3opt featurise: give exactly one of --json_path and --input_dir")
+    if not settings.feature_cache:
+        raise UsageError("af3opt featurise: --nofeature_cache leaves it nothing to do")
+    # Featurisation code imports JAX, which must not take a GPU for this.
+    os.environ["JAX_PLATFORMS"] = "cpu"
+    return ExitCode.SOME_FAILED if _featurise(settings) else ExitCode.OK
+
+
+def _featurise(settings: Settings) -> int:
+    """Featurises everything and returns how many inputs failed."""
+    from af3opt.caching.locations import cache_directory
+    from af3opt.data.prepared import find_prepared
+    from af3opt.engine.resources import redirect_resources
+    from af3opt.features.parallel import parallel_featurize
+
+    redirect_resources(find_prepared())
+    directory = cache_directory("features", settings.feature_cache_dir)
+    start = time.monotonic()
+    jobs, failed = _jobs(settings)
+    inputs = len(jobs) + failed
+    outcomes = parallel_featurize(jobs, workers=settings.featurise_workers, cache_dir=directory)
+    for number, outcome in enumerate(outcomes, start=1):
+        if outcome.error is not None:
+            failed += 1
+            _log.error("%s", outcome.error)
+        else:
+            name, seeds = outcome.job.fold_input.name, len(outcome.batches)
+            _log.info("%d of %d: %s, %d seed(s)", number, len(jobs), name, seeds)
+    _log.info(
+        "%d inputs featurised into %s in %.1f s, %d failed",
+        inputs - failed, directory, time.monotonic() - start, failed,
+    )  # fmt: skip
+    return failed
+
+
+def _jobs(settings: Settings) -> "tuple[list[FeatureJob], int]":
+    """Reads all inputs; returns those that can be read, and how many files cannot."""
+    from af3opt.engine.inputs import load_fold_inputs
+    from af3opt.execution.planning import make_plan
+    from af3opt.features.options import FeatureOptions
+    from af3opt.features.parallel import FeatureJob
+    from af3opt.options.upstream import DEFAULT_BUCKETS
+
+    buckets = settings.buckets or DEFAULT_BUCKETS
+    options = FeatureOptions.from_settings(settings, buckets)
+    jobs: list[FeatureJob] = []
+    failed = 0
+    for path in dict.fromkeys(job.path for job in make_plan(settings, buckets, os.environ)):
+        try:
+            for fold_input in load_fold_inputs(path):
+                if settings.num_seeds is not None:
+                    fold_input = fold_input.with_multiple_seeds(settings.num_seeds)
+                jobs.append(FeatureJob(fold_input, tuple(fold_input.rng_seeds), options))
+        except InputError as error:
+            failed += 1
+            _log.error("%s", error)
+        except ValueError as error:
+            failed += 1
+            _log.error("%s: --num_seeds=%s: %s", path, settings.num_seeds, error)
+    return jobs, failed
