@@ -23,11 +23,12 @@ _PARTS = ("model.model", "model.network.", "model.components.", "model.feat_batc
 _DEEPEST = 8
 
 
+@functools.cache
 def model_modules() -> tuple[str, ...]:
     """Names of the modules of the model that are loaded now, before anything is traced.
 
-    Tracing loads more of them on demand, so the list is taken once: a program must
-    have the same key whether or not another one was traced before it.
+    Tracing loads more of them on demand, so the list is taken once in a process: a
+    program must have the same key whether or not another one was traced before it.
     """
     package = engine_module("model").__name__.partition(".")[0]
     prefixes = tuple(f"{package}.{part}" for part in _PARTS)
