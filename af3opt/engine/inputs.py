@@ -41,7 +41,9 @@ def load_fold_inputs(path: Path) -> Iterator[FoldInput]:
         raise InputError(f"{path}: the field {error} is missing") from error
     except RecursionError as error:
         raise InputError(f"{path}: is nested too deeply to be a fold input") from error
-    except (ValueError, TypeError, AttributeError, StopIteration, IndexError) as error:
+    except (
+        ValueError, TypeError, AttributeError, IndexError, OverflowError, RuntimeError
+    ) as error:  # fmt: skip
         raise InputError(f"{path}: {_plain_reason(error, path)}") from error
 
 
@@ -52,6 +54,8 @@ def _plain_reason(error: Exception, path: Path) -> str:
         return f"is not valid JSON: {text}"
     for dialect in ("AlphaFold 3 dialect", "AlphaFold Server dialect"):
         text = text.removeprefix(f"Failed to load input from {path} ({dialect}): ")
+    if isinstance(error.__cause__, StopIteration):  # The engine asked for the first key of {}.
+        return "an entry of 'sequences' is empty; give it a chain, such as {\"protein\": ...}"
     if isinstance(error, ValueError):
         return text
     return f"a field has the wrong type ({text}); compare it with the input format documentation"
@@ -81,6 +85,7 @@ def check_fold_input(fold_input: FoldInput, ccd: Mapping[str, Any], source: Path
                     f"{source}: chain {chain.id}: {field}: {code!r} is not in the chemical "
                     "component dictionary; correct it, or define it in 'userCCD'"
                 )
+        _check_modifications(chain, source)
         _warn_unknown_letters(chain, source)
     for bond in fold_input.bonded_atom_pairs or ():
         for atom in bond:
@@ -94,6 +99,17 @@ def _component_codes(chain: Any) -> Iterator[tuple[str, str]]:
     for attribute in ("ptms", "modifications"):
         for code, _ in getattr(chain, attribute, None) or ():
             yield "modifications", code
+
+
+def _check_modifications(chain: Any, source: Path) -> None:
+    """Positions count from 1; the engine finds another kind of number only in use."""
+    for attribute in ("ptms", "modifications"):
+        for code, position in getattr(chain, attribute, None) or ():
+            if not isinstance(position, int) or not 1 <= position <= len(chain):
+                raise InputError(
+                    f"{source}: chain {chain.id}: modification {code} at position {position!r}: "
+                    f"give an integer from 1 to {len(chain)}"
+                )
 
 
 def _raw_sequence(chain: Any) -> str:
@@ -119,6 +135,8 @@ def _check_bonded_atom(
     atom: tuple[str, int, str], fold_input: FoldInput, ccd: Mapping[str, Any], source: Path
 ) -> None:
     chain_id, residue, name = atom
+    if not isinstance(residue, int):
+        raise InputError(f"{source}: bondedAtomPairs: residue {residue!r} is not an integer")
     chain = next(chain for chain in fold_input.chains if chain.id == chain_id)
     if getattr(chain, "ccd_ids", None) is not None:
         code = chain.ccd_ids[residue - 1]
