@@ -1,7 +1,7 @@
 """Featurisation against the engine's own: cold, warm, entry sizes, workers.
 
-    python -m af3opt.benchmarks.features [--tokens=360] [--rows=6000] [--seeds=5] [--repeats=3]
-                                         [--inputs=20] [--json]
+    af3opt bench --suite=features -- [--tokens=360] [--rows=6000] [--seeds=5] [--repeats=3]
+                                     [--entries] [--inputs=20] [--json]
 
 Engine and af3opt take turns in one process, so that a busy machine slows both.
 """
@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import psutil
 
 from af3opt.caching.manager import CacheManager
 from af3opt.data.prepared import find_prepared
@@ -33,6 +34,7 @@ from af3opt.features.compress import compress_features, decompress_features
 from af3opt.features.conformer_store import ConformerStore
 from af3opt.features.featurise import featurise
 from af3opt.features.options import FeatureOptions
+from af3opt.features.parallel import FeatureJob, parallel_featurize
 from af3opt.logs import Verbosity, configure_logging
 from af3opt.options.upstream import DEFAULT_BUCKETS
 
@@ -164,6 +166,40 @@ def measure_entry(tokens: int, rows: int) -> Iterator[Measurement]:
             yield Measurement(f"{label}: unpack", packed.raw_bytes / load / 1e9, "GB/s of raw")
 
 
+def measure_workers(inputs: int, workers: int) -> Iterator[Measurement]:
+    """Measures many small inputs, one seed each, on one core and with worker processes."""
+    options = FeatureOptions(buckets=DEFAULT_BUCKETS)
+    jobs = [
+        FeatureJob(synthetic_input(100, 200, 1, seed=number), (number,), options)
+        for number in range(1, inputs + 1)
+    ]
+    ccd = engine_module("constants.chemical_components").Ccd()
+
+    def on_one_core() -> None:
+        with _forgotten_conformers():
+            for job in jobs:
+                list(featurise(job.fold_input, job.seeds, ccd, options, threads=1))
+
+    alone, _ = _timed(on_one_core)
+    start = time.perf_counter()
+    outcomes = parallel_featurize(jobs, workers=workers)
+    # What comes with the first outcomes has waited for the workers to start.
+    ready = [next(outcomes) for _ in range(workers)]
+    started = time.perf_counter() - start
+    own_memory = max(
+        child.memory_full_info().uss for child in psutil.Process().children(recursive=True)
+    )
+    remaining = list(outcomes)
+    together = time.perf_counter() - start
+    assert all(outcome.error is None for outcome in [*ready, *remaining])
+    steady = (alone / inputs * len(remaining)) / (together - started)
+    yield Measurement(f"{inputs} inputs of 100 tokens, one core", alone, "s")
+    yield Measurement(f"{inputs} inputs, {workers} workers, start included", together, "s")
+    yield Measurement(f"one core / {workers} workers, start included", alone / together, "x")
+    yield Measurement(f"one core / {workers} workers, once started", steady, "x")
+    yield Measurement("memory of one worker's own", own_memory / 1e6, "MB")
+
+
 @contextlib.contextmanager
 def _forgotten_conformers() -> Iterator[None]:
     """Starts from a process that has embedded nothing yet."""
@@ -188,7 +224,8 @@ def _parse(argv: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("--rows", type=int, default=6000)
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--repeats", type=int, default=3)
-    parser.add_argument("--inputs", type=int, default=0, help="also featurise so many in parallel")
+    parser.add_argument("--inputs", type=int, default=0, help="also so many inputs with workers")
+    parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--entries", action="store_true", help="also sizes and times of packing")
     parser.add_argument("--json", action="store_true")
     return parser.parse_args(argv)
@@ -201,6 +238,8 @@ def main(argv: Sequence[str]) -> int:
     logging.getLogger("absl").setLevel(logging.ERROR)
     redirect_resources(find_prepared())
     found = list(measure_job(flags.tokens, flags.rows, flags.seeds, flags.repeats))
+    if flags.inputs:
+        found += measure_workers(flags.inputs, flags.workers)
     if flags.entries:
         for tokens, rows in ((76, 1), (flags.tokens, flags.rows), (2000, 16_000)):
             found += measure_entry(tokens, rows)
