@@ -247,6 +247,9 @@ def stand_ins(tmp_path, monkeypatch):
                 command = super().subject_command(case, inputs, output)
                 return [command[0], str(scripts["subject"]), *command[4:]]
 
+            def shown(self, command, folder):
+                return super().shown(command, folder).replace(f"{tmp_path}/", "")
+
         return Sides(
             baseline_python=sys.executable,
             baseline_script=scripts["baseline"],
@@ -272,6 +275,8 @@ def test_sides_take_turns_on_the_same_inputs(stand_ins, tmp_path):
     for command in result.commands.values():
         assert "--num_recycles=1" in command
         assert "--norun_data_pipeline" in command
+        assert str(tmp_path) not in command
+        assert command.startswith("python ")
     assert "--fidelity=exact" in result.commands[COLD]
     assert "--fidelity=exact" not in result.commands[BASELINE]
 

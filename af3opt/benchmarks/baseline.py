@@ -165,7 +165,7 @@ def run(args: Any) -> None:
         return engine_module("model.model").Model(config)(batch)
 
     device = jax.local_devices(backend=args.jax_backend)[0]
-    apply = functools.partial(jax.jit(hk.transform(forward).apply, device=device), weights)
+    apply = functools.partial(jax.jit(hk.transform(forward).apply), weights)
     for fold_input in fold_inputs:
         if args.num_seeds is not None:
             fold_input = fold_input.with_multiple_seeds(args.num_seeds)

@@ -7,7 +7,7 @@ import shlex
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from af3opt.benchmarks.process import ProcessRun, run_measured
@@ -72,6 +72,25 @@ class Sides:
             environ["XLA_FLAGS"] = merged.text
         return environ
 
+    def shown(self, command: Sequence[str], folder: Path) -> str:
+        """Returns a command for the report, with names in place of this machine's paths.
+
+        Args:
+            command: Program and arguments.
+            folder: Scratch directory of the benchmark.
+        """
+        names = {
+            str(folder): "$SCRATCH",
+            str(self.baseline_weights): "$BASELINE_WEIGHTS",
+            str(self.subject_weights): "$WEIGHTS",
+        }
+        if self.baseline_script is not None:
+            names[str(self.baseline_script)] = "run_alphafold.py"
+        words = ["python", *command[1:]]
+        for path, name in names.items():
+            words = [word.replace(path, name) for word in words]
+        return " ".join(words)
+
     def _common(self, case: Case, inputs: Path, output: Path, weights: Path) -> list[str]:
         return [
             f"--input_dir={inputs}",
@@ -117,7 +136,7 @@ def measure_case(case: Case, sides: Sides, repeats: int, folder: Path) -> CaseRe
             measured = run_measured(command, environ, log, folder=scratch)
             _log.info("%s: %.1f s", role, measured.wall_seconds)
             runs.append(_run(role, repeat, measured))
-            commands.setdefault(role, shlex.join(command))
+            commands.setdefault(role, sides.shown(command, folder))
         _check_same_structures(outputs)
         shutil.rmtree(home)
     return CaseResult(name=case.name, description=case.description, commands=commands, runs=runs)
