@@ -85,7 +85,8 @@ def test_volta_is_warned_about_its_numerics():
 def test_a_gpu_asked_for_and_missing_fails():
     (check,) = hardware.check_backend(subject("--jax_backend=gpu"))
     assert check.verdict is Verdict.FAIL
-    assert "nvidia-smi is not on PATH" in check.found + check.fix
+    assert "nvidia-smi is not on PATH" in check.found
+    assert "--gres=gpu:1" in check.fix
 
 
 @pytest.mark.parametrize(

@@ -79,6 +79,18 @@ def failure(name: str, found: str, fix: str) -> Check:
     return Check(name, Verdict.FAIL, found, fix)
 
 
+def failure_of(name: str, error: Exception, otherwise: str) -> Check:
+    """A failure from an error for the user, whose text ends with what to do after a semicolon.
+
+    Args:
+        name: What was looked at.
+        error: Such as a `SetupError`.
+        otherwise: The fix when the error's text names none.
+    """
+    found, separator, fix = str(error).rpartition("; ")
+    return failure(name, found, fix) if separator else failure(name, fix, otherwise)
+
+
 def gigabytes(size: float) -> str:
     """Formats bytes for people, in units of 1e9, or 1e6 for small sizes."""
     if size < 1e8:

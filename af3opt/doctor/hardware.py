@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from af3opt.backend import resolve_backend
-from af3opt.doctor.check import Check, Subject, failure, gigabytes, ok, skipped, warning
+from af3opt.doctor.check import Check, Subject, failure_of, gigabytes, ok, skipped, warning
 from af3opt.errors import Af3optError
 
 # Instruction sets that decide how fast the model is on a CPU, the best first.
@@ -76,7 +76,7 @@ def check_backend(subject: Subject) -> Iterator[Check]:
     try:
         backend = resolve_backend(subject.settings, subject.host)
     except Af3optError as error:
-        found, separator, fix = str(error).rpartition("; ")
-        yield failure("backend", found if separator else fix, fix)
+        advice = "ask the scheduler for a GPU (--gres=gpu:1), or leave --jax_backend out"
+        yield failure_of("backend", error, advice)
     else:
         yield ok("backend", backend.message.removeprefix("backend: "))

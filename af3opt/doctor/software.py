@@ -14,7 +14,7 @@ from typing import Any
 from af3opt.backend import Backend, resolve_backend
 from af3opt.data.prepared import find_prepared
 from af3opt.data.synthetic_weights import read_manifest
-from af3opt.doctor.check import Check, Subject, failure, gigabytes, ok, skipped, warning
+from af3opt.doctor.check import Check, Subject, failure, failure_of, gigabytes, ok, skipped, warning
 from af3opt.engine.discovery import find_engine
 from af3opt.environment import apply_environment, plan_environment
 from af3opt.errors import Af3optError, SetupError
@@ -42,8 +42,7 @@ def check_engine(_: Subject) -> Iterator[Check]:
     try:
         engine = find_engine()
     except SetupError as error:
-        found, separator, fix = str(error).rpartition("; ")
-        yield failure("engine", found if separator else fix, fix)
+        yield failure_of("engine", error, "install AlphaFold 3 for this Python")
         return
     yield ok("engine", f"{engine.label} in {engine.root}")
     own = engine.root / "constants" / "converters" / "ccd.pickle"
