@@ -7,7 +7,7 @@ import shlex
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from af3opt.benchmarks.process import ProcessRun, run_measured
@@ -109,7 +109,8 @@ def measure_case(case: Case, sides: Sides, repeats: int, folder: Path) -> CaseRe
     Args:
         case: The case.
         sides: What to compare.
-        repeats: How often; each repeat is baseline, af3opt cold, af3opt warm.
+        repeats: How often; each repeat is baseline, af3opt cold, af3opt warm, or af3opt
+            first.
         folder: Scratch directory; inputs, outputs, logs and caches go there. It
             should lie in the file system of the prepared data, which is linked.
 
@@ -123,7 +124,7 @@ def measure_case(case: Case, sides: Sides, repeats: int, folder: Path) -> CaseRe
         scratch = folder / f"{case.name}-{repeat}"
         home = scratch / "home"
         _link_prepared(home)
-        outputs = {role: scratch / f"output-{number}" for number, role in enumerate(_plan())}
+        outputs = {role: scratch / f"output-{number}" for number, role in enumerate(_order(repeat))}
         for role, output in outputs.items():
             if role == BASELINE:
                 command = sides.baseline_command(case, inputs, output)
@@ -142,8 +143,9 @@ def measure_case(case: Case, sides: Sides, repeats: int, folder: Path) -> CaseRe
     return CaseResult(name=case.name, description=case.description, commands=commands, runs=runs)
 
 
-def _plan() -> Iterator[str]:
-    yield from (BASELINE, COLD, WARM)
+def _order(repeat: int) -> tuple[str, ...]:
+    """Who goes first changes, since the second finds files in the system's cache."""
+    return (COLD, WARM, BASELINE) if repeat % 2 else (BASELINE, COLD, WARM)
 
 
 def _run(role: str, repeat: int, measured: ProcessRun) -> Run:

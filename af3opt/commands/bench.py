@@ -28,7 +28,8 @@ _DESCRIPTION = """\
 Runs the engine's own plain way and af3opt in turn, in processes of their own, on the same inputs,
 weights and seeds, and compares whole times, stages and memory. The plain way is the engine's
 library in the order, with the defaults and the padding of run_alphafold.py, or that script itself
-(--run_alphafold_script). Each repeat is: baseline, af3opt with empty caches, af3opt once more.
+(--run_alphafold_script). Each repeat is: baseline, af3opt with empty caches, af3opt once more;
+every other repeat begins with af3opt.
 Prints Markdown, and writes <suite>.json, <suite>.md and <suite>.svg."""
 
 _EPILOG = """\
