@@ -14,18 +14,21 @@ import os
 import shutil
 import signal
 import threading
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import psutil
 
 from af3opt.errors import ExitCode
-from af3opt.output.atomic import is_own_temporary
+from af3opt.output.atomic import is_own_temporary, stop_writing
 
 _log = logging.getLogger(__name__)
 
 # How long leaving the guarded block may take.
 _POLL_SECONDS = 0.1
+_MOST_SWEEPS = 50
+_SWEEP_SECONDS = 0.02
 _ENDING = (signal.SIGINT, signal.SIGTERM)
 
 
@@ -114,6 +117,7 @@ class InterruptGuard:
             for child in psutil.Process().children(recursive=True):
                 with contextlib.suppress(psutil.Error):
                     child.kill()
+        stop_writing()
         with self._lock:
             directories, last_steps = list(self._directories), list(self._last_steps.values())
         for directory in directories:
@@ -127,12 +131,24 @@ class InterruptGuard:
 
 
 def remove_temporaries(directory: Path) -> None:
-    """Removes this process's unfinished atomic writes in `directory` and its children."""
-    with contextlib.suppress(OSError):
-        for parent in [directory, *(path for path in directory.iterdir() if path.is_dir())]:
-            for path in parent.iterdir():
-                if is_own_temporary(path):
-                    if path.is_dir():
-                        shutil.rmtree(path, ignore_errors=True)
-                    else:
-                        path.unlink(missing_ok=True)
+    """Removes this process's unfinished atomic writes in `directory` and its children.
+
+    A thread that is writing may add to a directory while it is removed, so this is
+    repeated until nothing is left; with `stop_writing`, nothing new is begun.
+    """
+    for _ in range(_MOST_SWEEPS):
+        with contextlib.suppress(OSError):
+            found = [
+                path
+                for parent in [directory, *filter(Path.is_dir, directory.iterdir())]
+                for path in parent.iterdir()
+                if is_own_temporary(path)
+            ]
+            if not found:
+                return
+            for path in found:
+                if path.is_dir():
+                    shutil.rmtree(path, ignore_errors=True)
+                else:
+                    path.unlink(missing_ok=True)
+        time.sleep(_SWEEP_SECONDS)

@@ -10,6 +10,7 @@ Without resume, a job gets upstream's directory and everything is done. With it:
 
 import dataclasses
 import datetime
+import functools
 import itertools
 import logging
 import shutil
@@ -21,7 +22,7 @@ from af3opt.errors import Af3optError, InputError
 from af3opt.execution.claims import Holder, current_holder, keep_alive, this_process, try_claim
 from af3opt.execution.fold_job import FoldJob
 from af3opt.execution.identity import Identity, input_digest
-from af3opt.execution.interrupt import InterruptGuard
+from af3opt.execution.interrupt import InterruptGuard, remove_temporaries
 from af3opt.execution.journal import DataRecord, JobJournal
 from af3opt.execution.planning import PlannedJob
 from af3opt.execution.session import Session
@@ -131,6 +132,7 @@ class JobOpener:
         except BaseException:
             release()
             raise
+        self._clean_at_end(opened.job, journal.directory)
         opened.job.resources.enter_context(self._guard.at_end(release))
         opened.job.resources.enter_context(keep_alive(claim))
         opened.job.is_still_ours = claim.is_current
@@ -234,7 +236,12 @@ class JobOpener:
             _log.info("Output will be written in %s", root)
         job.tree = JobTree(root, job.tree.name)
         root.mkdir(parents=True, exist_ok=True)
-        self._guard.watch(root)
+        self._clean_at_end(job, root)
+
+    def _clean_at_end(self, job: FoldJob, directory: Path) -> None:
+        """Leaves nothing half-written in a directory if a signal ends the job."""
+        step = functools.partial(remove_temporaries, directory)
+        job.resources.enter_context(self._guard.at_end(step))
 
     def _free_directory(self, job: FoldJob) -> Path:
         return choose_job_directory(

@@ -10,11 +10,15 @@ import functools
 import os
 import secrets
 import shutil
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
 
 _TEMPORARY_MARK = ".af3opt-tmp-"
+
+# The only thread that may still write, None while all may.
+_last_writer: int | None = None
 
 
 @functools.cache
@@ -24,9 +28,20 @@ def _process_token(_process_id: int) -> str:
 
 
 def temporary_sibling(path: Path) -> Path:
-    """Returns an unused hidden name in the same directory as `path`."""
+    """Returns an unused hidden name in the same directory as `path`.
+
+    After `stop_writing` it does not return, except in the thread that called that.
+    """
+    if _last_writer is not None and _last_writer != threading.get_ident():
+        threading.Event().wait()
     token = _process_token(os.getpid())
     return path.with_name(f".{path.name}{_TEMPORARY_MARK}{token}-{secrets.token_hex(4)}")
+
+
+def stop_writing() -> None:
+    """Lets no other thread begin an atomic write: the process is about to end."""
+    global _last_writer
+    _last_writer = threading.get_ident()
 
 
 def is_temporary(path: Path) -> bool:

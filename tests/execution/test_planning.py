@@ -1,0 +1,125 @@
+"""Planning without the engine: order, shards, lists, and ten thousand inputs."""
+
+import json
+import subprocess
+import sys
+import time
+
+import pytest
+
+from af3opt.errors import InputError, UsageError
+from af3opt.execution import planning
+from af3opt.settings import resolve_settings
+from tests.conftest import REPOSITORY
+from tests.execution.conftest import write_input
+
+
+def plan(*flags, environ=None):
+    settings = resolve_settings(flags, {})
+    return planning.make_plan(settings, (16, 32, 64), environ or {})
+
+
+@pytest.fixture
+def inputs(tmp_path):
+    directory = tmp_path / "inputs"
+    for name, length in (("a", 40), ("b", 10), ("c", 20), ("d", 8)):
+        write_input(directory, name, [1], "M" * length)
+    write_input(directory / "below", "e", [1], "M")
+    return directory
+
+
+def test_jobs_come_by_padded_size_or_as_named(inputs):
+    assert [job.name for job in plan(f"--input_dir={inputs}")] == ["b", "d", "c", "a"]
+    by_name = plan(f"--input_dir={inputs}", "--order=input")
+    assert [job.name for job in by_name] == ["a", "b", "c", "d"]
+
+
+def test_directories_below_are_read_when_asked_for(inputs):
+    assert plan(f"--input_dir={inputs}", "--recursive")[0].name == "b"
+    assert len(plan(f"--input_dir={inputs}", "--recursive")) == 5
+
+
+def test_a_list_names_inputs_relative_to_itself(inputs):
+    listing = inputs / "list.txt"
+    listing.write_text(f"# two of them\nc.json\n\n{inputs / 'a.json'}\n")
+    assert [job.name for job in plan(f"--input_list={listing}")] == ["c", "a"]
+
+
+def test_a_missing_list_or_an_empty_directory_is_an_error(tmp_path):
+    with pytest.raises(InputError, match="--input_list="):
+        plan(f"--input_list={tmp_path / 'none.txt'}")
+    with pytest.raises(InputError, match=r"holds no \*.json file"):
+        plan(f"--input_dir={tmp_path}")
+
+
+def test_shards_are_disjoint_and_complete(inputs):
+    flags = [f"--input_dir={inputs}", "--order=input"]
+    shares = [[job.name for job in plan(*flags, f"--shard={i}/3")] for i in range(3)]
+    assert shares == [["a", "d"], ["b"], ["c"]]
+    for wrong in ("3/3", "1", "x/2", "-1/2"):
+        with pytest.raises(UsageError, match="--shard="):
+            plan(*flags, f"--shard={wrong}")
+
+
+def test_a_slurm_array_gives_the_shard(inputs):
+    flags = [f"--input_dir={inputs}", "--order=input", "--array"]
+    environ = {
+        "SLURM_ARRAY_TASK_ID": "5",
+        "SLURM_ARRAY_TASK_MIN": "1",
+        "SLURM_ARRAY_TASK_COUNT": "3",
+        "SLURM_ARRAY_TASK_STEP": "4",
+    }
+    assert [job.name for job in plan(*flags, environ=environ)] == ["b"]
+    with pytest.raises(UsageError, match="not a task of a Slurm array"):
+        plan(*flags)
+
+
+def test_unreadable_inputs_keep_their_place(inputs):
+    (inputs / "bad.json").write_text("{")
+    jobs = plan(f"--input_dir={inputs}", "--order=input")
+    assert [job.name for job in jobs] == ["a", "b", "bad", "c", "d"]
+
+
+def test_names_that_share_a_directory_are_found(inputs):
+    content = json.loads((inputs / "a.json").read_text())
+    (inputs / "x.json").write_text(json.dumps({**content, "name": "b !"}))
+    (inputs / "y.json").write_text(json.dumps({**content, "name": "b_"}))
+    duplicates = planning.duplicate_names(plan(f"--input_dir={inputs}"))
+    assert {name: len(paths) for name, paths in duplicates.items()} == {"b_": 2}
+
+
+MEASURE = """
+import resource, sys, time
+from af3opt.execution import planning
+from af3opt.settings import resolve_settings
+start = time.perf_counter()
+plan = planning.make_plan(resolve_settings([sys.argv[1]], {}), (16, 32, 64, 512), {})
+planning.duplicate_names(plan)
+seconds = time.perf_counter() - start
+peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+print(len(plan), seconds, peak)
+"""
+
+
+@pytest.mark.slow
+def test_ten_thousand_inputs_are_planned_in_seconds(tmp_path):
+    sequence = "MQIFVKTLTGKTITLEVEPSDTIENVKAKIQDKEG" * 10
+    msa = ">query\n" + sequence + "\n" + (">hit\n" + sequence + "\n") * 20
+    template = json.loads(write_input(tmp_path / "one", "x", [1, 2, 3], sequence).read_text())
+    template["sequences"][0]["protein"]["unpairedMsa"] = msa
+    inputs = tmp_path / "inputs"
+    inputs.mkdir()
+    for number in range(10_000):
+        (inputs / f"{number}.json").write_text(json.dumps({**template, "name": f"job{number}"}))
+    answer = subprocess.run(
+        [sys.executable, "-c", MEASURE, f"--input_dir={inputs}"],
+        cwd=REPOSITORY,
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout.split()
+    count, seconds, mebibytes = int(answer[0]), float(answer[1]), float(answer[2])
+    print(f"{count} inputs planned in {seconds:.2f} s, {mebibytes:.0f} MiB, {time.ctime()}")
+    assert count == 10_000
+    assert seconds <= 5
+    assert mebibytes <= 300

@@ -1,0 +1,141 @@
+"""What is handed to Slurm: site settings, shares of the inputs, scripts."""
+
+import itertools
+import subprocess
+
+import pytest
+
+from af3opt import cli
+from af3opt.errors import ExitCode, UsageError
+from af3opt.execution.planning import PlannedJob
+from af3opt.slurm.scripts import job_script
+from af3opt.slurm.shares import share_out
+from af3opt.slurm.site import Site, StageResources, load_site, shipped_sites
+from tests.execution.conftest import write_input
+
+
+def site(tmp_path, text):
+    path = tmp_path / "site.toml"
+    path.write_text(text)
+    return load_site(str(path))
+
+
+def test_every_shipped_site_is_valid():
+    for name in shipped_sites():
+        assert set(load_site(name).stages) == {"data", "inference"}
+
+
+def test_a_stage_changes_what_both_share(tmp_path):
+    read = site(
+        tmp_path,
+        '[slurm]\naccount = "x"\ntime = "1:00:00"\nmax_tasks = 7\n[slurm.data]\ntime = "2:00:00"\n',
+    )
+    assert read.max_tasks == 7
+    assert (read.stages["data"].account, read.stages["data"].time) == ("x", "2:00:00")
+    assert read.stages["inference"].time == "1:00:00"
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("", r"no table \[slurm\]"),
+        ("[slurm]\npartitoin = 'x'", "slurm.data.partitoin is unknown; the nearest is partition"),
+        ("[slurm]\nthrottle = 'x'", "throttle: must be an integer"),
+        ("[slurm]\nthrottle = -1", "must not be negative"),
+        ("[slurm]\npartition = 3", "partition: must be a string"),
+        ("[slurm]\nextra = 'x'", "extra: must be a list of strings"),
+        ('[slurm]\nmem = "1\\nrm"', "must be one line"),
+        ("[slurm]\ndata = 3", "slurm.data must be a table"),
+        ("[slurm", "not valid TOML"),
+    ],
+)
+def test_mistakes_are_one_line(tmp_path, text, message):
+    with pytest.raises(UsageError, match=message):
+        site(tmp_path, text)
+
+
+def test_a_missing_site_names_the_shipped_ones(tmp_path):
+    with pytest.raises(UsageError, match="two-partitions"):
+        load_site(str(tmp_path / "none.toml"))
+
+
+def planned(tmp_path, name, tokens, seeds=1):
+    return PlannedJob(
+        path=tmp_path / name, position=0, name=name, tokens=tokens, seeds=tuple(range(seeds))
+    )
+
+
+def shares(tmp_path, plan, **site):
+    made = share_out(
+        plan, (16, 64), Site(stages={}, **site), num_seeds=None, estimate=lambda bucket: 60.0
+    )
+    return [[path.name for path in share] for share in made]
+
+
+def test_tasks_hold_one_padded_size_for_about_the_wanted_time(tmp_path):
+    plan = [planned(tmp_path, f"s{n}", 10) for n in range(5)]
+    plan += [planned(tmp_path, "large", 60), planned(tmp_path, "long", 10, seeds=9)]
+    assert shares(tmp_path, plan, minutes_per_task=3) == [
+        ["long"],
+        ["s0", "s1", "s2"],
+        ["s3", "s4"],
+        ["large"],
+    ]
+
+
+def test_there_are_never_more_tasks_than_allowed(tmp_path):
+    plan = [planned(tmp_path, f"{n:03}", 10 if n % 2 else 60) for n in range(100)]
+    for most in (1, 2, 7, 100):
+        made = shares(tmp_path, plan, minutes_per_task=1, max_tasks=most)
+        assert len(made) <= most
+        assert sorted(itertools.chain(*made)) == [f"{n:03}" for n in range(100)]
+
+
+def test_scripts_are_valid_shell_and_say_what_the_site_wants(tmp_path):
+    resources = StageResources(
+        partition="gpu", gres="gpu:1", throttle=3, extra=("--constraint=a100",), restarts=1
+    )
+    text = job_script(
+        "inference",
+        resources,
+        ["--output_dir=/a b", "--num_recycles=3"],
+        tasks=4,
+        lists=tmp_path / "li sts",
+        log_dir=tmp_path,
+    )
+    for line in (
+        "#SBATCH --array=0-3%3",
+        "#SBATCH --partition=gpu",
+        "#SBATCH --gres=gpu:1",
+        "#SBATCH --constraint=a100",
+        "#SBATCH --signal=TERM@60",
+    ):
+        assert line in text.splitlines()
+    assert "'--output_dir=/a b' --num_recycles=3 --norun_data_pipeline" in text
+    subprocess.run(["bash", "-n"], input=text, text=True, check=True)
+
+
+def test_dry_run_prints_both_scripts_and_writes_nothing(tmp_path, capfd):
+    write_input(tmp_path / "in", "job")
+    flags = [f"--input_dir={tmp_path / 'in'}", f"--output_dir={tmp_path / 'out'}", "--dry_run"]
+    assert cli.main(["submit", "--slurm=two-partitions", *flags]) == ExitCode.OK
+    printed = capfd.readouterr().out
+    assert printed.count("#SBATCH --array=0-0") == 2
+    assert "--norun_inference" in printed
+    assert "--norun_data_pipeline" in printed
+    assert not (tmp_path / "out").exists()
+
+
+def test_without_slurm_the_error_is_one_line(tmp_path, capfd, monkeypatch):
+    write_input(tmp_path / "in", "job")
+    monkeypatch.setenv("PATH", str(tmp_path))
+    flags = [f"--input_dir={tmp_path / 'in'}", f"--output_dir={tmp_path / 'out'}"]
+    assert cli.main(["submit", "--slurm=two-partitions", *flags]) == ExitCode.USAGE
+    assert "sbatch is not on PATH" in capfd.readouterr().err
+
+
+def test_a_site_is_needed(tmp_path, capfd):
+    write_input(tmp_path / "in", "job")
+    flags = [f"--input_dir={tmp_path / 'in'}", f"--output_dir={tmp_path / 'out'}"]
+    assert cli.main(["submit", *flags]) == ExitCode.USAGE
+    assert "--slurm=" in capfd.readouterr().err
