@@ -32,24 +32,38 @@ def format_result(result: SuiteResult) -> str:
 
 
 def summary_table(results: Sequence[SuiteResult]) -> str:
-    """Returns one line a case of several suites, for the README."""
-    header = (
-        "| Measured | Baseline | af3opt, first run | Again | Baseline's memory | af3opt's memory |"
+    """Returns one table for each machine, with a line for each case, for the README."""
+    tables = []
+    for machine in dict.fromkeys(map(_machine, results)):
+        rows = [
+            f"{machine}:",
+            "",
+            "| Measured | Baseline | First run | Again | Memory, baseline | Memory, af3opt |",
+            "|---|---|---|---|---|---|",
+        ]
+        for result in results:
+            if _machine(result) == machine:
+                rows += [_summary_row(result, case) for case in result.cases]
+        tables.append("\n".join(rows))
+    return "\n\n".join(tables)
+
+
+def _machine(result: SuiteResult) -> str:
+    host = result.host
+    device = ", ".join(host["gpus"]) if result.backend == "gpu" else host["cpu"]
+    return f"{device}, {host['usable_cores']} cores"
+
+
+def _summary_row(result: SuiteResult, case: CaseResult) -> str:
+    cells = (
+        f"{case.description}; baseline with jax {result.baseline['versions'].get('jax', '?')}",
+        f"{case.median_wall(BASELINE):.0f} s",
+        f"{case.median_wall(COLD):.0f} s ({_median_ratio(case, COLD)})",
+        f"{case.median_wall(WARM):.0f} s ({_median_ratio(case, WARM)})",
+        f"{case.peak(BASELINE) / 1e9:.1f} GB",
+        f"{max(case.peak(COLD), case.peak(WARM)) / 1e9:.1f} GB",
     )
-    rows = [header, "|---|---|---|---|---|---|"]
-    for result in results:
-        jax = result.baseline["versions"].get("jax", "?")
-        for case in result.cases:
-            rows.append(
-                f"| {case.description} ({result.host['cpu']}, {result.host['usable_cores']} cores; "
-                f"baseline on jax {jax}) "
-                f"| {case.median_wall(BASELINE):.0f} s "
-                f"| {case.median_wall(COLD):.0f} s ({_median_ratio(case, COLD)}) "
-                f"| {case.median_wall(WARM):.0f} s ({_median_ratio(case, WARM)}) "
-                f"| {case.peak(BASELINE) / 1e9:.1f} GB "
-                f"| {max(case.peak(COLD), case.peak(WARM)) / 1e9:.1f} GB |"
-            )
-    return "\n".join(rows)
+    return f"| {' | '.join(cells)} |"
 
 
 def _median_ratio(case: CaseResult, role: str) -> str:

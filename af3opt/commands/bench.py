@@ -30,7 +30,7 @@ weights and seeds, and compares whole times, stages and memory. The plain way is
 library in the order, with the defaults and the padding of run_alphafold.py, or that script itself
 (--run_alphafold_script). Each repeat is: baseline, af3opt with empty caches, af3opt once more;
 every other repeat begins with af3opt.
-Prints Markdown, and writes <suite>.json, <suite>.md and <suite>.svg."""
+Prints Markdown, and writes <name>.json, <name>.md and <name>.svg."""
 
 _EPILOG = """\
 Flags after -- go to af3opt run alone: af3opt bench --suite=quick -- --fidelity=exact
@@ -81,7 +81,7 @@ def main(argv: list[str]) -> int:
         backend=backend.name,
         cases=_measure(cases, sides, args.repeats or suite.repeats, keep=args.keep),
     )
-    _write(result, args.output)
+    _write(result, args.output, args.name or suite.name)
     sys.stdout.write(format_result(result))
     return ExitCode.OK
 
@@ -114,6 +114,7 @@ def _parser() -> argparse.ArgumentParser:
         metavar="DIR",
         help="directory for the results (default: %(default)s)",
     )
+    parser.add_argument("--name", help="name of the files (default: that of the suite)")
     parser.add_argument("--model_dir", type=Path, metavar="DIR", help="true weights, for both")
     parser.add_argument(
         "--baseline_python",
@@ -213,12 +214,12 @@ def _measure(
             shutil.rmtree(folder, ignore_errors=True)
 
 
-def _write(result: SuiteResult, folder: Path) -> None:
+def _write(result: SuiteResult, folder: Path, name: str) -> None:
     folder.mkdir(parents=True, exist_ok=True)
-    write_result(result, folder / f"{result.suite}.json")
-    (folder / f"{result.suite}.md").write_text(format_result(result))
+    write_result(result, folder / f"{name}.json")
+    (folder / f"{name}.md").write_text(format_result(result))
     try:
-        write_plot(result, folder / f"{result.suite}.svg")
+        write_plot(result, folder / f"{name}.svg")
     except SetupError as error:
         _log.warning("%s", error)
     _log.info("Results are in %s", folder)
