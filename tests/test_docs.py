@@ -130,6 +130,15 @@ def test_reference_is_what_the_options_say():
     assert script.reference() == text_of(script.DOCUMENT), "run scripts/write_reference.py"
 
 
+def test_the_readmes_figures_are_those_of_the_committed_results():
+    script = load_script("write_benchmark_table")
+    readme = text_of(script.README)
+    if list(script.RESULTS.glob("*.json")):
+        assert script.with_table(readme) == readme, "run scripts/write_benchmark_table.py"
+    else:
+        assert script.BEGIN not in readme
+
+
 def constant_texts():
     """Every piece of text in af3opt's sources, f-strings cut at what is filled in."""
     for path in (REPOSITORY / "af3opt").rglob("*.py"):

@@ -2,6 +2,8 @@
 
 import json
 import string
+import tempfile
+from pathlib import Path
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -50,11 +52,8 @@ def test_a_job_name_makes_one_plain_file_name(name):
 
 @given(JSON_VALUES)
 def test_planning_takes_any_json(content):
-    import pathlib
-    import tempfile
-
     with tempfile.TemporaryDirectory() as folder:
-        path = pathlib.Path(folder, "x.json")
+        path = Path(folder, "x.json")
         path.write_text(json.dumps(content))
         jobs = read_jobs(path)
     assert jobs
