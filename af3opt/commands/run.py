@@ -46,6 +46,19 @@ def _run(settings: Settings) -> int:
         with InterruptGuard().active():
             return run_script(settings, startup)
 
+    if settings.dry_run:
+        from af3opt.execution.launch import preview_batch
+
+        for line in preview_batch(settings, prepare_process(settings)):
+            sys.stdout.write(f"{line}\n")
+        return ExitCode.OK
+    if settings.gpus is not None or settings.cpu_workers is not None:
+        from af3opt.execution.pool import find_slots, run_pool
+        from af3opt.logs import configure_logging
+
+        configure_logging(settings)
+        return run_pool(settings, find_slots(settings))
+
     from af3opt.execution.launch import run_batch
 
     startup = prepare_process(settings)

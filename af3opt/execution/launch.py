@@ -4,7 +4,7 @@ import contextlib
 import dataclasses
 import logging
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from af3opt.errors import Af3optError, ExitCode
@@ -12,6 +12,7 @@ from af3opt.execution.batch import BatchRun
 from af3opt.execution.compile_leases import CompileLeases
 from af3opt.execution.deadline import SeedTimes, find_deadline
 from af3opt.execution.interrupt import InterruptGuard
+from af3opt.execution.opening import JobOpener
 from af3opt.execution.outcomes import (
     Outcome,
     Status,
@@ -20,11 +21,12 @@ from af3opt.execution.outcomes import (
     write_failures,
 )
 from af3opt.execution.planning import PlannedJob, duplicate_names, make_plan
+from af3opt.execution.preview import preview_jobs, preview_lines
 from af3opt.execution.session import RunnerFactory, Session
 from af3opt.execution.trace import Trace, write_trace
 from af3opt.inference.model_runner import create_model_runner
-from af3opt.memory import MemoryManager
-from af3opt.progress import Reporter, open_display
+from af3opt.memory import KnownPrograms, MemoryManager
+from af3opt.progress import LearnedTimes, Reporter, open_display
 from af3opt.settings import Settings
 from af3opt.startup import Startup
 
@@ -122,6 +124,36 @@ def prepare_batch(
     deadline = find_deadline(settings, os.environ, times)
     run = BatchRun(session, guard, deadline, leases=leases, trace=trace)
     return PreparedBatch(plan, run, trace, reporter)
+
+
+def preview_batch(settings: Settings, startup: Startup) -> Iterator[str]:
+    """Yields the lines of `--dry_run`; nothing is loaded or written.
+
+    Args:
+        settings: Checked settings.
+        startup: What was found before JAX was imported.
+
+    Raises:
+        InputError: there is no input, or the inputs cannot be listed.
+    """
+    assert settings.output_dir is not None
+    session = Session(settings=settings, startup=startup, output_dir=settings.output_dir)
+    backend = startup.backend
+    plan = make_plan(settings, session.buckets, os.environ)
+    warn_of_duplicates(plan)
+    device = backend.gpu.name if backend.gpu else backend.name
+    kind = f"{session.engine_info.fingerprint}-{device}-{backend.flash_attention}"
+    flash_attention = backend.flash_attention != "xla"
+    programs = KnownPrograms()
+    jobs = preview_jobs(
+        plan,
+        settings,
+        session.buckets,
+        times=SeedTimes(settings, session.device_label, LearnedTimes()),
+        device_need=lambda size: programs.need(kind, size, flash_attention=flash_attention),
+        is_finished=JobOpener(session, InterruptGuard()).is_finished,
+    )
+    yield from preview_lines(list(jobs))
 
 
 def warn_of_duplicates(plan: Sequence[PlannedJob]) -> None:
