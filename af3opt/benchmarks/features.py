@@ -180,7 +180,12 @@ def measure_workers(inputs: int, workers: int) -> Iterator[Measurement]:
             for job in jobs:
                 list(featurise(job.fold_input, job.seeds, ccd, options, threads=1))
 
+    def with_threads() -> None:
+        with _forgotten_conformers():
+            list(parallel_featurize(jobs, workers=1))
+
     alone, _ = _timed(on_one_core)
+    threaded, _ = _timed(with_threads)
     start = time.perf_counter()
     outcomes = parallel_featurize(jobs, workers=workers)
     # What comes with the first outcomes has waited for the workers to start.
@@ -194,6 +199,8 @@ def measure_workers(inputs: int, workers: int) -> Iterator[Measurement]:
     assert all(outcome.error is None for outcome in [*ready, *remaining])
     steady = (alone / inputs * len(remaining)) / (together - started)
     yield Measurement(f"{inputs} inputs of 100 tokens, one core", alone, "s")
+    yield Measurement(f"{inputs} inputs, threads of one process", threaded, "s")
+    yield Measurement("one core / threads of one process", alone / threaded, "x")
     yield Measurement(f"{inputs} inputs, {workers} workers, start included", together, "s")
     yield Measurement(f"one core / {workers} workers, start included", alone / together, "x")
     yield Measurement(f"one core / {workers} workers, once started", steady, "x")

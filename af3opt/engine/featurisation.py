@@ -30,6 +30,7 @@ from af3opt.features.options import FeatureOptions
 from af3opt.features.reference import (
     Draws,
     ReferencePlan,
+    blank_features,
     draw_stream,
     reference_features,
     wanted_conformers,
@@ -132,6 +133,7 @@ class SharedFeatures:
         self._options = options
         self._pool = ConformerPool(threads, store)
         self._plan: ReferencePlan | None = None
+        self._first: PendingReference | None = None
         self._batch = self._run(fold_input, seed, ccd)
 
     def close(self) -> None:
@@ -158,10 +160,10 @@ class SharedFeatures:
                 )
         return {**self._batch, **seed_arrays}
 
-    @property
-    def first_batch(self) -> Batch:
-        """The batch of the first seed."""
-        return self._batch
+    def take_first(self) -> PendingReference:
+        """Returns the first seed's conformers, begun while the pipeline ran."""
+        assert self._first is not None
+        return self._first
 
     def _embed(
         self, plan: ReferencePlan, seed: int, max_iterations: int | None
@@ -223,7 +225,12 @@ class SharedFeatures:
         if not for_frames:
             self._plan = plan
         pending = self._embed(plan, seed, max_iterations)
-        return cls(**self._reference(plan, pending)), plan.bonds
+        if for_frames:
+            return cls(**self._reference(plan, pending)), plan.bonds
+        # Nothing else in the pipeline reads the seed's own conformers, so it goes on
+        # without them while they are embedded; `finish` puts them into the batch.
+        self._first = pending
+        return cls(**blank_features(plan)), plan.bonds
 
 
 def _is_fresh(state: np.random.RandomState, seed: int) -> bool:

@@ -133,8 +133,7 @@ class JobFeatures:
                 self._threads,
                 self._conformers,
             )
-            self._begin(upcoming)
-            return self._shared.first_batch
+            self._pending[seed] = self._shared.take_first()
         pending = self._pending.pop(seed, None) or self._shared.begin(seed)
         self._begin(upcoming)
         return self._shared.finish(pending)

@@ -6,7 +6,10 @@ not safe. They are kept off accelerators, open the component dictionary by its i
 compiled code, the kernel's memory killer) is replaced and its input tried once more.
 """
 
+import collections
+import concurrent.futures
 import dataclasses
+import itertools
 import logging
 import multiprocessing
 import multiprocessing.connection
@@ -36,6 +39,8 @@ _MEMORY_SHARE = 0.5
 _START_S = 4.0
 # Seconds of one core for a token's conformer and its share of the rest.
 _TOKEN_S = 0.004
+# Threads of one process are this many times as fast as one, at most: the rest is Python.
+_THREADS_GAIN = 3
 # Finished inputs kept for the consumer beyond the one it works on, for each worker.
 _AHEAD = 2
 _ATTEMPTS = 2
@@ -81,8 +86,9 @@ def parallel_featurize(
 
     Args:
         jobs: Inputs.
-        workers: Processes; 1 works in this one. None: as many as usable cores and
-            free memory allow, or 1 where starting them would cost more.
+        workers: Processes; 1 works in this one, with a thread for each core. None:
+            as many as usable cores and free memory allow, or 1 where starting them
+            would cost more.
         cache_dir: Directory of a feature cache that workers look in and add to.
 
     Yields:
@@ -91,8 +97,7 @@ def parallel_featurize(
     """
     count = workers if workers is not None else worthwhile_workers(jobs)
     if count <= 1 or len(jobs) <= 1:
-        for job in jobs:
-            yield _outcome(job, _featurise_here(job, cache_dir, None))
+        yield from _in_this_process(jobs, cache_dir)
         return
     pool = _Pool(min(count, len(jobs)), cache_dir)
     try:
@@ -112,8 +117,9 @@ def worthwhile_workers(jobs: Sequence[FeatureJob]) -> int:
     needed = _WORKER_BYTES + largest * _MSA_ROWS * _BYTES_PER_CELL
     memory = int(psutil.virtual_memory().available * _MEMORY_SHARE / needed)
     count = max(1, min(cores, memory, len(jobs)))
-    # Here, conformers of one input are embedded by all cores too, at half the gain.
-    return count if work / count + _START_S < work / 2 else 1
+    # Threads here share one interpreter: they gain less from many cores, but start at once.
+    alone = work / min(count, _THREADS_GAIN)
+    return count if work / count + _START_S < alone else 1
 
 
 def _residues(fold_input: Any) -> int:
@@ -125,6 +131,25 @@ type _Result = tuple[list[tuple[int, bytes]], str | None]
 
 def _outcome(job: FeatureJob, result: tuple[Mapping[int, Batch], str | None]) -> FeatureOutcome:
     return FeatureOutcome(job, *result)
+
+
+def _in_this_process(
+    jobs: Sequence[FeatureJob], cache_dir: Path | None
+) -> Iterator[FeatureOutcome]:
+    """Featurises with threads: one input's conformers are embedded while others are prepared."""
+    from af3opt.features.featurise import usable_threads
+
+    threads = max(1, min(usable_threads(), len(jobs)))
+    ahead: collections.deque[Any] = collections.deque()
+    with concurrent.futures.ThreadPoolExecutor(threads, "featurise") as executor:
+        upcoming = iter(jobs)
+        while True:
+            for job in itertools.islice(upcoming, threads + _AHEAD - len(ahead)):
+                ahead.append((job, executor.submit(_featurise_here, job, cache_dir, 1)))
+            if not ahead:
+                return
+            job, future = ahead.popleft()
+            yield _outcome(job, future.result())
 
 
 def _featurise_here(

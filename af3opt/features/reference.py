@@ -136,6 +136,19 @@ def reference_features(
     return _fill(plan, tables, positions)
 
 
+def blank_features(plan: ReferencePlan) -> dict[str, np.ndarray]:
+    """Returns the arrays of `reference_features` with no atom filled in."""
+    shape = plan.space_uids.shape
+    return {
+        "positions": np.zeros((*shape, 3), np.float32),
+        "mask": np.zeros(shape, bool),
+        "element": np.zeros(shape, np.int32),
+        "charge": np.zeros(shape, np.float32),
+        "atom_name_chars": np.zeros((*shape, 4), np.int32),
+        "ref_space_uid": plan.space_uids.copy(),
+    }
+
+
 def _fill(
     plan: ReferencePlan, tables: Sequence[AtomTable], positions: Sequence[np.ndarray]
 ) -> dict[str, np.ndarray]:
@@ -151,15 +164,7 @@ def _fill(
     known = rows >= 0
     atoms = (starts[plan.slot_residues] + rows)[known]
     slots = plan.slots[known]
-    shape = plan.space_uids.shape
-    filled = {
-        "positions": np.zeros((*shape, 3), np.float32),
-        "mask": np.zeros(shape, bool),
-        "element": np.zeros(shape, np.int32),
-        "charge": np.zeros(shape, np.float32),
-        "atom_name_chars": np.zeros((*shape, 4), np.int32),
-        "ref_space_uid": plan.space_uids.copy(),
-    }
+    filled = blank_features(plan)
     if slots.size:
         filled["positions"].reshape(-1, 3)[slots] = np.concatenate(positions)[atoms]
         filled["mask"].reshape(-1)[slots] = True
