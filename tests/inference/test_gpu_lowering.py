@@ -70,6 +70,6 @@ def test_triton_attention(small_model, tiny_batch):
         except (NotImplementedError, AttributeError, RuntimeError) as error:
             if jax.__version_info__ >= (0, 12):
                 raise
-            pytest.skip(f"JAX {jax.__version__} with its tokamax needs a real GPU here: {error}")
+            pytest.skip(f"JAX {jax.__version__} with its tokamax needs a real GPU here: {error!r}")
     assert TRITON_KERNEL in custom_calls(lowered)
     assert count_operations(traced.jaxpr).opaque_kernels > 0
