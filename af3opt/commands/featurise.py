@@ -89,9 +89,10 @@ def _jobs(settings: Settings) -> "tuple[list[FeatureJob], int]":
     from af3opt.execution.planning import make_plan
     from af3opt.features.options import FeatureOptions
     from af3opt.features.parallel import FeatureJob
-    from af3opt.options.upstream import DEFAULT_BUCKETS
+    from af3opt.inference.buckets import choose_buckets
 
-    buckets = settings.buckets or DEFAULT_BUCKETS
+    # The model runs elsewhere later: on a GPU unless --jax_backend says otherwise.
+    buckets = choose_buckets(settings, settings.jax_backend or "gpu")
     options = FeatureOptions.from_settings(settings, buckets)
     jobs: list[FeatureJob] = []
     failed = 0

@@ -93,14 +93,15 @@ def _write_batch(settings: "Settings", site: "Site") -> dict[str, str]:
     from af3opt.execution.journal import STATE_DIRECTORY
     from af3opt.execution.planning import make_plan
     from af3opt.execution.plans import write_plan
-    from af3opt.options.upstream import DEFAULT_BUCKETS
+    from af3opt.inference.buckets import choose_buckets
     from af3opt.output.atomic import atomic_write_text
     from af3opt.slurm.scripts import job_script
     from af3opt.slurm.shares import share_out
 
     assert settings.output_dir is not None
     output = settings.output_dir.absolute()
-    buckets = settings.buckets or DEFAULT_BUCKETS
+    # The model runs elsewhere later: on a GPU unless --jax_backend says otherwise.
+    buckets = choose_buckets(settings, settings.jax_backend or "gpu")
     plan = make_plan(settings, buckets, os.environ)
     shares = share_out(plan, buckets, site, num_seeds=settings.num_seeds, estimate=lambda _: None)
     stamp = datetime.datetime.now().strftime("%Y%m%d_%H%M%S_%f")

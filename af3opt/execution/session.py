@@ -22,6 +22,7 @@ from af3opt.execution.weights_identity import weights_digest
 from af3opt.features.cache import FeatureCache
 from af3opt.features.msa_cache import MsaCache
 from af3opt.features.options import FeatureOptions
+from af3opt.inference.buckets import choose_buckets
 from af3opt.inference.model_runner import ModelRunner, create_model_runner
 from af3opt.inference.weights_format import WeightFiles, find_weight_files
 from af3opt.numerics import NonFinitePolicy, NumericsHandler
@@ -30,7 +31,6 @@ from af3opt.numerics.stages import StageProbe
 from af3opt.optimizations import ActiveOptimization, activate, permitted
 from af3opt.optimizations.base import Context
 from af3opt.optimizations.choice import choose_context
-from af3opt.options.upstream import DEFAULT_BUCKETS
 from af3opt.output.record_builder import RunFacts
 from af3opt.output.record_parts import (
     all_settings,
@@ -100,7 +100,7 @@ class Session:
     @functools.cached_property
     def buckets(self) -> tuple[int, ...]:
         """Token counts that inputs are padded to."""
-        return self.settings.buckets or DEFAULT_BUCKETS
+        return choose_buckets(self.settings, self.backend.name)
 
     @functools.cached_property
     def synthetic(self) -> bool:
