@@ -1,82 +1,40 @@
 """A device step of chosen length in place of the model, for tests of scheduling.
 
-Everything around it is real: inputs, featurisation, extraction, files, journal. What
-it returns has the shapes of a model result and depends on the seed alone, so that
-results can be compared between runs. Also a program: `python -m tests.execution.stub`
-takes the flags of `af3opt run`; AF3_STUB_SECONDS is the length of a device step and
-AF3_STUB_LOG a file that gets a line for each.
+Everything around it is real: inputs, featurisation, extraction, files, journal. Also
+a program: `python -m tests.execution.stub` takes the flags of `af3opt run`;
+AF3_STUB_SECONDS is the length of a device step, AF3_STUB_LOG a file that gets a line
+for each, AF3_STUB_KILLED_BY a seed that kills the process, AF3_STUB_KILLED_ONCE_BY
+one that does so the first time.
 """
 
 import os
 import signal
 import sys
-import time
-import types
 from pathlib import Path
 
-import numpy as np
+from af3opt.benchmarks.stubbed_device import StubbedRunner
 
 
-class StubRunner:
-    """Stands where `ModelRunner` does."""
+class StubRunner(StubbedRunner):
+    """Writes down its steps, and dies where it is told to."""
 
     def __init__(self, seconds=0.0, samples=1, log=None):
-        self._seconds = seconds
-        self._samples = samples
+        super().__init__(seconds, samples)
         self._log = log
-        # Nothing of the stub is in reduced precision.
-        self.config = types.SimpleNamespace(global_config=types.SimpleNamespace(bfloat16="none"))
-        self.device = None
-        self.compile_reports = []
-        self.program_kind = "stub"
-
-    def load(self):
-        return types.SimpleNamespace(sha256="0" * 64)
 
     def run_inference(self, batch, seed, samples_at_once=None):
-        time.sleep(self._seconds)
+        result = super().run_inference(batch, seed, samples_at_once)
         if self._log is not None:
             with Path(self._log).open("a") as log:
-                log.write(f"{os.getpid()} {batch_tokens(batch)} {seed}\n")
+                log.write(f"{os.getpid()} {int(batch['seq_length'])} {seed}\n")
         self._die_if_told(seed)
-        return stub_result(batch, seed, self._samples)
+        return result
 
     def _die_if_told(self, seed):
         once = os.environ.get("AF3_STUB_KILLED_ONCE_BY") == str(seed)
         first = once and Path(self._log).read_text().split().count(str(seed)) == 1
         if first or os.environ.get("AF3_STUB_KILLED_BY") == str(seed):
             os.kill(os.getpid(), signal.SIGKILL)
-
-
-def batch_tokens(batch):
-    return int(np.asarray(batch["seq_length"]))
-
-
-def stub_result(batch, seed, samples):
-    """Arrays of the shapes that the engine extracts results from."""
-    random = np.random.default_rng(seed)
-    tokens = batch["token_index"].shape[0]
-    atoms = batch["ref_mask"].shape[1]
-
-    def draw(*shape):
-        return random.random(shape, dtype=np.float32)
-
-    pairs = (samples, tokens, tokens)
-    return {
-        "diffusion_samples": {
-            "atom_positions": draw(samples, tokens, atoms, 3) * 30,
-            "mask": np.broadcast_to(batch["pred_dense_atom_mask"], (samples, tokens, atoms)),
-        },
-        "distogram": {"contact_probs": draw(tokens, tokens)},
-        "predicted_lddt": draw(samples, tokens, atoms) * 100,
-        "full_pde": draw(*pairs) * 30,
-        "full_pae": draw(*pairs) * 30,
-        "average_pde": draw(samples) * 30,
-        "tmscore_adjusted_pae_global": draw(*pairs),
-        "tmscore_adjusted_pae_interface": draw(*pairs),
-        "predicted_experimentally_resolved": draw(samples, tokens, atoms),
-        "__identifier__": b"stub",
-    }
 
 
 def make_stub_runner(engine, settings, backend, device_index=0, *, optimizations=()):
