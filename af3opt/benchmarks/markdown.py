@@ -18,8 +18,9 @@ def format_result(result: SuiteResult) -> str:
         "Times are medians of the repeats with half their range in per cent. A ratio is the "
         "baseline's time by af3opt's within one repeat: median and, in brackets, smallest and "
         "largest. Cold: af3opt's caches are empty. Warm: the same once more, into another output "
-        "directory. The baseline keeps nothing from one run to the next. Memory is the peak "
-        "resident set of the largest process.",
+        "directory. The baseline keeps nothing from one run to the next. What is prepared once, "
+        "before the first run, is counted for neither side. Memory is the peak resident set of "
+        "the largest process.",
         "## Stages (median seconds)",
         _stages(result.cases),
         "Compilation is part of inference, as in the log of run_alphafold.py. Start-up is "
