@@ -91,7 +91,10 @@ def _upstreams_order(session: Session) -> None:
         opener.begin(opened)
         job = opened.job
         batches = [(seed, job.featurise(seed)) for seed in job.missing_seeds()]
-        results = [job.infer(batch, seed, time.monotonic()) for seed, batch in batches]
+        results = []
+        for seed, batch in batches:
+            checked = job.infer(batch, seed)
+            results.append(job.extract(checked, batch, seed, time.monotonic()))
         for result in results:
             job.write_seed(result)
         job.resources.close()

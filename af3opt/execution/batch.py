@@ -20,10 +20,10 @@ from af3opt.execution.opening import JobHeldError, JobOpener, OpenJob
 from af3opt.execution.outcomes import Outcome, Status
 from af3opt.execution.planning import PlannedJob, padded_size
 from af3opt.execution.plans import write_plan
-from af3opt.execution.seed_files import SeedResult
 from af3opt.execution.session import Session
 from af3opt.execution.stream import Stages
 from af3opt.execution.trace import Trace
+from af3opt.numerics.checked import CheckedResult
 from af3opt.output.atomic import temporary_sibling
 
 _log = logging.getLogger(__name__)
@@ -61,9 +61,9 @@ class _Featurised:
 class _Ran:
     """A job's seed that has left the device."""
 
-    job: FoldJob
-    result: SeedResult
-    bucket: int
+    unit: _Featurised
+    checked: CheckedResult
+    padded: int
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -273,25 +273,27 @@ class BatchRun:
         try:
             padded = int(unit.batch["token_index"].shape[0])
             samples = self._memory.samples_at_once(padded)
-            result = job.infer(unit.batch, unit.seed, unit.started, samples)
+            checked = job.infer(unit.batch, unit.seed, samples)
         except Exception as error:
             self._job_failed(job, error)
             return None
         if self._leases is not None:
             self._leases.compiled(unit.bucket)
-        return _Ran(job, result, padded)
+        return _Ran(unit, checked, padded)
 
     def _write(self, unit: _Ran | _End) -> None:
         if isinstance(unit, _End):
             self._end_job(unit)
             return
-        job, result = unit.job, unit.result
+        ready = unit.unit
         try:
-            job.write_seed(result)
+            # Here and not in the thread of the device, which would wait for it.
+            result = ready.job.extract(unit.checked, ready.batch, ready.seed, ready.started)
+            ready.job.write_seed(result)
         except Exception as error:
-            self._job_failed(job, error)
+            self._job_failed(ready.job, error)
             return
-        self._deadline.learn(unit.bucket, time.monotonic() - result.started)
+        self._deadline.learn(unit.padded, time.monotonic() - ready.started)
 
     def _end_job(self, end: _End) -> None:
         job = end.job

@@ -33,6 +33,7 @@ from af3opt.execution.session import Session
 from af3opt.features.featurise import JobFeatures
 from af3opt.inference.compiled import COMPILED
 from af3opt.numerics import infer_checked
+from af3opt.numerics.checked import CheckedResult
 from af3opt.numerics.extraction import extract_samples
 from af3opt.numerics.safer import SaferNumerics, safer_numerics
 from af3opt.output.atomic import atomic_write_text
@@ -209,15 +210,12 @@ class FoldJob:
             self.record.set_tokens(int(batch["seq_length"]), padded)
         return batch
 
-    def infer(
-        self, batch: Batch, seed: int, started: float, samples_at_once: int | None = None
-    ) -> SeedResult:
-        """Runs the model on one seed, checks the numbers and extracts the samples.
+    def infer(self, batch: Batch, seed: int, samples_at_once: int | None = None) -> CheckedResult:
+        """Runs the model on one seed and checks the numbers.
 
         Args:
             batch: The seed's features.
             seed: The seed.
-            started: `time.monotonic()` when the seed's featurisation began.
             samples_at_once: Most samples to compute together, None for all.
 
         Raises:
@@ -243,6 +241,19 @@ class FoldJob:
             )
         for report in runner.compile_reports[compiled_before:]:
             self.report.cache_used("compile", hit=report.origin != COMPILED)
+        return checked
+
+    def extract(
+        self, checked: CheckedResult, batch: Batch, seed: int, started: float
+    ) -> SeedResult:
+        """Makes structures and scores of a model result; needs no device.
+
+        Args:
+            checked: From `infer`.
+            batch: The seed's features.
+            seed: The seed.
+            started: `time.monotonic()` when the seed's featurisation began.
+        """
         with self.report.stage(EXTRACT, seed) as words:
             samples = extract_samples(checked, batch, self.name)
             words["samples"] = len(samples.ranked)

@@ -19,7 +19,14 @@ from pathlib import Path
 
 from af3opt.engine.inputs import FoldInput, load_fold_inputs, needs_search
 from af3opt.errors import Af3optError, InputError
-from af3opt.execution.claims import Holder, current_holder, keep_alive, this_process, try_claim
+from af3opt.execution.claims import (
+    Holder,
+    current_holder,
+    keep_alive,
+    newest_holder,
+    this_process,
+    try_claim,
+)
 from af3opt.execution.fold_job import FoldJob
 from af3opt.execution.identity import Identity, input_digest
 from af3opt.execution.interrupt import InterruptGuard, remove_temporaries
@@ -80,6 +87,9 @@ class JobOpener:
         journal = self._journal(planned.sanitised_name)
         if not self._settings.resume or not journal.directory.is_dir():
             return False
+        holder = newest_holder(journal.directory)
+        if holder is not None and not holder.released:
+            return False  # Held, or its holder died and may have left unfinished files.
         try:
             digest = input_digest(planned.path, planned.position)
         except (OSError, ValueError, LookupError, AttributeError):
