@@ -37,6 +37,7 @@ from af3opt.inference.splitting import (
 )
 from af3opt.inference.weights import LoadedWeights, load_weights
 from af3opt.memory.forecast import JobSize, KnownPrograms
+from af3opt.optimizations.msa_depth import MSA_DEPTH, trim_msa
 from af3opt.settings import Settings
 
 _log = logging.getLogger(__name__)
@@ -151,7 +152,7 @@ class ModelRunner:
         Raises:
             SetupError: no usable weights in the model directory.
         """
-        features = device_features(batch)
+        features = self._features(batch)
         return self._compiled(features, samples_at_once or self.num_samples).report
 
     def run_inference(
@@ -173,7 +174,7 @@ class ModelRunner:
             SetupError: no usable weights in the model directory.
             DeviceMemoryError: the device's memory does not do for a single sample.
         """
-        features = device_features(batch)
+        features = self._features(batch)
         signature = batch_signature(features)
         limits = (samples_at_once or self.num_samples, self._samples_at_once.get(signature))
         chunk: int | None = min(limit for limit in limits if limit is not None)
@@ -207,6 +208,10 @@ class ModelRunner:
             f"{tokens} tokens do not fit into the memory of {self.device} even one sample at a "
             f"time ({reason}); use {remedy}"
         )
+
+    def _features(self, batch: Mapping[str, Any]) -> dict[str, Any]:
+        features = device_features(batch)
+        return trim_msa(features) if MSA_DEPTH.name in self._identity.optimizations else features
 
     def _run(self, features: Mapping[str, Any], seed: Any, chunk: int) -> dict[str, Any]:
         import jax

@@ -5,12 +5,14 @@ import logging
 
 from af3opt.errors import UsageError
 from af3opt.optimizations import (
+    diffusion_transformer,
     transition,
     triangle_attention,
     triangle_multiplication,
     trunk_precision,
 )
 from af3opt.optimizations.base import EXACT, PERMITTED, Context, Optimization, Patches
+from af3opt.optimizations.msa_depth import MSA_DEPTH
 from af3opt.optimizations.sampler_nan import SAMPLER_NAN
 from af3opt.settings import Settings
 
@@ -23,6 +25,8 @@ OPTIMIZATIONS: tuple[Optimization, ...] = (
     transition.OPTIMIZATION,
     triangle_attention.OPTIMIZATION,
     triangle_multiplication.OPTIMIZATION,
+    MSA_DEPTH,
+    diffusion_transformer.OPTIMIZATION,
 )
 
 _patches = Patches()

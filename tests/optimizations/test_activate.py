@@ -1,0 +1,64 @@
+"""Choosing optimisations."""
+
+import pytest
+
+from af3opt.engine.bootstrap import bootstrap_engine
+from af3opt.errors import UsageError
+from af3opt.optimizations import OPTIMIZATIONS, activate, deactivate
+from af3opt.optimizations.base import (
+    EXACT,
+    PRECISION,
+    REORDERED,
+    RESAMPLED,
+    Context,
+    Optimization,
+    Target,
+)
+
+
+@pytest.fixture
+def engine(prepared_home):
+    bootstrap_engine()
+    yield
+    deactivate()
+
+
+def test_names_are_unique_and_classes_known():
+    names = [optimization.name for optimization in OPTIMIZATIONS]
+    assert len(set(names)) == len(names)
+    assert {one.fidelity for one in OPTIMIZATIONS} <= {EXACT, REORDERED, PRECISION, RESAMPLED}
+
+
+def test_unknown_name_is_refused_with_the_known_ones(settings_of):
+    with pytest.raises(UsageError, match=r"'nonsense'; known are .*transition_blocks"):
+        activate(settings_of("--disable_optimizations=nonsense"), Context(backend="cpu"))
+
+
+@pytest.mark.engine
+def test_exact_fidelity_permits_only_exact_ones(engine, settings_of):
+    context = Context(backend="cpu", trunk_precision="mixed")
+    for one in activate(settings_of("--fidelity=exact"), context):
+        assert not one.active or one.fidelity == EXACT
+        if one.fidelity != EXACT:
+            assert one.reason == "--fidelity=exact"
+
+
+@pytest.mark.engine
+def test_disabled_by_name(engine, settings_of):
+    considered = activate(
+        settings_of("--disable_optimizations=transition_blocks"), Context(backend="cpu")
+    )
+    (one,) = [one for one in considered if one.name == "transition_blocks"]
+    assert (one.active, one.reason) == (False, "--disable_optimizations")
+
+
+@pytest.mark.engine
+def test_missing_module_is_an_obstacle(engine):
+    missing = Target("model.no_such_module", "function", frozenset({"0"}))
+    optimization = Optimization(
+        name="test",
+        fidelity=EXACT,
+        summary="",
+        replacements=((missing, lambda original, _context: original),),
+    )
+    assert "no readable model.no_such_module.function" in optimization.obstacle()
