@@ -5,7 +5,7 @@
 
 The device step is stubbed: it sleeps for a given time, so this measures scheduling and
 no model. Featurisation, extraction and files are real. Idle is the share of the time
-from the first device step's start to the last file in which no device step runs.
+from the start of the first device step to the end of the last in which none runs.
 """
 
 import argparse
@@ -147,7 +147,7 @@ def main(argv: Sequence[str]) -> int:
                 run(_session(settings, startup, runner))
                 end = time.monotonic()
                 busy = sum(stop - begin for begin, stop in runner.busy)
-                idle[name].append(1 - busy / (end - runner.busy[0][0]))
+                idle[name].append(1 - busy / (runner.busy[-1][1] - runner.busy[0][0]))
                 wall[name].append(end - start)
     sys.stdout.write(
         f"Stubbed device step of {given.device_seconds} s; {given.jobs} jobs of {given.tokens} "

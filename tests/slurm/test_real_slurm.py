@@ -5,6 +5,7 @@ import csv
 import json
 import os
 import shutil
+import socket
 import subprocess
 import sys
 import time
@@ -31,7 +32,11 @@ def cluster(tmp_path_factory):
     if missing or os.geteuid() != 0:
         pytest.skip(f"needs root and {', '.join(missing) or 'Slurm'}")
     directory = tmp_path_factory.mktemp("slurm")
-    subprocess.run([CLUSTER, "start", directory], check=True, timeout=60)
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    environment = {**os.environ, "AF3_TEST_SLURM_PORT": str(port)}
+    subprocess.run([CLUSTER, "start", directory], env=environment, check=True, timeout=60)
     yield directory / "slurm.conf"
     subprocess.run([CLUSTER, "stop", directory], check=True, timeout=60)
 
