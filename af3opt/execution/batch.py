@@ -159,12 +159,12 @@ class BatchRun:
         _ = self._session.engine
         if alone:
             self._opener.load(first)
+        _log.info(_TERMS_NOTICE)
+        if self._settings.run_inference:
+            _ = self._session.runner  # Unusable weights end the run before it writes.
         _make_output_directory(self._session.output_dir)
         self._wrote = True
         self._guard.watch(self._session.output_dir)
-        _log.info(_TERMS_NOTICE)
-        if self._settings.run_inference:
-            _ = self._session.runner  # Unusable weights end the run before any search.
 
     def _overlapped(self) -> bool:
         choice = self._settings.overlap
