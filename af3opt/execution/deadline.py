@@ -117,8 +117,14 @@ def find_deadline(settings: Settings, environ: Mapping[str, str], times: SeedTim
     if "SLURM_JOB_ID" not in environ:
         return Deadline(None, times)
     exported = environ.get("SLURM_JOB_END_TIME", "")
-    end = float(exported) if exported.isdigit() else _ask_scontrol(environ["SLURM_JOB_ID"])
+    end = float(exported) if exported.isdigit() else _ask_scontrol(_slurm_task(environ))
     return Deadline(None if end is None else end - time.time(), times)
+
+
+def _slurm_task(environ: Mapping[str, str]) -> str:
+    """Names this task alone: the last one of an array has the id of the whole array."""
+    array, task = environ.get("SLURM_ARRAY_JOB_ID"), environ.get("SLURM_ARRAY_TASK_ID")
+    return f"{array}_{task}" if array and task else environ["SLURM_JOB_ID"]
 
 
 def _ask_scontrol(job: str) -> float | None:

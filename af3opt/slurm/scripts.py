@@ -63,21 +63,22 @@ def _options(stage: str, resources: StageResources, tasks: int, log_dir: Path) -
 
 def _ending(stage: str, resources: StageResources) -> Iterator[str]:
     """What a task does when af3opt has ended."""
+    yield "# An array's last task has the id of the whole array, so SLURM_JOB_ID would mean all."
+    yield 'task="${SLURM_ARRAY_JOB_ID}_${SLURM_ARRAY_TASK_ID}"'
     yield "# A job that was cancelled must not come back: only one that still counts as running."
-    yield 'state="$(squeue --noheader --jobs="$SLURM_JOB_ID" --format=%T)"'
+    yield 'state="$(squeue --noheader --jobs="$task" --format=%T)"'
     yield f"# {int(ExitCode.REQUEUE)}: stopped early, the same command continues."
     yield f'if ((status == {int(ExitCode.REQUEUE)})) && [[ "$state" == RUNNING ]]; then'
-    yield '  scontrol requeue "$SLURM_JOB_ID"'
+    yield '  scontrol requeue "$task"'
     yield "fi"
     yield "# Killed, as happens when memory runs out or a node fails: what is finished is kept."
     yield (
         f"if ((status > 128 && ${{SLURM_RESTART_COUNT:-0}} < {resources.restarts})) "
         '&& [[ "$state" == RUNNING ]]; then'
     )
-    yield '  scontrol requeue "$SLURM_JOB_ID"'
+    yield '  scontrol requeue "$task"'
     yield "fi"
     if stage == "data":
-        yield f"# {int(ExitCode.SOME_FAILED)}: some inputs failed, which is recorded; inference of"
-        yield "# the others must not wait for them."
+        yield f"# {int(ExitCode.SOME_FAILED)}: some inputs failed, which is recorded; the others go on."
         yield f"((status == {int(ExitCode.SOME_FAILED)})) && status=0"
     yield 'exit "$status"'
