@@ -79,6 +79,6 @@ def _ending(stage: str, resources: StageResources) -> Iterator[str]:
     yield '  scontrol requeue "$task"'
     yield "fi"
     if stage == "data":
-        yield f"# {int(ExitCode.SOME_FAILED)}: some inputs failed, which is recorded; the others go on."
+        yield f"# {int(ExitCode.SOME_FAILED)}: some inputs failed, which is recorded."
         yield f"((status == {int(ExitCode.SOME_FAILED)})) && status=0"
     yield 'exit "$status"'
