@@ -192,10 +192,13 @@ def _fold(args: Any, fold_input: Any, apply: Any, identifier: bytes, device: Any
     _say(f"Running fold job {fold_input.name}...")
     output_dir = args.output_dir / name
     output_dir.mkdir(parents=True)
-    _say("Running data pipeline...")
-    # The constructor only stores database paths; no input of the benchmarks needs a search.
-    pipeline = engine_module("data.pipeline").DataPipeline
-    fold_input = pipeline.__new__(pipeline).process(fold_input)
+    if args.norun_data_pipeline:
+        _say("Skipping data pipeline...")
+    else:
+        _say("Running data pipeline...")
+        # The constructor only stores database paths; inputs that need a search do not get here.
+        pipeline = engine_module("data.pipeline").DataPipeline
+        fold_input = pipeline.__new__(pipeline).process(fold_input)
     _say(f"Writing model input JSON to {output_dir}")
     (output_dir / f"{name}_data.json").write_text(fold_input.to_json())
     results = _predict(args, fold_input, apply, identifier, device)

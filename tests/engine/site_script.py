@@ -38,6 +38,7 @@ def main(argv):
             jax_backend=_BACKEND.value,
             flash_attention_implementation=_ATTENTION.value,
             num_seeds=None,
+            norun_data_pipeline=False,
             num_diffusion_steps=None,
             num_recycles=_NUM_RECYCLES.value,
             num_diffusion_samples=_SAMPLES.value,
