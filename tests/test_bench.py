@@ -8,7 +8,7 @@ import xml.etree.ElementTree as ElementTree
 import pytest
 
 from af3opt import cli
-from af3opt.benchmarks import comparison, suites
+from af3opt.benchmarks import comparison, describe, suites
 from af3opt.benchmarks.markdown import format_result, summary_table
 from af3opt.benchmarks.plot import write_plot
 from af3opt.benchmarks.process import run_measured
@@ -323,6 +323,58 @@ def test_wrong_flags_are_one_line(flags, words, capsys):
     err = capsys.readouterr().err
     assert words in err
     assert len(err.splitlines()) == 1
+
+
+@pytest.fixture
+def made_up_sides(monkeypatch, tmp_path):
+    """The command with nothing measured: versions, weights and runs are made up."""
+    side = {"engine": "alphafold3 (fingerprint 1)", "versions": {"jax": "0.10.2"}}
+    monkeypatch.setattr(describe, "describe_python", lambda *_: side)
+    monkeypatch.setattr(describe, "describe_here", lambda: side)
+    monkeypatch.setattr(comparison, "build_baseline_data", lambda _: None)
+    asked = []
+
+    def weights(python, depth):
+        asked.append((python, depth))
+        return tmp_path
+
+    def measure(case, sides, repeats, folder):
+        asked.append((case.name, repeats, sides.subject_flags))
+        return make_case(case.name)
+
+    monkeypatch.setattr(comparison, "synthetic_weights", weights)
+    monkeypatch.setattr(comparison, "measure_case", measure)
+    return asked
+
+
+def test_the_command_measures_and_writes(made_up_sides, tmp_path, capsys):
+    folder = tmp_path / "results"
+    flags = ["--suite=cpu", "--case=384", "--repeats=7", "--name=mine", f"--output={folder}"]
+    assert cli.main(["bench", *flags, "--", "--fidelity=exact"]) == 0
+    assert made_up_sides[:2] == [(sys.executable, "full")] * 2
+    assert made_up_sides[2] == ("384", 7, ("--fidelity=exact",))
+    text = (folder / "mine.md").read_text()
+    assert text == capsys.readouterr().out == format_result(read_result(folder / "mine.json"))
+    assert "-- --fidelity=exact" in text
+
+
+def test_a_script_as_baseline_gets_the_model_at_its_true_depth(made_up_sides, tmp_path, capsys):
+    script = tmp_path / "run_alphafold.py"
+    script.touch()
+    flags = ["--suite=quick", f"--run_alphafold_script={script}", f"--output={tmp_path}/results"]
+    assert cli.main(["bench", *flags]) == 0
+    assert made_up_sides[0][1] == "full"
+    assert str(script) in capsys.readouterr().out
+
+
+@pytest.mark.engine
+def test_a_side_is_described_by_its_own_interpreter(tmp_path):
+    environ = comparison.child_environ(tmp_path)
+    side = describe.describe_python(sys.executable, environ)
+    assert side == describe.describe_here()
+    assert "fingerprint" in side["engine"]
+    with pytest.raises(SetupError, match="--baseline_python="):
+        describe.describe_python("/bin/false", environ)
 
 
 RESULTS = sorted((REPOSITORY / "benchmarks").glob("*.json"))
