@@ -9,6 +9,7 @@ set -euo pipefail
 action="${1:?usage: cluster.sh start|stop DIR}"
 dir="$(realpath -m "${2:?usage: cluster.sh start|stop DIR}")"
 host="$(hostname -s)"
+PATH="$PATH:/usr/sbin:/sbin"
 
 start_munge() {
   if [[ -S /run/munge/munge.socket.2 ]] && munge -n >/dev/null 2>&1; then
