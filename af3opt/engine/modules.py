@@ -37,11 +37,11 @@ class _StripText(ast.NodeTransformer):
             node.body = body[1:] or [ast.Pass()]
         return node
 
-    def visit_FunctionDef(self, node: ast.FunctionDef) -> Any:  # noqa: N802
+    def visit_FunctionDef(self, node: ast.FunctionDef) -> Any:
         node.returns = None
         return self._strip(node)
 
-    def visit_ClassDef(self, node: ast.ClassDef) -> Any:  # noqa: N802
+    def visit_ClassDef(self, node: ast.ClassDef) -> Any:
         return self._strip(node)
 
     def visit_arg(self, node: ast.arg) -> Any:
