@@ -182,6 +182,7 @@ def test_array_task_stages_folds_and_asks_for_more_time(tmp_path, status, requeu
         "inputs",
         "out",
         PATH=f"{tmp_path}:{os.environ['PATH']}",
+        SLURM_ARRAY_JOB_ID=17,
         SLURM_ARRAY_TASK_ID=1,
         SLURM_JOB_ID=17,
         SLURM_SUBMIT_DIR=REPOSITORY,
@@ -193,6 +194,8 @@ def test_array_task_stages_folds_and_asks_for_more_time(tmp_path, status, requeu
         f"{tmp_path}/scratch/weights: af3opt run --input_dir=inputs --output_dir=out --array"
     )
     assert (tmp_path / "requeued").exists() == requeued
+    if requeued:
+        assert (tmp_path / "requeued").read_text() == "requeue 17_1\n"
 
 
 def test_array_script_needs_an_array():
