@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
-# Installs what the tests can use beyond Python on Debian or Ubuntu: HMMER, Slurm and
+# Installs what the tests can use beyond Python on Debian or Ubuntu: HMMER, Slurm, Chromium and
 # the mmCIF dictionary. Without root it only says what is missing; the tests that need it skip.
 set -euo pipefail
 
-packages=(hmmer libcifpp-data slurmctld slurmd slurm-client munge)
+packages=(hmmer libcifpp-data slurmctld slurmd slurm-client munge chromium chromium-driver)
 
 missing=()
 for package in "${packages[@]}"; do
