@@ -169,21 +169,24 @@ def _sides(
     backend: Backend,
 ) -> tuple[comparison.Sides, dict[str, Any]]:
     environ = comparison.child_environ(af3opt_home())
-    baseline = describe.describe_python(args.baseline_python, environ)
+    baseline_python: str = args.baseline_python
+    if os.sep in baseline_python:  # The processes run in another directory.
+        baseline_python = str(Path(baseline_python).expanduser().absolute())
+    baseline = describe.describe_python(baseline_python, environ)
     script = args.run_alphafold_script
     # A script knows nothing of weights of reduced depth.
     depth = "full" if script is not None else suite.depth
     weights = [
         args.model_dir or comparison.synthetic_weights(python, depth)
-        for python in (args.baseline_python, sys.executable)
+        for python in (baseline_python, sys.executable)
     ]
     if script is None:
-        comparison.build_baseline_data(args.baseline_python)
+        comparison.build_baseline_data(baseline_python)
         label = "the engine's library in the order and with the defaults of run_alphafold.py"
     else:
         label = str(script)
     sides = comparison.Sides(
-        baseline_python=args.baseline_python,
+        baseline_python=baseline_python,
         baseline_script=script.absolute() if script else None,
         baseline_weights=weights[0].absolute(),
         subject_weights=weights[1].absolute(),
