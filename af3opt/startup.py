@@ -12,6 +12,7 @@ from af3opt.environment import (
     plan_environment,
 )
 from af3opt.host import Host, probe_host
+from af3opt.inference.tuning import tuned_xla_flags
 from af3opt.logs import configure_logging
 from af3opt.settings import Settings
 
@@ -53,7 +54,8 @@ def prepare_process(settings: Settings) -> Startup:
     host = probe_host(os.environ)
     backend = resolve_backend(settings, host)
     _log.info("%s", backend.message)
-    variables = plan_environment(settings, host, os.environ, backend=backend)
+    flags = tuned_xla_flags(settings, host) if backend.name == "cpu" else ()
+    variables = plan_environment(settings, host, os.environ, backend=backend, extra_xla_flags=flags)
     for note in environment_notes(variables):
         _log.info("%s", note)
     apply_environment(variables, os.environ)

@@ -2,6 +2,7 @@
 
 from af3opt.backend import Backend
 from af3opt.host import Host
+from af3opt.inference.tuning import load_tuning
 from af3opt.optimizations.base import BFLOAT16, FLOAT32, MIXED, SPLIT, Context
 from af3opt.settings import Settings
 
@@ -21,6 +22,10 @@ def choose_context(settings: Settings, host: Host, backend: Backend) -> Context:
     """
     on_cpu = backend.name == "cpu" and settings.fidelity != "exact"
     trunk, diffusion = settings.trunk_precision, settings.diffusion_precision
+    tuned = load_tuning(settings, host) if on_cpu else None
+    if tuned is not None:
+        trunk = tuned.trunk_precision if trunk == _AUTO else trunk
+        diffusion = tuned.diffusion_precision if diffusion == _AUTO else diffusion
     if trunk == _AUTO:
         fast = bool(_BFLOAT16_PRODUCTS & host.cpu.isa)
         trunk = (MIXED if fast else FLOAT32) if on_cpu else BFLOAT16

@@ -94,8 +94,8 @@ class OwnOptions:
     )
     tuned: bool = option(
         True,
-        "Use what `af3opt tune` measured on this host and what is shipped for this version of "
-        "jaxlib. --notuned: neither.",
+        "Use the flags and precisions that `af3opt tune` found fastest on this host. --notuned: "
+        "ignore them.",
         group=NUMERICS,
         affects_results=True,
     )

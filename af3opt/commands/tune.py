@@ -1,0 +1,121 @@
+"""`af3opt tune`: measures which flags and precisions are fastest on this host."""
+
+import itertools
+import json
+import logging
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from typing import Any
+
+from af3opt.errors import Af3optError, ExitCode, UsageError
+from af3opt.host import probe_host
+from af3opt.inference.tuning import Candidate, save_tuning
+from af3opt.inference.tuning_probe import DIFFUSION_PASSES, TRUNK_PASSES
+from af3opt.logs import configure_logging
+from af3opt.settings import resolve_settings
+from af3opt.xla_flags import merge_xla_flags
+
+SUMMARY = "measure which flags and precisions are fastest on this CPU"
+
+_HELP = """\
+Usage: af3opt tune
+
+Times representative blocks of the model (128 tokens, 5 samples) on the CPU under a few sets of XLA
+flags and precisions, compares every result with float32, and keeps the fastest choice for this
+processor, number of cores, jaxlib and engine. Takes a few minutes; let nothing else run meanwhile.
+af3opt run uses the result by itself and says so; --notuned ignores it.
+"""
+
+# jaxlib's YNN library fuses a product with what follows; on some versions the fused
+# code is slower than the parts.
+_FLAG_SETS: tuple[tuple[str, ...], ...] = ((), ("--xla_cpu_experimental_ynn_fusion_type=",))
+_PRECISIONS = {"trunk": ["float32", "mixed"], "diffusion": ["float32", "split"]}
+# Largest relative RMS deviation from float32: that of bfloat16 operands with room to
+# spare for the trunk, of split operands for the sampler.
+_TOLERANCE = {"trunk": 2e-2, "diffusion": 1e-3}
+_TIME_LIMIT = 600
+
+_log = logging.getLogger(__name__)
+
+
+def main(argv: list[str]) -> int:
+    """Runs `af3opt tune` and returns the exit code.
+
+    Raises:
+        UsageError: an argument was given.
+        Af3optError: no candidate could be measured.
+    """
+    if {"--help", "-help", "-h"}.intersection(argv):
+        sys.stdout.write(_HELP)
+        return ExitCode.OK
+    if argv:
+        raise UsageError(f"af3opt tune takes no arguments, not {argv[0]!r}; see --help")
+    configure_logging(resolve_settings([], {}))
+    host = probe_host(os.environ)
+    measured = []
+    for index, flags in enumerate(_FLAG_SETS, start=1):
+        label = " ".join(flags) or "no flags"
+        _log.info("Measuring %d of %d: %s", index, len(_FLAG_SETS), label)
+        found = _probe(flags)
+        if found is not None:
+            measured.append({"xla_flags": list(flags), "blocks": found})
+    ranked = sorted(_candidates(measured), key=lambda pair: pair[0])
+    if not ranked:
+        raise Af3optError("nothing could be measured; see the messages above")
+    for seconds, candidate in ranked:
+        _log.info("%7.1f s a run of 128 tokens: %s", seconds, _label(candidate))
+    path = save_tuning(host, ranked[0][1], measured)
+    _log.info("Fastest: %s; kept in %s", _label(ranked[0][1]), path)
+    return ExitCode.OK
+
+
+def _probe(flags: tuple[str, ...]) -> dict[str, Any] | None:
+    """Measures in a process of its own; None, with a warning, if that fails."""
+    environment = {
+        **os.environ,
+        "JAX_PLATFORMS": "cpu",
+        "XLA_FLAGS": merge_xla_flags(os.environ.get("XLA_FLAGS", ""), flags).text,
+    }
+    command = [sys.executable, "-m", "af3opt.inference.tuning_probe", json.dumps(_PRECISIONS)]
+    try:
+        done = subprocess.run(
+            command,
+            env=environment,
+            capture_output=True,
+            text=True,
+            timeout=_TIME_LIMIT,
+            check=False,
+        )
+    except subprocess.TimeoutExpired:
+        _log.warning("Left out %s: not done after %d s", flags, _TIME_LIMIT)
+        return None
+    if done.returncode:
+        lines = done.stderr.strip().splitlines() or ["no message"]
+        _log.warning("Left out %s: %s", " ".join(flags) or "no flags", lines[-1])
+        return None
+    found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    return found
+
+
+def _candidates(measured: list[dict[str, Any]]) -> Iterator[tuple[float, Candidate]]:
+    """(seconds of a run with all defaults, candidate) of what is accurate enough."""
+    for entry in measured:
+        blocks = entry["blocks"]
+        for trunk, diffusion in itertools.product(blocks["trunk"], blocks["diffusion"]):
+            trunk_seconds, trunk_error = blocks["trunk"][trunk]
+            seconds, error = blocks["diffusion"][diffusion]
+            if trunk_error <= _TOLERANCE["trunk"] and error <= _TOLERANCE["diffusion"]:
+                candidate = Candidate(
+                    xla_flags=tuple(entry["xla_flags"]),
+                    trunk_precision=trunk,
+                    diffusion_precision=diffusion,
+                )
+                yield trunk_seconds * TRUNK_PASSES + seconds * DIFFUSION_PASSES, candidate
+
+
+def _label(candidate: Candidate) -> str:
+    flags = " ".join(candidate.xla_flags) or "no flags"
+    precisions = f"trunk {candidate.trunk_precision}, diffusion {candidate.diffusion_precision}"
+    return f"{precisions}, {flags}"

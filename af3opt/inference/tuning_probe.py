@@ -1,0 +1,164 @@
+"""Times blocks of the model in this process; `af3opt tune` starts one per flag set.
+
+Run as a module with one argument, a JSON list of [trunk, diffusion] precisions;
+prints one JSON object. XLA reads its flags once, hence a process for each set.
+"""
+
+import json
+import os
+import sys
+import time
+from collections.abc import Callable
+from typing import Any
+
+from af3opt.engine.bootstrap import bootstrap_engine
+from af3opt.engine.modules import engine_module
+from af3opt.host import probe_host
+from af3opt.optimizations import OPTIMIZATIONS
+from af3opt.optimizations.base import BFLOAT16, FLOAT32, Context, Patches
+
+TOKENS = 128
+TRUNK_BLOCKS = 2
+DIFFUSION_BLOCKS = 4
+SAMPLES = 5
+# Sampling steps in one measurement: what does not depend on the step is done once.
+STEPS = 12
+_REPEATS = 3
+# Passes over a block in a run with all defaults: 48 blocks in 11 recycles, 24 in 200 steps.
+TRUNK_PASSES = 48 * 11 / TRUNK_BLOCKS
+DIFFUSION_PASSES = 24 * 200 / (DIFFUSION_BLOCKS * STEPS)
+
+
+def _config() -> Any:
+    config = engine_module("model.model").Model.Config()
+    config.global_config.flash_attention_implementation = "xla"
+    config.global_config.bfloat16 = "none"
+    config.heads.diffusion.transformer.num_blocks = DIFFUSION_BLOCKS
+    return config
+
+
+def trunk_block() -> tuple[Callable[..., Any], tuple[Any, ...]]:
+    """Trunk blocks as a haiku function, and random arguments for it."""
+    import haiku as hk
+    import jax
+    import jax.numpy as jnp
+
+    config = _config()
+    modules = engine_module("model.network.modules")
+    mask = jnp.ones(TOKENS)
+
+    def run(pair: Any, single: Any) -> Any:
+        def block(state: Any) -> Any:
+            return modules.PairFormerIteration(
+                config.evoformer.pairformer, config.global_config, with_single=True, name="block"
+            )(
+                act=state[0],
+                single_act=state[1],
+                pair_mask=mask[:, None] * mask[None],
+                seq_mask=mask,
+            )
+
+        return hk.experimental.layer_stack(TRUNK_BLOCKS)(block)((pair, single))
+
+    keys = jax.random.split(jax.random.PRNGKey(1))
+    pair = jax.random.normal(keys[0], (TOKENS, TOKENS, 128))
+    return run, (pair, jax.random.normal(keys[1], (TOKENS, 384)))
+
+
+def diffusion_block() -> tuple[Callable[..., Any], tuple[Any, ...]]:
+    """Diffusion transformer blocks over all samples, and random arguments."""
+    import haiku as hk
+    import jax
+    import jax.numpy as jnp
+
+    config = _config()
+    network = engine_module("model.network.diffusion_transformer")
+
+    def run(act: Any, single: Any, pair: Any) -> Any:
+        module = network.Transformer(config.heads.diffusion.transformer, config.global_config)
+
+        def one(sample: Any) -> Any:
+            return module(act=sample, mask=jnp.ones(TOKENS), single_cond=single, pair_cond=pair)
+
+        def step(samples: Any, _: Any) -> Any:
+            return hk.vmap(one, split_rng=False)(samples), None
+
+        if hk.running_init():
+            return step(act, None)[0]
+        return hk.scan(step, act, None, length=STEPS)[0]
+
+    keys = jax.random.split(jax.random.PRNGKey(2), 3)
+    act = jax.random.normal(keys[0], (SAMPLES, TOKENS, 768))
+    single = jax.random.normal(keys[1], (TOKENS, 384))
+    return run, (act, single, jax.random.normal(keys[2], (TOKENS, TOKENS, 128)))
+
+
+def _random_weights(shapes: Any) -> Any:
+    import jax
+    import jax.numpy as jnp
+
+    leaves, tree = jax.tree.flatten(shapes)
+    keys = jax.random.split(jax.random.PRNGKey(0), len(leaves))
+    values = [
+        jax.random.normal(key, leaf.shape) / jnp.sqrt(max(leaf.shape[-3:], default=1))
+        for key, leaf in zip(keys, leaves, strict=True)
+    ]
+    return jax.tree.unflatten(tree, values)
+
+
+def measure(make: Callable[[], Any], context: Context) -> tuple[float, Any]:
+    """Seconds of the fastest of a few runs, and the result, under a context."""
+    import haiku as hk
+    import jax
+
+    patches = Patches()
+    function, arguments = make()
+    transformed = hk.transform(function)
+    key = jax.random.PRNGKey(0)
+    weights = _random_weights(jax.eval_shape(transformed.init, key, *arguments))
+    for optimization in OPTIMIZATIONS:
+        if optimization.wanted(context) and optimization.obstacle() is None:
+            patches.apply(optimization, context)
+    try:
+        run = jax.jit(transformed.apply)
+        result = jax.block_until_ready(run(weights, key, *arguments))
+    finally:
+        patches.revert()
+    times = []
+    for _ in range(_REPEATS):
+        start = time.perf_counter()
+        jax.block_until_ready(run(weights, key, *arguments))
+        times.append(time.perf_counter() - start)
+    return min(times), jax.tree.leaves(result)[0]
+
+
+def main(argument: str) -> int:
+    """Measures the precisions of a JSON object; prints seconds and errors."""
+    import jax.numpy as jnp
+
+    bootstrap_engine()
+    threads = probe_host(os.environ).cpu.usable_cores
+    wanted: dict[str, list[str]] = json.loads(argument)
+    blocks = {"trunk": trunk_block, "diffusion": diffusion_block}
+    found: dict[str, dict[str, list[float]]] = {}
+    for part, precisions in wanted.items():
+        reference: Any = None
+        # Float32 comes first: the others are compared with it.
+        for precision in precisions:
+            context = Context(
+                backend="cpu",
+                threads=threads,
+                trunk_precision=precision if part == "trunk" else BFLOAT16,
+                diffusion_precision=precision if part == "diffusion" else FLOAT32,
+            )
+            seconds, result = measure(blocks[part], context)
+            reference = result if reference is None else reference
+            error = jnp.sqrt(jnp.mean(jnp.square(result - reference)))
+            error = float(error / jnp.sqrt(jnp.mean(jnp.square(reference))))
+            found.setdefault(part, {})[precision] = [seconds, error]
+    sys.stdout.write(json.dumps(found) + "\n")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv.pop()))

@@ -1,0 +1,115 @@
+"""Tuning: what is kept, when it is used, and how candidates are ranked."""
+
+import dataclasses
+import json
+import os
+
+import pytest
+
+from af3opt.commands import tune
+from af3opt.errors import Af3optError, UsageError
+from af3opt.host import probe_host
+from af3opt.inference import tuning
+from af3opt.inference.tuning import (
+    Candidate,
+    load_tuning,
+    save_tuning,
+    tuned_xla_flags,
+    tuning_file,
+)
+from af3opt.settings import resolve_settings
+
+CHOSEN = Candidate(
+    xla_flags=("--xla_some_flag=1",), trunk_precision="mixed", diffusion_precision="split"
+)
+
+
+class Engine:
+    fingerprint = "engine"
+
+
+@pytest.fixture(autouse=True)
+def known_software(monkeypatch):
+    monkeypatch.setattr(tuning, "find_engine", Engine)
+    monkeypatch.setattr(tuning.importlib.metadata, "version", lambda _name: "1.2.3")
+
+
+@pytest.fixture
+def host():
+    return probe_host(os.environ)
+
+
+def settings(*flags):
+    return resolve_settings(["--json_path=input.json", *flags], {})
+
+
+def test_result_is_found_again_with_its_flags(host):
+    assert load_tuning(settings(), host) is None
+    path = save_tuning(host, CHOSEN, [])
+    assert path.stat().st_mode & 0o077 == 0
+    assert load_tuning(settings(), host) == CHOSEN
+    assert tuned_xla_flags(settings(), host)[0][0] == "--xla_some_flag=1"
+
+
+@pytest.mark.parametrize("flag", ["--notuned", "--fidelity=exact"])
+def test_result_is_ignored_on_request(host, flag):
+    save_tuning(host, CHOSEN, [])
+    assert load_tuning(settings(flag), host) is None
+    assert tuned_xla_flags(settings(flag), host) == ()
+
+
+def test_results_of_two_jaxlibs_cores_or_engines_never_mix(host, monkeypatch):
+    paths = {tuning_file(host)}
+    cpu = dataclasses.replace(host.cpu, usable_cores=host.cpu.usable_cores + 1)
+    paths.add(tuning_file(dataclasses.replace(host, cpu=cpu)))
+    monkeypatch.setattr(tuning.importlib.metadata, "version", lambda _name: "1.2.4")
+    paths.add(tuning_file(host))
+    monkeypatch.setattr(Engine, "fingerprint", "another")
+    paths.add(tuning_file(host))
+    assert len(paths) == 4
+
+
+@pytest.mark.parametrize("content", ["", "{}", '{"chosen": {"unknown": 1}}', '{"chosen": 5}'])
+def test_damaged_file_is_ignored_with_a_warning(host, content, caplog):
+    path = save_tuning(host, CHOSEN, [])
+    path.write_text(content)
+    assert load_tuning(settings(), host) is None
+    assert "run `af3opt tune` again" in caplog.text
+
+
+def probe_result(mixed_error=1e-3):
+    return {
+        "trunk": {"float32": [1.0, 0.0], "mixed": [0.5, mixed_error]},
+        "diffusion": {"float32": [1.0, 0.0], "split": [0.6, 1e-5]},
+    }
+
+
+def test_fastest_accurate_candidate_is_kept(host, monkeypatch):
+    monkeypatch.setattr(tune, "_probe", lambda _flags: probe_result())
+    assert tune.main([]) == 0
+    chosen = load_tuning(settings(), host)
+    assert chosen == Candidate(trunk_precision="mixed", diffusion_precision="split")
+
+
+def test_inaccurate_candidate_is_refused(host, monkeypatch):
+    monkeypatch.setattr(tune, "_probe", lambda _flags: probe_result(mixed_error=float("nan")))
+    tune.main([])
+    assert load_tuning(settings(), host).trunk_precision == "float32"
+
+
+def test_failing_flag_set_is_left_out(host, monkeypatch):
+    monkeypatch.setattr(tune, "_probe", lambda flags: probe_result() if flags else None)
+    tune.main([])
+    measured = json.loads(tuning_file(host).read_text())["measured"]
+    assert [entry["xla_flags"] for entry in measured] == [list(tune._FLAG_SETS[1])]
+
+
+def test_nothing_measured_is_an_error(monkeypatch):
+    monkeypatch.setattr(tune, "_probe", lambda _flags: None)
+    with pytest.raises(Af3optError, match="nothing could be measured"):
+        tune.main([])
+
+
+def test_arguments_are_refused():
+    with pytest.raises(UsageError, match="no arguments"):
+        tune.main(["--quick"])
