@@ -20,6 +20,7 @@ from af3opt.engine.discovery import find_engine
 from af3opt.errors import SetupError
 from af3opt.gpus import Gpu
 from af3opt.host import Cpu, Host, Memory, SlurmJob
+from af3opt.inference.tuning import Candidate
 from af3opt.settings import resolve_settings
 from tests.conftest import REPOSITORY
 
@@ -128,6 +129,17 @@ def test_what_an_upgrade_brings_depends_on_the_processor(isa, words, monkeypatch
 def test_a_new_jax_needs_no_upgrade(monkeypatch):
     monkeypatch.setattr(software, "_versions", lambda: {"jax": "0.12.0.1", "jaxlib": "0.12.0.1"})
     assert verdicts(software.check_jax(subject())) == {"jax": Verdict.OK}
+
+
+def test_the_tuned_choice_is_shown(monkeypatch):
+    assert verdicts(software.check_tuning(subject())) == {"tuning": Verdict.SKIP}
+    chosen = Candidate(
+        xla_flags=("--xla_x=1",), trunk_precision="mixed", diffusion_precision="split"
+    )
+    monkeypatch.setattr(software, "load_tuning", lambda *_: chosen)
+    (check,) = software.check_tuning(subject())
+    assert check.found == "--xla_x=1, trunk mixed, diffusion split"
+    assert verdicts(software.check_tuning(subject("--norun_inference"))) == {"tuning": Verdict.SKIP}
 
 
 def test_no_engine_is_one_failure_with_its_fix(monkeypatch):

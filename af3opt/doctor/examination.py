@@ -20,6 +20,7 @@ _GROUPS: Mapping[str, tuple[Probe, ...]] = {
         software.check_jax,
         software.check_weights,
         software.check_model,
+        software.check_tuning,
     ),
     "Machine": (
         hardware.check_cpu,

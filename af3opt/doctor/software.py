@@ -18,6 +18,7 @@ from af3opt.doctor.check import Check, Subject, failure, failure_of, gigabytes, 
 from af3opt.engine.discovery import find_engine
 from af3opt.environment import apply_environment, plan_environment
 from af3opt.errors import Af3optError, SetupError
+from af3opt.inference.tuning import load_tuning
 
 # The oldest JAX whose XLA:CPU compiles the model as well as the newest does.
 _FAST_ON_CPU = (0, 12)
@@ -93,6 +94,24 @@ def _upgrade(subject: Subject, version: str) -> Check:
         f"jax {version} on a CPU: {gain}",
         "install af3opt[engine] in an environment of its own, and compare on this machine with "
         "af3opt bench --suite=quick --baseline_python=PATH (docs/performance.md has figures)",
+    )
+
+
+def check_tuning(subject: Subject) -> Iterator[Check]:
+    """What `af3opt tune` found on this kind of host."""
+    if not _is_for_cpu(subject):
+        yield skipped("tuning", "for CPUs only")
+        return
+    chosen = load_tuning(subject.settings, subject.host)
+    if chosen is None:
+        yield skipped(
+            "tuning", "none in use on this kind of host; af3opt tune may find a faster choice"
+        )
+        return
+    flags = " ".join(chosen.xla_flags) or "no XLA flags"
+    yield ok(
+        "tuning",
+        f"{flags}, trunk {chosen.trunk_precision}, diffusion {chosen.diffusion_precision}",
     )
 
 
