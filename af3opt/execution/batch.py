@@ -4,6 +4,7 @@ import contextlib
 import dataclasses
 import errno
 import logging
+import os
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
@@ -159,6 +160,7 @@ class BatchRun:
         _ = self._session.engine
         if alone:
             self._opener.load(first)
+        _check_can_be_made(self._session.output_dir)
         _log.info(_TERMS_NOTICE)
         if self._settings.run_inference:
             _ = self._session.runner  # Unusable weights end the run before it writes.
@@ -376,6 +378,17 @@ def error_text(error: Exception) -> str:
         return f"{error.filename}: {error.strerror}" if error.filename else error.strerror
     text = " ".join(str(error).split())
     return text if isinstance(error, Af3optError) else f"{type(error).__name__}: {text[:500]}"
+
+
+def _check_can_be_made(path: Path) -> None:
+    """Finds what would keep a directory from being made, without making it."""
+    existing = next(
+        parent for parent in (path.absolute(), *path.absolute().parents) if parent.exists()
+    )
+    if not existing.is_dir():
+        raise SetupError(f"--output_dir={path}: {existing} is not a directory")
+    if not os.access(existing, os.W_OK | os.X_OK):
+        raise SetupError(f"--output_dir={path}: cannot write there: no permission in {existing}")
 
 
 def _make_output_directory(path: Path) -> None:
