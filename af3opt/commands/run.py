@@ -39,12 +39,12 @@ def _run(settings: Settings) -> int:
     from af3opt.execution.interrupt import InterruptGuard
     from af3opt.startup import prepare_process
 
+    # Modules that start threads (numpy, JAX) are imported under the guard only.
     if settings.run_alphafold_script is not None:
-        from af3opt.execution.script import run_script
-
-        startup = prepare_process(settings)
         with InterruptGuard().active():
-            return run_script(settings, startup)
+            from af3opt.execution.script import run_script
+
+            return run_script(settings, prepare_process(settings))
 
     if settings.dry_run:
         from af3opt.execution.launch import preview_batch
@@ -59,9 +59,8 @@ def _run(settings: Settings) -> int:
         configure_logging(settings)
         return run_pool(settings, find_slots(settings))
 
-    from af3opt.execution.launch import run_batch
-
-    startup = prepare_process(settings)
     guard = InterruptGuard(resumable=settings.resume, takes_stop_requests=True)
     with guard.active():
-        return run_batch(settings, startup, guard)
+        from af3opt.execution.launch import run_batch
+
+        return run_batch(settings, prepare_process(settings), guard)

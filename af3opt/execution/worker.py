@@ -102,12 +102,14 @@ def _run(
 ) -> WorkerReport:
     from af3opt.execution.compile_leases import CompileLeases
     from af3opt.execution.interrupt import InterruptGuard
-    from af3opt.execution.launch import prepare_batch
     from af3opt.startup import prepare_process
 
-    startup = prepare_process(settings)
     guard = InterruptGuard(resumable=True, takes_stop_requests=True)
     with guard.active():
+        # Starts numpy's and JAX's threads, which must inherit the guard's signal mask.
+        from af3opt.execution.launch import prepare_batch
+
+        startup = prepare_process(settings)
         batch = prepare_batch(
             settings, startup, guard, leases=CompileLeases(Path(order.leases)), runner=make_runner
         )
