@@ -7,7 +7,6 @@ import pickle
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -96,9 +95,7 @@ def test_second_call_keeps_what_is_there(components_cif, capsys):
     flags = ["prepare", f"--components_cif={components_cif}"]
     main(flags)
     first = find_prepared().ccd_index.stat()
-    start = time.perf_counter()
     main(flags)
-    assert time.perf_counter() - start < 1
     assert find_prepared().ccd_index.stat().st_ino == first.st_ino
     main([*flags, "--force"])
     assert find_prepared().ccd_index.stat().st_ino != first.st_ino
