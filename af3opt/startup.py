@@ -34,6 +34,23 @@ class Startup:
     variables: tuple[Variable, ...]
 
 
+def plan_startup(settings: Settings) -> Startup:
+    """Looks at the machine and plans backend and environment; sets nothing.
+
+    Args:
+        settings: Resolved settings.
+
+    Raises:
+        SetupError: the backend asked for cannot be used here.
+        UsageError: device or attention kernels do not fit together.
+    """
+    host = probe_host(os.environ)
+    backend = resolve_backend(settings, host)
+    flags = tuned_xla_flags(settings, host) if backend.name == "cpu" else ()
+    variables = plan_environment(settings, host, os.environ, backend=backend, extra_xla_flags=flags)
+    return Startup(backend, host, variables)
+
+
 def prepare_process(settings: Settings) -> Startup:
     """Sets up logging, picks the backend and sets the environment for it.
 
@@ -51,12 +68,9 @@ def prepare_process(settings: Settings) -> Startup:
         UsageError: device or attention kernels do not fit together.
     """
     configure_logging(settings)
-    host = probe_host(os.environ)
-    backend = resolve_backend(settings, host)
-    _log.info("%s", backend.message)
-    flags = tuned_xla_flags(settings, host) if backend.name == "cpu" else ()
-    variables = plan_environment(settings, host, os.environ, backend=backend, extra_xla_flags=flags)
-    for note in environment_notes(variables):
+    startup = plan_startup(settings)
+    _log.info("%s", startup.backend.message)
+    for note in environment_notes(startup.variables):
         _log.info("%s", note)
-    apply_environment(variables, os.environ)
-    return Startup(backend, host, variables)
+    apply_environment(startup.variables, os.environ)
+    return startup

@@ -26,11 +26,10 @@ def main(argv: list[str]) -> int:
 
 
 def _print_environment(settings: Settings) -> int:
-    from af3opt.environment import format_exports, plan_environment
-    from af3opt.host import probe_host
+    from af3opt.environment import format_exports
+    from af3opt.startup import plan_startup
 
-    variables = plan_environment(settings, probe_host(os.environ), os.environ)
-    sys.stdout.write(format_exports(variables))
+    sys.stdout.write(format_exports(plan_startup(settings).variables))
     return ExitCode.OK
 
 
