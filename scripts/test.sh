@@ -68,7 +68,9 @@ check shellcheck .venv/bin/shellcheck "${scripts[@]}"
 
 tests=(-m pytest --durations=10)
 check tests .venv/bin/python "${tests[@]}" --cov --cov-report=term -m "not full"
-check tests-compat .venv-compat/bin/python "${tests[@]}" -m "engine and not full"
+# Scheduling (kills, claims, Slurm) and measuring do not depend on the engine: tested once.
+check tests-compat .venv-compat/bin/python "${tests[@]}" -m "engine and not full and not slurm" \
+  --ignore=tests/execution --ignore=tests/test_bench.py --ignore=tests/test_doctor.py
 if want_full_tests; then
   check tests-full .venv/bin/python "${tests[@]}" -m full
 else
