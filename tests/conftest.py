@@ -27,6 +27,15 @@ def clean_environment(monkeypatch, tmp_path_factory):
     monkeypatch.setenv("AF3OPT_HOME", str(tmp_path_factory.mktemp("af3opt_home")))
 
 
+@pytest.fixture(autouse=True)
+def untouched_engine():
+    """Puts the engine's own functions back after a test that ran the command in process."""
+    yield
+    optimizations = sys.modules.get("af3opt.optimizations")
+    if optimizations is not None:
+        optimizations.deactivate()
+
+
 def pytest_collection_modifyitems(items):
     """Skips engine tests where there is no engine, and says why."""
     try:

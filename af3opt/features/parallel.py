@@ -224,12 +224,15 @@ class _Pool:
         limit = position + _AHEAD * len(self._workers)
         for worker in self._workers:
             if worker.job is None and waiting and waiting[-1] < limit:
+                if not worker.process.is_alive():
+                    self._replace(worker)  # It died idle: that is no attempt at a job.
                 worker.job = waiting.pop()
                 attempts[worker.job] += 1
                 try:
                     worker.pipe.send(jobs[worker.job])
                 except OSError:
-                    continue  # It died idle: `_collect` sees the same and replaces it.
+                    # It died just now: `_collect` sees the same and replaces it.
+                    attempts[worker.job] -= 1
 
     def _collect(
         self,
