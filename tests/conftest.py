@@ -1,5 +1,6 @@
 """What every test starts from: a clean environment and, for engine tests, prepared data."""
 
+import logging
 import os
 import subprocess
 import sys
@@ -34,6 +35,18 @@ def untouched_engine():
     optimizations = sys.modules.get("af3opt.optimizations")
     if optimizations is not None:
         optimizations.deactivate()
+
+
+@pytest.fixture(autouse=True)
+def untouched_logging():
+    """Puts loggers back after a test that ran the command in process."""
+    root, own, absl = (logging.getLogger(name) for name in (None, "af3opt", "absl"))
+    levels = root.level, own.level
+    handlers, filters = root.handlers[:], absl.filters[:]
+    yield
+    root.setLevel(levels[0])
+    own.setLevel(levels[1])
+    root.handlers[:], absl.filters[:] = handlers, filters
 
 
 def pytest_collection_modifyitems(items):
