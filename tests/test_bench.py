@@ -9,6 +9,7 @@ import pytest
 
 from af3opt import cli
 from af3opt.benchmarks import comparison, describe, suites
+from af3opt.benchmarks.baseline import covered_seconds
 from af3opt.benchmarks.markdown import format_result, summary_table
 from af3opt.benchmarks.plot import write_plot
 from af3opt.benchmarks.process import run_measured
@@ -86,10 +87,32 @@ def test_stages_of_our_log():
         START_UP: 0.5,
         FEATURISATION: 0.5,
         INFERENCE: 5.0,
-        COMPILATION: 1.5,
+        COMPILATION: 2.2,
         WRITING: 0.5,
         REST: 0.5,
     }
+
+
+@pytest.mark.parametrize(
+    ("line", "seconds"),
+    [
+        ("Model for 80 tokens: loaded in 0.4 s from the executable store, needs 1.25 GB", 0.4),
+        (
+            "Model for 80 tokens: traced in 2.0 s, lowered in 1.0 s, "
+            "read from the compile cache in 0.5 s",
+            3.5,
+        ),
+        ("Compiling the model took 12.25 seconds.", 12.25),
+        ("Weights loaded in 3.0 s", None),
+    ],
+)
+def test_what_counts_as_compilation(line, seconds):
+    assert split_stages(timed([(1.0, line)]), 2.0).get(COMPILATION) == seconds
+
+
+def test_a_trace_within_a_trace_counts_once():
+    assert covered_seconds([]) == 0.0
+    assert covered_seconds([(1.0, 5.0), (2.0, 3.0), (4.0, 6.0), (8.0, 9.0)]) == 6.0
 
 
 def test_a_log_without_known_lines_has_no_stages():
@@ -104,7 +127,7 @@ def make_case(name="a", baseline=(40.0, 44.0), cold=(10.0, 11.0), warm=(5.0, 4.0
             wall_seconds=wall,
             cpu_seconds=wall,
             peak_bytes=2_000_000_000,
-            stages={INFERENCE: wall * 0.8, FEATURISATION: wall * 0.1},
+            stages={INFERENCE: wall * 0.8, COMPILATION: 1.0, FEATURISATION: wall * 0.1},
         )
         for role, walls in ((BASELINE, baseline), (COLD, cold), (WARM, warm))
         for repeat, wall in enumerate(walls)
@@ -113,7 +136,7 @@ def make_case(name="a", baseline=(40.0, 44.0), cold=(10.0, 11.0), warm=(5.0, 4.0
     return CaseResult(name=name, description=f"case {name}", commands=commands, runs=runs)
 
 
-def make_result(suite="quick"):
+def make_result(suite="quick", overrides=None):
     side = {"label": "x", "engine": "alphafold3 (fingerprint 1)", "versions": {"jax": "0.10.2"}}
     return SuiteResult(
         suite=suite,
@@ -131,6 +154,7 @@ def make_result(suite="quick"):
         baseline=side,
         subject=side,
         weights="random",
+        overrides=overrides or {},
         backend="cpu",
         cases=[make_case(), make_case("b")],
     )
@@ -167,6 +191,8 @@ def test_markdown_has_figures_commands_and_circumstances():
     text = format_result(make_result())
     assert "| a | case a | 42.0 s ±5% | 10.5 s ±5% | 4.5 s ±11% | **4.00** (4.00–4.00)" in text  # noqa: RUF001
     assert "run af3opt, cold" in text
+    assert "| a | of which compilation | 1.0 | 1.0 | 1.0 |" in text
+    assert "| a | inference without compilation | 32.6 | 7.4 | 2.6 |" in text
     assert "jax 0.10.2" in text
     assert "Improvement" not in text
     report = format_result(make_result("report"))
@@ -176,6 +202,13 @@ def test_markdown_has_figures_commands_and_circumstances():
     assert (
         "| case a; baseline with jax 0.10.2 | 42 s | 10 s (4.0x) | 4 s (9.5x) | 2.0 GB |" in table
     )
+
+
+def test_a_reduced_model_is_never_passed_off_as_the_whole():
+    whole, reduced = make_result(), make_result(overrides={"evoformer.pairformer.num_layer": 2})
+    assert "reduced" not in format_result(whole) + summary_table([whole])
+    assert "evoformer.pairformer.num_layer 2" in format_result(reduced)
+    assert "| case a; a model of reduced depth; baseline" in summary_table([reduced])
 
 
 def test_plot_is_an_svg(tmp_path):
@@ -225,6 +258,26 @@ def test_suites_make_inputs_that_never_change(suite, tmp_path):
         assert texts[0] == texts[1]
 
 
+@pytest.mark.parametrize(
+    ("case", "words"),
+    [
+        (suites.Case(name="x", sizes=(76,)), "76 residues, every flag at its default"),
+        (
+            suites.Case(name="x", sizes=(60, 250), seeds=2, flags={"buckets": 256}),
+            "2 inputs of 60 to 250 residues in one run, 2 seeds, both padded to 256 tokens",
+        ),
+        (
+            suites.Case(name="x", sizes=(9,), flags={"num_recycles": 3}).with_flags(
+                {"num_recycles": 1, "num_diffusion_steps": 20}
+            ),
+            "9 residues, 1 recycle, 20 steps",
+        ),
+    ],
+)
+def test_a_case_says_what_it_is(case, words):
+    assert case.description == words
+
+
 STAND_IN = """\
 import pathlib, sys
 flags = dict(word.lstrip("-").split("=", 1) for word in sys.argv[1:] if "=" in word)
@@ -267,7 +320,7 @@ def stand_ins(tmp_path, monkeypatch):
     return make
 
 
-CASE = suites.Case(name="tiny", description="tiny", sizes=(76,), flags=("--num_recycles=1",))
+CASE = suites.Case(name="tiny", sizes=(76,), flags={"num_recycles": 1})
 
 
 def test_sides_take_turns_on_the_same_inputs(stand_ins, tmp_path):
@@ -314,6 +367,8 @@ def test_on_a_gpu_the_baseline_has_the_environment_of_the_official_image(stand_i
         (["--case=none"], "--case=none: suite quick has quick"),
         (["--run_alphafold_script=/no/such"], "no such file"),
         (["--suite=cpu", "--case=199", f"--run_alphafold_script={__file__}"], "diffusion steps"),
+        (["--num_recycles=0"], "--num_recycles=0 must be at least 1"),
+        (["--depth=small", "--model_dir=/x"], "--depth is for random weights"),
         (["--bogus"], "unrecognized arguments: --bogus"),
         (["--baseline_python=/no/such"], "--baseline_python=/no/such: No such file"),
     ],
@@ -339,7 +394,7 @@ def made_up_sides(monkeypatch, tmp_path):
         return tmp_path
 
     def measure(case, sides, repeats, folder):
-        asked.append((case.name, repeats, sides.subject_flags))
+        asked.append((case.name, case.flags, repeats, sides.subject_flags))
         return make_case(case.name)
 
     monkeypatch.setattr(comparison, "synthetic_weights", weights)
@@ -350,9 +405,20 @@ def made_up_sides(monkeypatch, tmp_path):
 def test_the_command_measures_and_writes(made_up_sides, tmp_path, capsys):
     folder = tmp_path / "results"
     flags = ["--suite=cpu", "--case=384", "--repeats=7", "--name=mine", f"--output={folder}"]
+    flags += ["--num_diffusion_steps=5", "--depth=small"]
     assert cli.main(["bench", *flags, "--", "--fidelity=exact"]) == 0
-    assert made_up_sides[:2] == [(sys.executable, "full")] * 2
-    assert made_up_sides[2] == ("384", 7, ("--fidelity=exact",))
+    assert made_up_sides[:2] == [(sys.executable, "small")] * 2
+    assert made_up_sides[2] == (
+        "384",
+        {
+            "num_recycles": 1,
+            "num_diffusion_samples": 1,
+            "num_diffusion_steps": 5,
+            "buckets": 384,
+        },
+        7,
+        ("--fidelity=exact",),
+    )
     text = (folder / "mine.md").read_text()
     assert text == capsys.readouterr().out == format_result(read_result(folder / "mine.json"))
     assert "-- --fidelity=exact" in text

@@ -8,6 +8,15 @@ import re
 import pytest
 
 from af3opt import cli
+from af3opt.benchmarks.results import (
+    BASELINE,
+    COLD,
+    WARM,
+    CaseResult,
+    Run,
+    SuiteResult,
+    write_result,
+)
 from af3opt.options.catalogue import Kind, all_options
 from tests.conftest import REPOSITORY
 
@@ -133,10 +142,48 @@ def test_reference_is_what_the_options_say():
 def test_the_readmes_figures_are_those_of_the_committed_results():
     script = load_script("write_benchmark_table")
     readme = text_of(script.README)
-    if list(script.RESULTS.glob("*.json")):
-        assert script.with_table(readme) == readme, "run scripts/write_benchmark_table.py"
-    else:
-        assert script.BEGIN not in readme
+    written = script.with_table(readme, script.committed_results())
+    assert written == readme, "run scripts/write_benchmark_table.py"
+
+
+def test_the_readmes_table_with_and_without_results(tmp_path):
+    script = load_script("write_benchmark_table")
+    readme = text_of(script.README)
+    assert "No results" in script.with_table(readme, script.committed_results(tmp_path))
+    side = {"label": "x", "engine": "e", "versions": {"jax": "0.10.2"}}
+    host = {"cpu": "Some CPU", "usable_cores": 2, "gpus": []}
+    runs = [
+        Run(
+            role=role,
+            repeat=0,
+            wall_seconds=seconds,
+            cpu_seconds=seconds,
+            peak_bytes=10**9,
+            stages={},
+        )
+        for role, seconds in ((BASELINE, 40.0), (COLD, 10.0), (WARM, 8.0))
+    ]
+    case = CaseResult(name="a", description="76 residues", commands={}, runs=runs)
+    result = SuiteResult(
+        suite="cpu",
+        command="af3opt bench",
+        started="2026-01-01",
+        host=host,
+        baseline=side,
+        subject=side,
+        weights="random",
+        overrides={},
+        backend="cpu",
+        cases=[case],
+    )
+    write_result(result, tmp_path / "cpu.json")
+    text = script.with_table(readme, script.committed_results(tmp_path))
+    row = "| 76 residues; baseline with jax 0.10.2 | 40 s | 10 s (4.0x) | 8 s (5.0x) | 1.0 GB |"
+    assert row in text
+    assert "[cpu](benchmarks/cpu.md)" in text
+    assert script.with_table(text, script.committed_results(tmp_path)) == text
+    with pytest.raises(ValueError, match="markers"):
+        script.with_table("no markers", {})
 
 
 def constant_texts():

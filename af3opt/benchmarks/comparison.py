@@ -99,7 +99,7 @@ class Sides:
             f"--jax_backend={self.backend}",
             f"--flash_attention_implementation={self.attention}",
             "--norun_data_pipeline",
-            *case.flags,
+            *(f"--{name}={value}" for name, value in case.flags.items()),
         ]
 
 

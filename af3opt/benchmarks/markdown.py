@@ -18,13 +18,15 @@ def format_result(result: SuiteResult) -> str:
         "Times are medians of the repeats with half their range in per cent. A ratio is the "
         "baseline's time by af3opt's within one repeat: median and, in brackets, smallest and "
         "largest. Cold: af3opt's caches are empty. Warm: the same once more, into another output "
-        "directory. The baseline keeps nothing from one run to the next. What is prepared once, "
+        "directory. The baseline keeps nothing from one run to the next. Both sides get the same "
+        "flags; padding is each side's own unless it is named. What is prepared once, "
         "before the first run, is counted for neither side. Memory is the peak resident set of "
         "the largest process.",
         "## Stages (median seconds)",
         _stages(result.cases),
-        "Compilation is part of inference, as in the log of run_alphafold.py. Start-up is "
-        "everything before the first inference except data pipeline and featurisation.",
+        "Compilation (tracing, lowering, compiling, or reading what was kept of them) is part of "
+        "inference, as in the log of run_alphafold.py. Start-up is everything before the first "
+        "inference except data pipeline and featurisation.",
     ]
     if result.suite == "report":
         parts += ["## Improvement in per cent of the baseline", _improvements(result.cases)]
@@ -56,8 +58,10 @@ def _machine(result: SuiteResult) -> str:
 
 
 def _summary_row(result: SuiteResult, case: CaseResult) -> str:
+    jax = result.baseline["versions"].get("jax", "?")
+    reduced = "; a model of reduced depth" if result.overrides else ""
     cells = (
-        f"{case.description}; baseline with jax {result.baseline['versions'].get('jax', '?')}",
+        f"{case.description}{reduced}; baseline with jax {jax}",
         f"{case.median_wall(BASELINE):.0f} s",
         f"{case.median_wall(COLD):.0f} s ({_median_ratio(case, COLD)})",
         f"{case.median_wall(WARM):.0f} s ({_median_ratio(case, WARM)})",
@@ -82,9 +86,16 @@ def _circumstances(result: SuiteResult) -> str:
         f"- Baseline: {_side(result.baseline)}",
         f"- af3opt: {_side(result.subject)}",
         f"- Weights: {result.weights}",
+        *_overrides(result),
         f"- Made by: `{result.command}`",
     ]
     return "\n".join(lines)
+
+
+def _overrides(result: SuiteResult) -> Iterator[str]:
+    if result.overrides:
+        changes = ", ".join(f"{path} {value}" for path, value in result.overrides.items())
+        yield f"- **A model of reduced depth**, unless a flag says otherwise: {changes}"
 
 
 def _side(side: Any) -> str:
@@ -115,11 +126,32 @@ def _stages(cases: Sequence[CaseResult]) -> str:
     for case in cases:
         for stage in STAGES:
             times = [case.median_stage(role, stage) for role in ROLES]
-            if any(seconds is not None for seconds in times):
-                cells = (f"{seconds:.1f}" if seconds is not None else "–" for seconds in times)  # noqa: RUF001
-                indent = "of which " if stage == COMPILATION else ""
-                rows.append(f"| {case.name} | {indent}{stage} | {' | '.join(cells)} |")
+            indent = "of which " if stage == COMPILATION else ""
+            rows += _stage_row(case, f"{indent}{stage}", times)
+            if stage == COMPILATION:
+                rows += _stage_row(case, "inference without compilation", _running(case))
     return "\n".join(rows)
+
+
+def _stage_row(case: CaseResult, label: str, times: Sequence[float | None]) -> list[str]:
+    """Returns one row, or none if no side tells of the stage."""
+    if all(seconds is None for seconds in times):
+        return []
+    cells = (f"{seconds:.1f}" if seconds is not None else "–" for seconds in times)  # noqa: RUF001
+    return [f"| {case.name} | {label} | {' | '.join(cells)} |"]
+
+
+def _running(case: CaseResult) -> list[float | None]:
+    """Median seconds of inference without compilation, for each role."""
+    medians = []
+    for role in ROLES:
+        times = [
+            run.stages[INFERENCE] - run.stages[COMPILATION]
+            for run in case.of(role)
+            if INFERENCE in run.stages and COMPILATION in run.stages
+        ]
+        medians.append(statistics.median(times) if times else None)
+    return medians
 
 
 def _improvements(cases: Sequence[CaseResult]) -> str:

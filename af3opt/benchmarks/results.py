@@ -88,6 +88,8 @@ class SuiteResult:
         baseline: Engine, versions and label of the baseline.
         subject: The same of af3opt.
         weights: What kind of weights both used.
+        overrides: What these weights change in the model's configuration (dotted path ->
+            value); empty for the whole model.
         backend: "cpu" or "gpu".
         cases: The results.
     """
@@ -99,6 +101,7 @@ class SuiteResult:
     baseline: Mapping[str, Any]
     subject: Mapping[str, Any]
     weights: str
+    overrides: Mapping[str, int]
     backend: str
     cases: Sequence[CaseResult]
 

@@ -32,8 +32,10 @@ _SPANS = {
     ),
     WRITING: (re.compile(r"Writing outputs with .*\.\.\."), re.compile(r"Fold job .* done")),
 }
-# JAX's part alone: what was read from a cache says "read".
-_COMPILED = re.compile(rf"(?:compiled in|Compiling the model took) {_SECONDS}")
+# Tracing, lowering and compiling, or reading what was kept of them.
+_COMPILED = re.compile(rf"Compiling the model took {_SECONDS}")
+_MODEL_MADE = re.compile(r"Model for \d+ tokens: ")
+_MODEL_STEP = re.compile(rf"(?:traced|lowered|compiled|loaded|compile cache) in {_SECONDS}")
 _FIRST_INFERENCE = re.compile(r"Running model inference with seed \d+\.\.\.")
 
 
@@ -76,6 +78,9 @@ def _add_up(lines: Sequence[TimedLine]) -> dict[str, float]:
         for stage, pattern in patterns:
             if match := pattern.search(line.text):
                 stages[stage] = stages.get(stage, 0.0) + float(match[1])
+        if made := _MODEL_MADE.search(line.text):
+            steps = _MODEL_STEP.findall(line.text, made.end())
+            stages[COMPILATION] = stages.get(COMPILATION, 0.0) + sum(map(float, steps))
     for stage, (begin, end) in _SPANS.items():
         if stage not in stages and (seconds := _span(lines, begin, end)):
             stages[stage] = seconds

@@ -11,7 +11,12 @@ from af3opt.errors import UsageError
 # Human ubiquitin (UniProt P0CG48, residues 1-76).
 UBIQUITIN = "MQIFVKTLTGKTITLEVEPSDTIENVKAKIQDKEGIPPDQQRLIFAGKQLEDGRTLSDYNIQKESTLHLVLRLRGG"
 _AMINO_ACIDS = "ACDEFGHIKLMNPQRSTVWY"
-_STEPS_FLAG = "--num_diffusion_steps="
+_STEPS_FLAG = "num_diffusion_steps"
+_COUNTED = {
+    "num_recycles": "recycle",
+    "num_diffusion_samples": "sample",
+    _STEPS_FLAG: "step",
+}
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -20,23 +25,46 @@ class Case:
 
     Attributes:
         name: Short, for tables and file names.
-        description: What it stands for.
         sizes: Residues of each input: one protein without MSA and templates. 76 is
             ubiquitin, other sizes are random sequences that are always the same.
         seeds: Model seeds of each input.
-        flags: Flags of run_alphafold.py (and `--num_diffusion_steps`) for both sides.
+        flags: Flags of run_alphafold.py (and `num_diffusion_steps`) for both sides, by
+            name.
     """
 
     name: str
-    description: str
     sizes: tuple[int, ...]
     seeds: int = 1
-    flags: tuple[str, ...] = ()
+    flags: Mapping[str, int] = dataclasses.field(default_factory=dict)
 
     @property
     def fits_any_script(self) -> bool:
         """Whether run_alphafold.py has all the flags."""
-        return not any(flag.startswith(_STEPS_FLAG) for flag in self.flags)
+        return _STEPS_FLAG not in self.flags
+
+    @property
+    def description(self) -> str:
+        """What is folded and how, in words, such as "76 residues, 3 recycles"."""
+        if len(self.sizes) == 1:
+            parts = [f"{self.sizes[0]} residues"]
+        else:
+            span = f"{min(self.sizes)} to {max(self.sizes)} residues"
+            parts = [f"{len(self.sizes)} inputs of {span} in one run"]
+        if self.seeds > 1:
+            parts.append(f"{self.seeds} seeds")
+        if not self.flags:
+            parts.append("every flag at its default")
+        for flag, word in _COUNTED.items():
+            if flag in self.flags:
+                number = self.flags[flag]
+                parts.append(f"{number} {word}{'' if number == 1 else 's'}")
+        if "buckets" in self.flags:
+            parts.append(f"both padded to {self.flags['buckets']} tokens")
+        return ", ".join(parts)
+
+    def with_flags(self, changes: Mapping[str, int]) -> "Case":
+        """Returns the case with some flags replaced or added."""
+        return dataclasses.replace(self, flags={**self.flags, **changes})
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,35 +86,20 @@ class Suite:
     cases: tuple[Case, ...]
 
 
-_DEFAULTS = Case(
-    name="ubiquitin",
-    description="76 residues, every flag at its default (10 recycles, 5 samples, 200 steps)",
-    sizes=(76,),
-)
-_SHORT = ("--num_recycles=3", "--num_diffusion_samples=5", "--num_diffusion_steps=50")
-_EQUAL_BUCKET = Case(
-    name="199-equal-bucket",
-    description="199 residues, 3 recycles, 50 steps, both sides padded to 256 tokens",
-    sizes=(199,),
-    flags=(*_SHORT, "--buckets=256"),
-)
+_SHORT = {"num_recycles": 3, "num_diffusion_steps": 50}
+_QUICK = {"num_recycles": 2, "num_diffusion_samples": 2}
+_TINY = {"num_recycles": 1, "num_diffusion_samples": 1, "num_diffusion_steps": 20}
+_UBIQUITIN = Case(name="ubiquitin", sizes=(76,))
 
 SUITES: Mapping[str, Suite] = {
     suite.name: suite
     for suite in (
         Suite(
             name="quick",
-            description="a model of reduced depth: shows that everything works, a few minutes",
+            description="a model of reduced depth: shows that everything works, minutes",
             depth="small",
             repeats=2,
-            cases=(
-                Case(
-                    name="quick",
-                    description="76 residues, 2 recycles, 2 samples, model of reduced depth",
-                    sizes=(76,),
-                    flags=("--num_recycles=2", "--num_diffusion_samples=2"),
-                ),
-            ),
+            cases=(Case(name="quick", sizes=(76,), flags=_QUICK),),
         ),
         Suite(
             name="cpu",
@@ -94,25 +107,10 @@ SUITES: Mapping[str, Suite] = {
             depth="full",
             repeats=2,
             cases=(
-                _DEFAULTS,
-                Case(
-                    name="199",
-                    description="199 residues, 3 recycles, 50 steps, each side's own padding",
-                    sizes=(199,),
-                    flags=_SHORT,
-                ),
-                _EQUAL_BUCKET,
-                Case(
-                    name="384",
-                    description="384 residues, 1 recycle, 1 sample, 20 steps, no padding",
-                    sizes=(384,),
-                    flags=(
-                        "--num_recycles=1",
-                        "--num_diffusion_samples=1",
-                        "--num_diffusion_steps=20",
-                        "--buckets=384",
-                    ),
-                ),
+                _UBIQUITIN,
+                Case(name="199", sizes=(199,), flags=_SHORT),
+                Case(name="199-equal-bucket", sizes=(199,), flags={**_SHORT, "buckets": 256}),
+                Case(name="384", sizes=(384,), flags={**_TINY, "buckets": 384}),
             ),
         ),
         Suite(
@@ -121,30 +119,22 @@ SUITES: Mapping[str, Suite] = {
             depth="full",
             repeats=3,
             cases=(
-                _DEFAULTS,
-                Case(name="256", description="256 residues, defaults", sizes=(256,)),
-                Case(name="512", description="512 residues, defaults", sizes=(512,)),
-                Case(name="1024", description="1024 residues, defaults", sizes=(1024,)),
-                Case(name="seeds", description="256 residues, 5 seeds", sizes=(256,), seeds=5),
-                Case(
-                    name="batch",
-                    description="eight inputs of 60 to 250 residues in one run",
-                    sizes=(60, 76, 100, 120, 150, 190, 220, 250),
-                ),
+                _UBIQUITIN,
+                Case(name="256", sizes=(256,)),
+                Case(name="512", sizes=(512,)),
+                Case(name="1024", sizes=(1024,)),
+                Case(name="seeds", sizes=(256,), seeds=5),
+                Case(name="batch", sizes=(60, 76, 100, 120, 150, 190, 220, 250)),
             ),
         ),
         Suite(
             name="report",
-            description="inputs of growing size, 3 recycles, improvements in per cent",
+            description="inputs of growing size, 3 recycles, improvements in per cent; hours on "
+            "a CPU without --depth=small",
             depth="full",
             repeats=1,
             cases=tuple(
-                Case(
-                    name=f"{size}",
-                    description=f"{size} residues, 3 recycles",
-                    sizes=(size,),
-                    flags=("--num_recycles=3",),
-                )
+                Case(name=f"{size}", sizes=(size,), flags={"num_recycles": 3})
                 for size in (76, 150, 250, 400)
             ),
         ),

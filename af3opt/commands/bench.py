@@ -16,7 +16,7 @@ from af3opt.benchmarks import comparison, describe, suites
 from af3opt.benchmarks.markdown import format_result
 from af3opt.benchmarks.plot import write_plot
 from af3opt.benchmarks.results import CaseResult, SuiteResult, write_result
-from af3opt.data.synthetic_weights import read_manifest
+from af3opt.data.synthetic_weights import DEPTHS, SyntheticManifest, read_manifest
 from af3opt.errors import ExitCode, SetupError, UsageError
 from af3opt.host import probe_host
 from af3opt.paths import af3opt_home, private_directory
@@ -34,9 +34,13 @@ Prints Markdown, and writes <name>.json, <name>.md and <name>.svg."""
 
 _EPILOG = """\
 Flags after -- go to af3opt run alone: af3opt bench --suite=quick -- --fidelity=exact
-Without --model_dir random weights of the true shapes are used: times are the same, structures
-mean nothing. --suite=features measures featurisation alone; its flags follow --, see
-af3opt bench --suite=features -- --help."""
+--num_recycles, --num_diffusion_samples, --num_diffusion_steps and --depth shorten every case, for
+both sides alike; the results say so. Without --model_dir random weights of the true shapes are
+used: times are the same, structures mean nothing. --suite=features measures featurisation alone;
+its flags follow --, see af3opt bench --suite=features -- --help."""
+
+# Flags that make every case shorter.
+_SHORTENING = ("num_recycles", "num_diffusion_samples", "num_diffusion_steps")
 
 _log = logging.getLogger(__name__)
 
@@ -64,12 +68,15 @@ def main(argv: list[str]) -> int:
     suite = suites.find_suite(args.suite)
     if args.repeats is not None and args.repeats < 1:
         raise UsageError("--repeats must be at least 1")
+    if args.depth and (args.model_dir or args.run_alphafold_script):
+        raise UsageError("--depth is for random weights without --run_alphafold_script")
     cases = _choose_cases(suite, args)
     subject_flags = tuple(rest) if separator else ()
     backend = _backend(args, subject_flags)
     sides, baseline = _sides(args, suite, subject_flags, backend)
     started = datetime.datetime.now().astimezone().isoformat(timespec="seconds")
     host = describe.describe_host()
+    manifest = read_manifest(sides.subject_weights)
     result = SuiteResult(
         suite=suite.name,
         command=shlex.join(["af3opt", "bench", *argv]),
@@ -77,7 +84,8 @@ def main(argv: list[str]) -> int:
         host=host,
         baseline=baseline,
         subject={"label": "af3opt run", **describe.describe_here()},
-        weights=_weights_label(sides.subject_weights),
+        weights=_weights_label(sides.subject_weights, manifest),
+        overrides=manifest.config_overrides if manifest is not None else {},
         backend=backend.name,
         cases=_measure(cases, sides, args.repeats or suite.repeats, keep=args.keep),
     )
@@ -115,6 +123,15 @@ def _parser() -> argparse.ArgumentParser:
         help="directory for the results (default: %(default)s)",
     )
     parser.add_argument("--name", help="name of the files (default: that of the suite)")
+    for name in _SHORTENING:
+        parser.add_argument(
+            f"--{name}", type=int, metavar="N", help="of both sides, instead of the suite's"
+        )
+    parser.add_argument(
+        "--depth",
+        choices=tuple(DEPTHS),
+        help="of the random weights: full, or small for fewer layers (default: the suite's own)",
+    )
     parser.add_argument("--model_dir", type=Path, metavar="DIR", help="true weights, for both")
     parser.add_argument(
         "--baseline_python",
@@ -141,7 +158,9 @@ def _choose_cases(suite: suites.Suite, args: argparse.Namespace) -> list[suites.
     unknown = [name for name in args.case or () if name not in known]
     if unknown:
         raise UsageError(f"--case={unknown[0]}: suite {suite.name} has {', '.join(known)}")
+    changes = _changes(args)
     chosen = [known[name] for name in args.case] if args.case else list(suite.cases)
+    chosen = [case.with_flags(changes) for case in chosen]
     if args.run_alphafold_script is None:
         return chosen
     if not args.run_alphafold_script.is_file():
@@ -153,6 +172,18 @@ def _choose_cases(suite: suites.Suite, args: argparse.Namespace) -> list[suites.
             "diffusion steps, for which the script has no flag; choose others with --case"
         )
     return fitting
+
+
+def _changes(args: argparse.Namespace) -> dict[str, int]:
+    """Returns the flags that replace those of every case."""
+    changes: dict[str, int] = {}
+    for name in _SHORTENING:
+        number = getattr(args, name)
+        if number is not None and number < 1:
+            raise UsageError(f"--{name}={number} must be at least 1")
+        if number is not None:
+            changes[name] = number
+    return changes
 
 
 def _backend(args: argparse.Namespace, subject_flags: tuple[str, ...]) -> Backend:
@@ -175,7 +206,7 @@ def _sides(
     baseline = describe.describe_python(baseline_python, environ)
     script = args.run_alphafold_script
     # A script knows nothing of weights of reduced depth.
-    depth = "full" if script is not None else suite.depth
+    depth = "full" if script is not None else args.depth or suite.depth
     weights = [
         args.model_dir or comparison.synthetic_weights(python, depth)
         for python in (baseline_python, sys.executable)
@@ -197,11 +228,8 @@ def _sides(
     return sides, {"label": label, **baseline}
 
 
-def _weights_label(model_dir: Path) -> str:
-    manifest = read_manifest(model_dir)
-    if manifest is None:
-        return str(model_dir)
-    return f"random ones of the true shapes, depth: {manifest.depth}"
+def _weights_label(model_dir: Path, manifest: SyntheticManifest | None) -> str:
+    return str(model_dir) if manifest is None else f"random ones, depth: {manifest.depth}"
 
 
 def _measure(
