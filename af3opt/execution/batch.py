@@ -2,30 +2,31 @@
 
 import contextlib
 import dataclasses
-import errno
 import logging
-import os
 import time
 from collections.abc import Iterable, Iterator, Sequence
-from pathlib import Path
 
 from af3opt.engine.features import Batch
-from af3opt.errors import Af3optError, SetupError
 from af3opt.execution.compile_leases import CompileLeases
 from af3opt.execution.deadline import Deadline
 from af3opt.execution.fold_job import FoldJob, JobLostError
 from af3opt.execution.interrupt import InterruptGuard
-from af3opt.execution.journal import STATE_DIRECTORY
 from af3opt.execution.memory_fit import MemoryFit
 from af3opt.execution.opening import JobHeldError, JobOpener, OpenJob
 from af3opt.execution.outcomes import Outcome, Status
+from af3opt.execution.output_directory import (
+    check_can_be_made,
+    error_text,
+    make_output_directory,
+    raise_if_lost,
+)
 from af3opt.execution.planning import PlannedJob, padded_size
 from af3opt.execution.plans import write_plan
 from af3opt.execution.session import Session
 from af3opt.execution.stream import Stages
 from af3opt.execution.trace import Trace
+from af3opt.numerics import NonFiniteError
 from af3opt.numerics.checked import CheckedResult
-from af3opt.output.atomic import temporary_sibling
 
 _log = logging.getLogger(__name__)
 
@@ -39,12 +40,6 @@ _TERMS_NOTICE = (
 
 # How long to wait before asking again whether somebody else has compiled or let go.
 _POLL_SECONDS = 0.5
-# What makes every further job of the batch fail as well.
-_FATAL_ERRNOS = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.ESTALE})
-
-
-class OutputLostError(Af3optError):
-    """Nothing more can be written to the output directory."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -160,11 +155,11 @@ class BatchRun:
         _ = self._session.engine
         if alone:
             self._opener.load(first)
-        _check_can_be_made(self._session.output_dir)
+        check_can_be_made(self._session.output_dir)
         _log.info(_TERMS_NOTICE)
         if self._settings.run_inference:
             _ = self._session.runner  # Unusable weights end the run before it writes.
-        _make_output_directory(self._session.output_dir)
+        make_output_directory(self._session.output_dir)
         self._wrote = True
         self._guard.watch(self._session.output_dir)
 
@@ -212,10 +207,18 @@ class BatchRun:
             self._outcomes.append(_outcome(planned, Status.ELSEWHERE))
 
     def _try_open(self, planned: PlannedJob) -> "OpenJob | _Obstacle | None":
-        """Opens a job; None when that failed, which has then been noted."""
+        """Leases a job's bucket and opens it; None when that failed, which has been noted."""
+        if self._leases is None:
+            return self._open_job(planned)
         bucket = padded_size(planned.tokens, self._session.buckets)
-        if self._leases is not None and not self._leases.may_use(bucket):
+        if not self._leases.acquire(bucket):
             return _Obstacle(f"a process that compiles bucket {bucket}", passes=True)
+        opened = self._open_job(planned)
+        if not isinstance(opened, OpenJob):
+            self._leases.release(bucket)
+        return opened
+
+    def _open_job(self, planned: PlannedJob) -> "OpenJob | _Obstacle | None":
         try:
             with self._trace.span("open", planned.name):
                 opened = self._opener.open(planned)
@@ -299,6 +302,13 @@ class BatchRun:
 
     def _end_job(self, end: _End) -> None:
         job = end.job
+        if not (job.failure or job.left):
+            try:
+                job.check_ranking()
+            except NonFiniteError as error:
+                job.failure = error_text(error)
+                if self._settings.fail_fast:
+                    raise
         if job.lost:
             status, recorded = Status.ELSEWHERE, "incomplete"
         elif job.failure:
@@ -310,7 +320,7 @@ class BatchRun:
         if not job.lost:
             with contextlib.suppress(OSError):
                 job.finish(recorded)
-        self._close(job)
+        self._close(end)
         self._outcomes.append(
             _outcome(
                 end.planned,
@@ -321,11 +331,11 @@ class BatchRun:
             )
         )
 
-    def _close(self, job: FoldJob) -> None:
-        job.resources.close()
-        self._open.pop(id(job), None)
+    def _close(self, end: _End) -> None:
+        end.job.resources.close()
+        self._open.pop(id(end.job), None)
         if self._leases is not None:
-            self._leases.release()
+            self._leases.release(padded_size(end.planned.tokens, self._session.buckets))
 
     def _job_failed(self, job: FoldJob, error: Exception) -> None:
         self._raise_if_fatal(error)
@@ -334,13 +344,8 @@ class BatchRun:
         job.failure = error_text(error)
 
     def _raise_if_fatal(self, error: Exception) -> None:
-        output = self._session.output_dir
-        full = isinstance(error, OSError) and error.errno in _FATAL_ERRNOS
-        if full or (self._wrote and not output.is_dir()):
-            raise OutputLostError(
-                f"--output_dir={output}: {error_text(error)}; finished seeds are kept, "
-                "run the same command again once it can be written"
-            ) from error
+        if self._wrote:
+            raise_if_lost(self._session.output_dir, error)
         if self._raises:
             raise error
 
@@ -370,33 +375,3 @@ def _outcome(
         seeds=seeds,
         seconds=round(seconds, 3),
     )
-
-
-def error_text(error: Exception) -> str:
-    """One line for an error of any kind."""
-    if isinstance(error, OSError) and error.strerror:
-        return f"{error.filename}: {error.strerror}" if error.filename else error.strerror
-    text = " ".join(str(error).split())
-    return text if isinstance(error, Af3optError) else f"{type(error).__name__}: {text[:500]}"
-
-
-def _check_can_be_made(path: Path) -> None:
-    """Finds what would keep a directory from being made, without making it."""
-    existing = next(
-        parent for parent in (path.absolute(), *path.absolute().parents) if parent.exists()
-    )
-    if not existing.is_dir():
-        raise SetupError(f"--output_dir={path}: {existing} is not a directory")
-    if not os.access(existing, os.W_OK | os.X_OK):
-        raise SetupError(f"--output_dir={path}: cannot write there: no permission in {existing}")
-
-
-def _make_output_directory(path: Path) -> None:
-    state = path / STATE_DIRECTORY
-    try:
-        state.mkdir(parents=True, exist_ok=True)
-        probe = temporary_sibling(state / "probe")
-        probe.touch()
-        probe.unlink()
-    except OSError as error:
-        raise SetupError(f"--output_dir={path}: cannot write there: {error.strerror}") from error

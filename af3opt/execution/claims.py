@@ -168,12 +168,13 @@ def _claim_number(path: Path) -> int:
 def _create(path: Path, holder: Holder) -> bool:
     """Creates a claim with its content in one step; False when it exists already."""
     temporary = temporary_sibling(path)
-    temporary.write_text(json.dumps(dataclasses.asdict(holder)))
     try:
+        temporary.write_text(json.dumps(dataclasses.asdict(holder)))
         os.link(temporary, path)
     except FileExistsError:
         return False
     finally:
+        # Also after a write that found the disk full: the empty file is there.
         temporary.unlink(missing_ok=True)
     return True
 

@@ -6,56 +6,99 @@ cache. A worker that dies while it compiles loses its lease as it loses its jobs
 """
 
 import contextlib
-import socket
+import dataclasses
+import threading
 from pathlib import Path
 
-from af3opt.execution.claims import Claim, keep_alive, try_claim
+from af3opt.execution.claims import keep_alive, try_claim
 
 _DONE = "compiled"
 
 
+@dataclasses.dataclass(slots=True)
+class _Lease:
+    """A bucket that this worker may compile.
+
+    Attributes:
+        jobs: Its jobs of that bucket that are under way.
+        claim: Closed to let the bucket go.
+    """
+
+    jobs: int
+    claim: contextlib.ExitStack
+
+
 class CompileLeases:
-    """The leases of one worker."""
+    """The leases of one worker; its threads may use them at once."""
 
     def __init__(self, directory: Path) -> None:
         """Names the leases.
 
         Args:
-            directory: Shared by the workers of one batch; may serve several nodes.
+            directory: Shared by the workers of one node that can use each other's
+                compiled programs.
         """
-        self._directory = directory / socket.gethostname()
-        self._held: dict[int, contextlib.ExitStack] = {}
+        self._directory = directory
+        self._held: dict[int, _Lease] = {}
         self._ready: set[int] = set()
+        self._lock = threading.Lock()
 
-    def may_use(self, bucket: int) -> bool:
-        """Tells whether this worker may run the bucket now: to compile it, or compiled."""
-        if bucket in self._ready or bucket in self._held:
-            return True
+    def acquire(self, bucket: int) -> bool:
+        """Asks to run a job of a bucket: to compile it, or compiled already.
+
+        Args:
+            bucket: Padded tokens.
+
+        Returns:
+            False while another worker compiles it. After True, `release` is due.
+        """
+        with self._lock:
+            if bucket in self._ready:
+                return True
+            if bucket in self._held:
+                self._held[bucket].jobs += 1
+                return True
+            try:
+                return self._lease(bucket)
+            except OSError:
+                # Without a place for leases a bucket may be compiled twice, no more.
+                return True
+
+    def _lease(self, bucket: int) -> bool:
         directory = self._directory / str(bucket)
-        if (directory / _DONE).exists():
+        done = directory / _DONE
+        claim = None if done.exists() else try_claim(directory)
+        if done.exists():
+            # Perhaps only since the first look: then nobody has to compile it any more.
+            if claim is not None:
+                claim.release()
             self._ready.add(bucket)
             return True
-        claim = try_claim(directory)
         if claim is None:
             return False
-        self._hold(bucket, claim)
+        stack = contextlib.ExitStack()
+        stack.enter_context(keep_alive(claim))
+        self._held[bucket] = _Lease(1, stack)
         return True
 
     def compiled(self, bucket: int) -> None:
         """Says that the bucket's program is in the cache."""
-        held = self._held.pop(bucket, None)
-        self._ready.add(bucket)
-        if held is not None:
-            (self._directory / str(bucket) / _DONE).touch()
-            held.close()
+        with self._lock:
+            self._ready.add(bucket)
+            lease = self._held.pop(bucket, None)
+        if lease is not None:
+            with contextlib.suppress(OSError):
+                (self._directory / str(bucket) / _DONE).touch()
+            lease.claim.close()
 
-    def release(self) -> None:
-        """Gives back what was leased and never compiled."""
-        for held in self._held.values():
-            held.close()
-        self._held.clear()
-
-    def _hold(self, bucket: int, claim: Claim) -> None:
-        stack = contextlib.ExitStack()
-        stack.enter_context(keep_alive(claim))
-        self._held[bucket] = stack
+    def release(self, bucket: int) -> None:
+        """Ends a job of the bucket; gives back what none of them compiled."""
+        with self._lock:
+            lease = self._held.get(bucket)
+            if lease is None:
+                return
+            lease.jobs -= 1
+            if lease.jobs:
+                return
+            del self._held[bucket]
+        lease.claim.close()

@@ -32,7 +32,7 @@ from af3opt.execution.seed_files import SeedResult, write_seed_files
 from af3opt.execution.session import Session
 from af3opt.features.featurise import JobFeatures
 from af3opt.inference.compiled import COMPILED
-from af3opt.numerics import infer_checked
+from af3opt.numerics import NonFiniteError, infer_checked
 from af3opt.numerics.checked import CheckedResult
 from af3opt.numerics.extraction import extract_samples
 from af3opt.numerics.safer import SaferNumerics, safer_numerics
@@ -301,6 +301,19 @@ class FoldJob:
         terms = terms_of_use() if self.session.settings.save_terms_of_use else None
         if terms is not None:
             atomic_write_text(self.tree.root / "TERMS_OF_USE.md", terms)
+
+    def check_ranking(self) -> None:
+        """Finds out whether there is a result, once all seeds are done.
+
+        Raises:
+            NonFiniteError: no sample of any seed could be ranked.
+        """
+        if self.scores and not any(self.scores.values()):
+            raise NonFiniteError(
+                f"no sample of its {len(self.scores)} seed(s) is finite, so none is ranked; they "
+                f"are in {self.tree.root}/seed-*; --noresume --debug_numerics runs it again and "
+                "finds the first stage that is not finite"
+            )
 
     def recall_record(self, seeds: Sequence[int]) -> None:
         """Takes finished seeds over from the run record of an earlier process."""

@@ -11,6 +11,7 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 from collections import Counter
@@ -21,7 +22,7 @@ from typing import IO
 from af3opt.errors import Af3optError, ExitCode, UsageError
 from af3opt.execution.claims import Claim, newest_holder, try_claim
 from af3opt.execution.command_line import as_flags
-from af3opt.execution.journal import STATE_DIRECTORY, jobs_directory
+from af3opt.execution.journal import jobs_directory
 from af3opt.execution.launch import finish, warn_of_duplicates
 from af3opt.execution.outcomes import Outcome, Status, outcome_from_json
 from af3opt.execution.planning import PlannedJob, make_plan
@@ -140,22 +141,28 @@ def run_pool(
     warn_of_duplicates(plan)
     blocked = signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
     try:
-        pool = _Pool(settings, plan, command)
-        return pool.run(slots[: len(plan)])
+        # Not in the output directory: a worker must be able to say that its disk is full.
+        with tempfile.TemporaryDirectory(prefix="af3opt-pool-") as scratch:
+            pool = _Pool(settings, plan, command, Path(scratch))
+            return pool.run(slots[: len(plan)])
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, blocked)
 
 
 class _Pool:
     def __init__(
-        self, settings: Settings, plan: Sequence[PlannedJob], command: Sequence[str]
+        self,
+        settings: Settings,
+        plan: Sequence[PlannedJob],
+        command: Sequence[str],
+        scratch: Path,
     ) -> None:
         assert settings.output_dir is not None
         self._settings = settings
         self._plan = plan
         self._command = command
         self._output = settings.output_dir
-        self._state = settings.output_dir / STATE_DIRECTORY / "workers"
+        self._scratch = scratch
         self._workers: list[_Worker] = []
         self._outcomes: dict[tuple[Path, int], Outcome] = {}
         self._events: list[dict[str, object]] = []
@@ -165,7 +172,6 @@ class _Pool:
         self._started = 0
 
     def run(self, slots: Sequence[Slot]) -> ExitCode:
-        self._state.mkdir(parents=True, exist_ok=True)
         try:
             for slot in slots:
                 self._start(slot)
@@ -185,12 +191,12 @@ class _Pool:
         return ExitCode.INTERRUPTED if self._ended_by is signal.SIGINT else code
 
     def _start(self, slot: Slot) -> None:
-        report = self._state / f"{os.getpid()}-{self._started}.json"
+        report = self._scratch / f"report-{self._started}.json"
         self._started += 1
         order = WorkerOrder(
             flags=as_flags(self._settings, _OWN_SETTINGS),
             cores=slot.cores,
-            leases=str(self._state / f"{os.getpid()}-leases" / slot.kind.replace("/", "_")),
+            leases=str(self._scratch / f"leases {slot.kind}".replace("/", "_")),
             report=str(report),
         )
         environment = {**os.environ}

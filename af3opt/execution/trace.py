@@ -7,6 +7,7 @@ microseconds. Each thread of a process is a track, so that overlap can be seen.
 import contextlib
 import dataclasses
 import json
+import logging
 import os
 import threading
 import time
@@ -15,6 +16,8 @@ from pathlib import Path
 from typing import Any
 
 from af3opt.output.atomic import atomic_write_text
+
+_log = logging.getLogger(__name__)
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -95,7 +98,10 @@ class Trace:
 def write_trace(path: Path, events: Iterable[dict[str, Any]]) -> None:
     """Writes trace events as a file that Chrome and Perfetto open.
 
-    Raises:
-        OSError: it cannot be written.
+    The batch is over by then: a file that cannot be written is said and fails nothing.
     """
-    atomic_write_text(path, json.dumps({"traceEvents": list(events), "displayTimeUnit": "ms"}))
+    text = json.dumps({"traceEvents": list(events), "displayTimeUnit": "ms"})
+    try:
+        atomic_write_text(path, text)
+    except OSError as error:
+        _log.error("--trace=%s: cannot be written: %s", path, error.strerror)

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from af3opt.errors import SetupError
 from af3opt.execution.identity import text_digest
 from af3opt.inference.weights_copy import file_digest
 from af3opt.inference.weights_format import WeightFiles
@@ -37,7 +38,7 @@ def weights_digest(model_dir: Path, find_files: Callable[[Path], WeightFiles]) -
             return str(known["sha256"])
     digest = file_digest(find_files(model_dir))
     # A read-only home costs reading the weights again, nothing else.
-    with contextlib.suppress(OSError):
+    with contextlib.suppress(OSError, SetupError):
         private_directory(path.parent)
         content = json.dumps({"state": state, "sha256": digest})
         atomic_write_text(path, content, mode=0o600)

@@ -12,6 +12,7 @@ import json
 from collections.abc import Mapping
 from pathlib import Path
 
+from af3opt.errors import SetupError
 from af3opt.output.atomic import atomic_write_text
 from af3opt.paths import af3opt_home, private_directory
 
@@ -125,7 +126,7 @@ class KnownPrograms:
         """
         self._bytes.setdefault(_key(kind, size), {})[size.tokens] = program_bytes
         # Another run may have learned meanwhile; losing that costs one estimate.
-        with contextlib.suppress(OSError):
+        with contextlib.suppress(OSError, SetupError):
             private_directory(self._path.parent)
             text = json.dumps(self._bytes, indent=1, sort_keys=True)
             atomic_write_text(self._path, text + "\n", mode=0o600)

@@ -88,11 +88,18 @@ def atomic_file(path: Path, *, mode: int = 0o666) -> Iterator[BinaryIO]:
             stream.flush()
             os.fsync(stream.fileno())
         temporary.replace(path)
-    except BaseException:
+    except BaseException as error:
+        _name_file(error, path)
         with contextlib.suppress(OSError):
             temporary.unlink()
         raise
     fsync_directory(path.parent)
+
+
+def _name_file(error: BaseException, path: Path) -> None:
+    """Says which file could not be written: a full disk's error does not by itself."""
+    if isinstance(error, OSError) and error.filename is None:
+        error.filename = str(path)
 
 
 def atomic_write_bytes(path: Path, data: bytes, *, mode: int = 0o666) -> None:
@@ -147,6 +154,7 @@ def atomic_directory(path: Path) -> Iterator[Path]:
         fsync_directory(path.parent)
         if replaced is not None:
             shutil.rmtree(replaced, ignore_errors=True)
-    except BaseException:
+    except BaseException as error:
+        _name_file(error, path)
         shutil.rmtree(scratch, ignore_errors=True)
         raise

@@ -6,6 +6,7 @@ import json
 import threading
 from pathlib import Path
 
+from af3opt.errors import SetupError
 from af3opt.output.atomic import atomic_write_text
 from af3opt.paths import af3opt_home, private_directory
 
@@ -85,6 +86,6 @@ class LearnedTimes:
         """Writes the averages; a read-only home is no reason to fail a job."""
         with self._lock:
             text = json.dumps(self._seconds, indent=1, sort_keys=True)
-        with contextlib.suppress(OSError):
+        with contextlib.suppress(OSError, SetupError):
             private_directory(self._path.parent)
             atomic_write_text(self._path, text + "\n", mode=0o600)

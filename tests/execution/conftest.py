@@ -4,11 +4,14 @@ import contextlib
 import json
 import multiprocessing
 import os
+import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
 
+from tests.conftest import REPOSITORY
 from tests.execution import stub
 
 RESIDUES = "MQIFVKTL"
@@ -38,9 +41,10 @@ class Runs:
         self.log = root / "device-steps.txt"
 
     def flags(self, inputs, output, *more):
-        given = [f"--input_dir={inputs}" if inputs.is_dir() else f"--json_path={inputs}"]
+        kinds = {".json": "json_path", ".txt": "input_list"}
+        kind = "input_dir" if inputs.is_dir() else kinds[inputs.suffix]
         return [
-            *given,
+            f"--{kind}={inputs}",
             f"--output_dir={output}",
             f"--model_dir={self.weights}",
             *("--jax_backend=cpu", "--buckets=16,32", "--num_diffusion_samples=1"),
@@ -70,8 +74,9 @@ class Runs:
 
     @property
     def output(self):
-        """Everything the last run logged."""
-        return (self.root / "run.log").read_text()
+        """Everything the last run has logged so far."""
+        path = self.root / "run.log"
+        return path.read_text() if path.exists() else ""
 
     def _child(self, flags, seconds, before):
         descriptor = os.open(self.root / "run.log", os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
@@ -87,6 +92,23 @@ class Runs:
         with contextlib.suppress(ValueError):
             sys.stderr.flush()
         os._exit(code)
+
+
+class Pool:
+    """A pool of workers with a stubbed device step, as a process."""
+
+    def __init__(self, runs, inputs, output, *flags, **environment):
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "tests.execution.stub", *runs.flags(inputs, output, *flags)],
+            cwd=REPOSITORY,
+            env={**os.environ, "AF3_STUB_LOG": str(runs.log), **environment},
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+
+    def end(self):
+        _, self.log = self.process.communicate(timeout=300)
+        return self.process.returncode
 
 
 @pytest.fixture(scope="session")
@@ -122,6 +144,13 @@ def inputs(tmp_path):
         seeds = range(10 * number + 1, 10 * number + 4)
         write_input(directory, f"job{number}", seeds, RESIDUES[: 5 + number])
     return directory
+
+
+def wait_for(condition, seconds=60):
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, "nothing happened"
+        time.sleep(0.02)
 
 
 def leftovers(output: Path):

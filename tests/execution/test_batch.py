@@ -1,11 +1,9 @@
 """Batches with a stubbed device step: resume, failures, signals, and what the disk does."""
 
-import errno
 import json
 import os
 import shutil
 import signal
-import sys
 import time
 
 import pytest
@@ -13,16 +11,9 @@ import pytest
 from af3opt.errors import ExitCode
 from tests.engine.trees import differences
 from tests.execution import stub
-from tests.execution.conftest import RESIDUES, leftovers, write_input
+from tests.execution.conftest import RESIDUES, leftovers, wait_for, write_input
 
 pytestmark = pytest.mark.engine
-
-
-def wait_for(condition, seconds=60):
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end, "nothing happened"
-        time.sleep(0.02)
 
 
 def refuse_models(*_arguments, **_options):
@@ -210,7 +201,7 @@ def test_seed_times_are_learned_for_the_next_process(runs, inputs, tmp_path, mon
 @pytest.mark.parametrize("overlap", ["on", "off"])
 def test_sigusr1_finishes_the_seed_and_starts_none(runs, inputs, tmp_path, overlap):
     process = runs.start(inputs, tmp_path / "out", f"--overlap={overlap}", seconds=1.0)
-    wait_for(lambda: "Running model inference with seed 1..." in read(runs))
+    wait_for(lambda: "Running model inference with seed 1..." in runs.output)
     os.kill(process.pid, signal.SIGUSR1)
     process.join(60)
     assert process.exitcode == ExitCode.REQUEUE
@@ -230,7 +221,7 @@ def test_sigusr1_finishes_the_seed_and_starts_none(runs, inputs, tmp_path, overl
 )
 def test_signals_abandon_the_seed_at_once(runs, inputs, tmp_path, number, flags, code):
     process = runs.start(inputs, tmp_path / "out", *flags, seconds=30.0)
-    wait_for(lambda: "Running model inference with seed 1..." in read(runs))
+    wait_for(lambda: "Running model inference with seed 1..." in runs.output)
     start = time.monotonic()
     os.kill(process.pid, number)
     process.join(20)
@@ -241,74 +232,63 @@ def test_signals_abandon_the_seed_at_once(runs, inputs, tmp_path, number, flags,
 
 def test_a_claim_is_released_at_a_signal(runs, inputs, tmp_path):
     process = runs.start(inputs, tmp_path / "out", seconds=30.0)
-    wait_for(lambda: "Running model inference with seed 1..." in read(runs))
+    wait_for(lambda: "Running model inference with seed 1..." in runs.output)
     os.kill(process.pid, signal.SIGTERM)
     process.join(20)
     (claim,) = (tmp_path / "out" / ".af3opt" / "jobs" / "job0").glob("claim-*")
     assert json.loads(claim.read_text())["released"] is True
 
 
-def read(runs):
-    path = runs.root / "run.log"
-    return path.read_text() if path.exists() else ""
-
-
-def fail_writes_after(number, code):
-    """Makes every write to disk fail from the `number`-th on."""
+def nan_samples(seeds, samples=None):
+    """Makes samples of some seeds come from the device without a number."""
 
     def before():
-        calls = iter(range(10**9))
-        real = os.fsync
+        real = stub.StubRunner.run_inference
 
-        def fsync(descriptor):
-            if next(calls) >= number:
-                raise OSError(code, os.strerror(code))
-            real(descriptor)
+        def run_inference(self, batch, seed, samples_at_once=None):
+            result = real(self, batch, seed, samples_at_once)
+            if seed in seeds:
+                result["diffusion_samples"]["atom_positions"][samples] = float("nan")
+            return result
 
-        os.fsync = fsync
+        stub.StubRunner.run_inference = run_inference
 
     return before
 
 
-@pytest.mark.parametrize("after", [0, 3, 12, 20])
-def test_a_full_disk_ends_the_batch_with_one_line(runs, inputs, tmp_path, after):
-    output = tmp_path / "out"
-    code = runs.run(inputs, output, "--quiet", before=fail_writes_after(after, errno.ENOSPC))
+@pytest.mark.parametrize("overlap", ["on", "off"])
+def test_a_job_without_a_finite_sample_has_failed(runs, inputs, tmp_path, overlap):
+    output, flag = tmp_path / "out", f"--overlap={overlap}"
+    # All seeds of job1, one of job2.
+    bad = nan_samples({11, 12, 13, 22})
+    assert runs.run(inputs, output, flag, before=bad) == ExitCode.SOME_FAILED
+    (failed,) = json.loads((output / "failed.json").read_text())
+    assert failed["name"] == "job1"
+    assert "no sample of its 3 seed(s) is finite" in failed["reason"]
+    assert (output / "job1" / "seed-11_sample-0_nonfinite").is_dir()
+    assert not (output / "job1" / "job1_ranking_scores.csv").exists()
+    assert json.loads((output / "job1" / "job1_af3opt.json").read_text())["status"] == "failed"
+    assert (output / "job2" / "job2_ranking_scores.csv").exists()
+    # The same command neither repeats what would give the same nor calls it done.
+    steps = len(runs.steps())
+    assert runs.run(inputs, output, flag) == ExitCode.SOME_FAILED
+    assert len(runs.steps()) == steps
+    assert runs.run(inputs / "job1.json", output, flag) == ExitCode.SOME_FAILED
+
+
+def test_one_finite_sample_is_a_result(runs, inputs, tmp_path):
+    flags = ("--num_diffusion_samples=2",)
+    code = runs.run(inputs / "job1.json", tmp_path / "out", *flags, before=nan_samples({11}, 0))
+    assert code == ExitCode.OK
+    table = (tmp_path / "out" / "job1" / "job1_ranking_scores.csv").read_text().splitlines()
+    assert len(table) == 1 + 5
+
+
+def test_fail_fast_ends_at_a_job_without_a_finite_sample(runs, inputs, tmp_path):
+    bad = nan_samples({1, 2, 3})
+    code = runs.run(inputs, tmp_path / "out", "--fail_fast", "--overlap=off", before=bad)
     assert code == ExitCode.FAILURE
-    lines = [line for line in runs.output.splitlines() if line.startswith("af3opt: error")]
-    assert len(lines) == 1
-    assert "No space left on device" in lines[0]
-    assert leftovers(output) == []
-    assert runs.run(inputs, output) == ExitCode.OK
-    assert len({seed for _, _, seed in runs.steps()}) == 12
-
-
-def test_a_vanished_output_directory_ends_the_batch_with_one_line(runs, inputs, tmp_path):
-    output = tmp_path / "out"
-    process = runs.start(inputs, output, seconds=1.0)
-    wait_for(lambda: "Running model inference with seed 2..." in read(runs))
-    output.rename(tmp_path / "elsewhere")
-    process.join(60)
-    assert process.exitcode == ExitCode.FAILURE
-    lines = [line for line in runs.output.splitlines() if line.startswith("af3opt: error")]
-    assert len(lines) == 1
-    assert str(output) in lines[0]
-
-
-def test_a_read_only_home_is_no_obstacle(runs, inputs, tmp_path):
-    home = os.environ["AF3OPT_HOME"]
-
-    def read_only_home():
-        def hook(event, arguments):
-            writes = event == "open" and isinstance(arguments[2], int)
-            writes = writes and arguments[2] & (os.O_WRONLY | os.O_RDWR | os.O_CREAT)
-            if (writes or event == "os.mkdir") and str(arguments[0]).startswith(home):
-                raise OSError(errno.EROFS, os.strerror(errno.EROFS), str(arguments[0]))
-
-        sys.addaudithook(hook)
-
-    assert runs.run(inputs, tmp_path / "out", before=read_only_home) == ExitCode.OK
-    assert len(runs.steps()) == 12
+    assert {seed for _, _, seed in runs.steps()} == {1, 2, 3}
 
 
 @pytest.mark.parametrize("jump", [86_400.0, -86_400.0])

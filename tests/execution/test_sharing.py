@@ -3,16 +3,13 @@
 import json
 import os
 import signal
-import subprocess
-import sys
 import time
 
 import pytest
 
 from af3opt.errors import ExitCode
-from tests.conftest import REPOSITORY
 from tests.engine.trees import differences
-from tests.execution.conftest import leftovers, write_input
+from tests.execution.conftest import Pool, leftovers, write_input
 
 pytestmark = [pytest.mark.engine, pytest.mark.slow]
 
@@ -30,21 +27,6 @@ def test_four_processes_do_each_of_forty_jobs_once(runs, tmp_path):
     assert len({process for process, _, _ in steps}) == 4
     assert len(list(output.glob("job??/*_ranking_scores.csv"))) == 40
     assert len([path for path in output.iterdir() if path.is_dir()]) == 41
-
-
-class Pool:
-    def __init__(self, runs, inputs, output, *flags, **environment):
-        self.process = subprocess.Popen(
-            [sys.executable, "-m", "tests.execution.stub", *runs.flags(inputs, output, *flags)],
-            cwd=REPOSITORY,
-            env={**os.environ, "AF3_STUB_LOG": str(runs.log), **environment},
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-
-    def end(self):
-        _, self.log = self.process.communicate(timeout=300)
-        return self.process.returncode
 
 
 @pytest.fixture
