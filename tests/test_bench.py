@@ -422,6 +422,9 @@ def test_the_command_measures_and_writes(made_up_sides, tmp_path, capsys):
     text = (folder / "mine.md").read_text()
     assert text == capsys.readouterr().out == format_result(read_result(folder / "mine.json"))
     assert "-- --fidelity=exact" in text
+    assert "`af3opt bench --suite=cpu" in text
+    assert "--output=$OUTPUT" in text
+    assert str(tmp_path) not in text
 
 
 def test_a_script_as_baseline_gets_the_model_at_its_true_depth(made_up_sides, tmp_path, capsys):
@@ -430,7 +433,9 @@ def test_a_script_as_baseline_gets_the_model_at_its_true_depth(made_up_sides, tm
     flags = ["--suite=quick", f"--run_alphafold_script={script}", f"--output={tmp_path}/results"]
     assert cli.main(["bench", *flags]) == 0
     assert made_up_sides[0][1] == "full"
-    assert str(script) in capsys.readouterr().out
+    text = capsys.readouterr().out
+    assert "Baseline: run_alphafold.py (sha256 e3b0c44298fc1c14)" in text
+    assert str(tmp_path) not in text
 
 
 @pytest.mark.engine

@@ -2,6 +2,7 @@
 
 import argparse
 import datetime
+import hashlib
 import logging
 import os
 import shlex
@@ -79,7 +80,7 @@ def main(argv: list[str]) -> int:
     manifest = read_manifest(sides.subject_weights)
     result = SuiteResult(
         suite=suite.name,
-        command=shlex.join(["af3opt", "bench", *argv]),
+        command=_shown(argv),
         started=started,
         host=host,
         baseline=baseline,
@@ -99,6 +100,18 @@ def _split(argv: Sequence[str]) -> tuple[list[str], bool, list[str]]:
         return list(argv), False, []
     place = list(argv).index("--")
     return list(argv[:place]), True, list(argv[place + 1 :])
+
+
+def _shown(argv: Sequence[str]) -> str:
+    """Returns the command for the report, with names in place of this machine's paths."""
+    words, name = [], ""
+    for word in argv:
+        flag, equals, value = word.rpartition("=")
+        if word.startswith("-"):
+            name = (flag or value).lstrip("-").upper()
+        is_path = value.startswith(("/", "~"))
+        words.append(f"{flag}{equals}${name}" if is_path else shlex.quote(word))
+    return " ".join(["af3opt bench", *words])
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -215,7 +228,8 @@ def _sides(
         comparison.build_baseline_data(baseline_python)
         label = "the engine's library in the order and with the defaults of run_alphafold.py"
     else:
-        label = str(script)
+        digest = hashlib.sha256(script.read_bytes()).hexdigest()
+        label = f"{script.name} (sha256 {digest[:16]})"
     sides = comparison.Sides(
         baseline_python=baseline_python,
         baseline_script=script.absolute() if script else None,
@@ -229,7 +243,9 @@ def _sides(
 
 
 def _weights_label(model_dir: Path, manifest: SyntheticManifest | None) -> str:
-    return str(model_dir) if manifest is None else f"random ones, depth: {manifest.depth}"
+    if manifest is None:
+        return f"those of --model_dir ({model_dir.name})"
+    return f"random ones, depth: {manifest.depth}"
 
 
 def _measure(
