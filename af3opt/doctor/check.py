@@ -6,6 +6,8 @@ import enum
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
+from af3opt.backend import Backend, resolve_backend
+from af3opt.errors import Af3optError
 from af3opt.host import Host
 from af3opt.settings import Settings
 
@@ -55,6 +57,14 @@ class Subject:
         """The machine; waits until its facts are known."""
         return self.host_probe.result()
 
+    @property
+    def backend(self) -> Backend | None:
+        """Where the model would run, or None if nowhere, which the check of the backend says."""
+        try:
+            return resolve_backend(self.settings, self.host)
+        except Af3optError:
+            return None
+
 
 Probe = Callable[[Subject], Iterable[Check]]
 
@@ -79,12 +89,12 @@ def failure(name: str, found: str, fix: str) -> Check:
     return Check(name, Verdict.FAIL, found, fix)
 
 
-def failure_of(name: str, error: Exception, otherwise: str) -> Check:
+def failure_of(name: str, error: object, otherwise: str) -> Check:
     """A failure from an error for the user, whose text ends with what to do after a semicolon.
 
     Args:
         name: What was looked at.
-        error: Such as a `SetupError`.
+        error: A `SetupError`, or its text.
         otherwise: The fix when the error's text names none.
     """
     found, separator, fix = str(error).rpartition("; ")

@@ -31,6 +31,14 @@ def check_slurm(subject: Subject) -> Iterator[Check]:
             "the job did not ask for --cpus-per-task, so threads follow the affinity alone",
             "add #SBATCH --cpus-per-task=N",
         )
+    elif job.cpus_per_task > (usable := subject.host.cpu.usable_cores):
+        yield warning(
+            "Slurm cores",
+            f"{job.cpus_per_task} granted, but this process may use {usable} "
+            f"({subject.host.cpu.limits})",
+            "start it with srun --cpus-per-task=$SLURM_CPUS_PER_TASK, which srun does not take "
+            "from sbatch by itself, and do not bind it to fewer (--cpu-bind=none)",
+        )
     if job.end_time is None:
         yield warning(
             "Slurm time limit",

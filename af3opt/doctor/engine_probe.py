@@ -1,6 +1,7 @@
-"""Run by `doctor` as a process: imports the engine, writes what it finds as JSON lines.
+"""Run by `doctor` as a process: looks at device, weights and engine, and writes JSON lines.
 
-Each line is written as soon as it is known, so that what is slow costs only the rest.
+What is quick comes first and each line is written as soon as it is known, so that on a
+busy machine or a slow disk only the rest is missing.
 """
 
 import contextlib
@@ -15,57 +16,81 @@ from af3opt.errors import Af3optError
 
 
 def main(backend: str, model_dir: Path) -> None:
-    """Looks at engine, device and weights.
+    """Looks at device, weights and engine.
 
     Args:
         backend: "cpu", "gpu" or "mps".
         model_dir: Directory with model parameters.
     """
     logging.disable(logging.CRITICAL)
-    start = time.monotonic()
+    _look_at_device(backend)
+    _look_at_weights(model_dir)
+    _look_at_engine(backend)
+
+
+def _look_at_device(backend: str) -> None:
     try:
-        from af3opt.engine.bootstrap import bootstrap_engine
         from af3opt.inference.device import choose_device
 
-        bootstrap_engine()
         device = choose_device(backend)
-    except Af3optError as error:
-        _say(error=str(error))
-        return
     except Exception as error:  # whatever a broken installation raises is the finding
-        _say(error=" ".join(f"{type(error).__name__}: {error}".split())[:300])
-        return
-    _say(device=f"{device.platform} ({device.device_kind})", seconds=time.monotonic() - start)
-    _look_at_weights(model_dir)
-    _look_at_optimisations(backend)
+        _say(device_error=_text(error))
+    else:
+        _say(device=f"{device.platform} ({device.device_kind})")
 
 
 def _look_at_weights(model_dir: Path) -> None:
-    from af3opt.inference.weights_format import FormatUnknownError, RecordStream, find_weight_files
-
+    """Needs of the engine only the module that reads parameters, which imports fast."""
     try:
+        from af3opt.inference.weights_format import (
+            FormatUnknownError,
+            RecordStream,
+            find_weight_files,
+        )
+
         files = find_weight_files(model_dir)
         # The engine's own loader reads what ours does not know.
         with contextlib.suppress(FormatUnknownError):
             next(iter(RecordStream(files)))
+    except ImportError:  # The engine's import is looked at next and says so.
+        return
     except (Af3optError, OSError) as error:
         _say(weights_error=str(error))
     else:
         _say(weights=[str(path) for path in files.paths])
 
 
-def _look_at_optimisations(backend: str) -> None:
+def _look_at_engine(backend: str) -> None:
+    start = time.monotonic()
+    try:
+        from af3opt.engine.bootstrap import bootstrap_engine
+
+        bootstrap_engine()
+        seconds = time.monotonic() - start
+        obstacles = _obstacles(backend)
+    except Exception as error:  # whatever a broken installation raises is the finding
+        _say(engine_error=_text(error))
+    else:
+        _say(engine_seconds=seconds, optimisations=obstacles)
+
+
+def _obstacles(backend: str) -> dict[str, str | None]:
+    """Returns why each optimisation for this backend would step aside, or None."""
     from af3opt.optimizations import OPTIMIZATIONS
     from af3opt.optimizations.base import Context
 
     context = Context(backend=backend)
-    _say(
-        optimisations={
-            one.name: one.obstacle()
-            for one in OPTIMIZATIONS
-            if backend in one.backends and one.wanted(context)
-        }
-    )
+    return {
+        one.name: one.obstacle()
+        for one in OPTIMIZATIONS
+        if backend in one.backends and one.wanted(context)
+    }
+
+
+def _text(error: Exception) -> str:
+    if isinstance(error, Af3optError):
+        return str(error)
+    return " ".join(f"{type(error).__name__}: {error}".split())[:300]
 
 
 def _say(**facts: Any) -> None:

@@ -7,7 +7,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
-from af3opt.doctor import cluster, hardware, searches, software, storage, variables
+from af3opt.doctor import cluster, hardware, model, searches, software, storage, variables
 from af3opt.doctor.check import Check, Probe, Subject, Verdict, failure, warning
 from af3opt.host import probe_host
 from af3opt.settings import Settings
@@ -18,8 +18,8 @@ _GROUPS: Mapping[str, tuple[Probe, ...]] = {
         software.check_python,
         software.check_engine,
         software.check_jax,
-        software.check_weights,
-        software.check_model,
+        model.check_weights,
+        model.check_model,
         software.check_tuning,
     ),
     "Machine": (

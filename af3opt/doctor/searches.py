@@ -16,6 +16,7 @@ _PROGRAMS = ("jackhmmer", "nhmmer", "hmmalign", "hmmsearch", "hmmbuild")
 _VERSION = re.compile(r"# HMMER (\S+)")
 # A search of the full protein databases reads some 300 GB; below this it waits for the disk.
 _SLOW_BYTES_PER_S = 300e6
+_NOT_FOUND = " not found in "
 _ADVICE = (
     "or give --norun_data_pipeline if your inputs bring their MSAs and templates, or run that "
     "stage elsewhere"
@@ -71,14 +72,19 @@ def check_databases(subject: Subject) -> Iterator[Check]:
     except SetupError:
         yield skipped("databases", "no engine to say how their paths are read")
         return
-    found: dict[str, str] = {}
-    for flag in _database_flags(subject):
-        check, path = _database(subject, flag)
-        yield check
-        if path:
-            found[flag] = path
-    if found:
+    results = {flag: _database(subject, flag) for flag in _database_flags(subject)}
+    found = {flag: path for flag, (_, path) in results.items() if path}
+    if not all(_NOT_FOUND in check.found for check, _ in results.values()):
+        yield from (check for check, _ in results.values())
         yield from _disk(found)
+    else:
+        # One mistake, most likely: nine lines would hide that.
+        folders = ", ".join(map(str, subject.settings.db_dir))
+        yield failure(
+            "databases",
+            f"none of the {len(results)} databases is in --db_dir={folders}",
+            f"set --db_dir (or AF3_DATABASES_DIR) to the directory that holds them, {_ADVICE}",
+        )
 
 
 def _database_flags(subject: Subject) -> list[str]:
@@ -95,7 +101,8 @@ def _database(subject: Subject, flag: str) -> tuple[Check, str | None]:
         path = expand_database(getattr(subject.settings, flag), subject.settings.db_dir, flag)
         files = database_files(path)
     except (SetupError, OSError, ImportError) as error:
-        return failure(name, str(error), f"fetch the databases and set --db_dir, {_ADVICE}"), None
+        reason = str(error).partition("; ")[0]
+        return failure(name, reason, f"fetch it and set --db_dir or --{flag}, {_ADVICE}"), None
     unreadable = [file for file in files if not os.access(file, os.R_OK)]
     if unreadable:
         return failure(name, f"{unreadable[0]} cannot be read", "ask for read permission"), None

@@ -1,35 +1,28 @@
-"""Python, the engine, JAX and what belongs to them."""
+"""Python, the engine, JAX and what belongs to them, by what is installed."""
 
 import importlib.metadata
-import json
-import os
 import re
 import subprocess
 import sys
-import time
 from collections.abc import Iterator, Mapping
-from pathlib import Path
-from typing import Any
 
-from af3opt.backend import Backend, resolve_backend
 from af3opt.data.prepared import find_prepared
-from af3opt.data.synthetic_weights import read_manifest
-from af3opt.doctor.check import Check, Subject, failure, failure_of, gigabytes, ok, skipped, warning
+from af3opt.doctor.check import (
+    Check,
+    Subject,
+    failure,
+    failure_of,
+    ok,
+    skipped,
+    warning,
+)
 from af3opt.engine.discovery import find_engine
-from af3opt.environment import apply_environment, plan_environment
-from af3opt.errors import Af3optError, SetupError
+from af3opt.errors import SetupError
 from af3opt.inference.tuning import load_tuning
 
 # The oldest JAX whose XLA:CPU compiles the model as well as the newest does.
 _FAST_ON_CPU = (0, 12)
 _PLUGIN = re.compile(r"jax-cuda(?P<major>\d+)-plugin")
-_ENGINE_PROBE_TIMEOUT_S = 8.0
-# Whole, compressed, or a part of a split file.
-_WEIGHTS = re.compile(r"\.bin(\.zst)?(\.\d+)?$")
-_WEIGHTS_FIX = (
-    "point --model_dir (or AF3_MODEL_PARAMETERS_DIR) at the directory with the model parameters "
-    "that Google gave you"
-)
 
 
 def check_python(_: Subject) -> Iterator[Check]:
@@ -143,129 +136,8 @@ def check_cuda(subject: Subject) -> Iterator[Check]:
         yield ok("CUDA", f"{supported}, JAX's plugin needs CUDA {needed}")
 
 
-def check_model(subject: Subject) -> Iterator[Check]:
-    """Engine import, device, weights and optimisations, in a process of its own."""
-    try:
-        find_engine()
-    except SetupError:
-        yield skipped("engine import", "no engine")
-        return
-    backend = _backend_or_none(subject)
-    facts, seconds = _ask_engine(subject, backend)
-    if "error" in facts:
-        yield failure("engine import", str(facts["error"]), "reinstall the engine and JAX")
-        return
-    if "device" not in facts:
-        yield warning(
-            "engine import",
-            f"not finished after {seconds:.0f} s",
-            "once more, now that the files are cached; a slow disk under the environment makes "
-            "every start slow",
-        )
-        return
-    yield ok("engine import", f"{facts['seconds']:.1f} s, device: {facts['device']}")
-    yield from _weights_content(subject, facts)
-    yield from _optimisations(facts)
-
-
-def check_weights(subject: Subject) -> Iterator[Check]:
-    """Model parameters: there, readable, and true ones."""
-    settings = subject.settings
-    if not settings.run_inference:
-        yield skipped("weights", "--norun_inference")
-        return
-    folder = settings.model_dir.expanduser()
-    files = sorted(path for path in folder.glob("*") if _WEIGHTS.search(path.name))
-    if not files:
-        found = "holds no *.bin or *.bin.zst" if folder.is_dir() else "no such directory"
-        yield failure("weights", f"--model_dir={folder}: {found}", _WEIGHTS_FIX)
-        return
-    unreadable = [path for path in files if not os.access(path, os.R_OK)]
-    if unreadable:
-        yield failure("weights", f"{unreadable[0]} cannot be read", "ask its owner for access")
-        return
-    size = gigabytes(sum(path.stat().st_size for path in files))
-    label = f"{', '.join(path.name for path in files)} in {folder}, {size}"
-    try:
-        synthetic = read_manifest(folder) is not None
-    except SetupError as error:
-        yield failure("weights", str(error), "run af3opt prepare --synthetic_weights again")
-        return
-    if synthetic:
-        yield warning(
-            "weights",
-            f"{label}: random ones made by af3opt prepare; their structures mean nothing",
-            "for predictions give --model_dir with the true parameters",
-        )
-    else:
-        yield ok("weights", label)
-
-
-def _weights_content(subject: Subject, facts: Mapping[str, Any]) -> Iterator[Check]:
-    if not subject.settings.run_inference:
-        return
-    if "weights_error" in facts:
-        yield failure("weights content", str(facts["weights_error"]), _WEIGHTS_FIX)
-    elif "weights" in facts:
-        yield ok("weights content", "the engine takes these files; the first parameter is whole")
-
-
-def _optimisations(facts: Mapping[str, Any]) -> Iterator[Check]:
-    obstacles: Mapping[str, str | None] = facts.get("optimisations", {})
-    if not obstacles:
-        return
-    fitting = [name for name, obstacle in obstacles.items() if obstacle is None]
-    yield ok("optimisations", f"fit this engine: {', '.join(fitting) or 'none'}")
-    for name, obstacle in obstacles.items():
-        if obstacle is not None:
-            yield warning(
-                f"optimisation {name}",
-                f"steps aside: {obstacle}",
-                "nothing: the engine's own code runs instead; see docs/supporting-an-engine.md",
-            )
-
-
-def _ask_engine(subject: Subject, backend: Backend | None) -> tuple[dict[str, Any], float]:
-    """Runs `engine_probe` and returns what it said before it ended or was ended."""
-    environ = dict(subject.environ)
-    if backend is not None:
-        variables = plan_environment(subject.settings, subject.host, environ, backend=backend)
-        apply_environment(variables, environ)
-    else:
-        environ["JAX_PLATFORMS"] = "cpu"
-    # A look must not take the GPU's memory away from a job that uses it.
-    environ["XLA_PYTHON_CLIENT_PREALLOCATE"] = "false"
-    environ["PYTHONPATH"] = os.pathsep.join(
-        filter(None, (str(Path(__file__).parents[2]), environ.get("PYTHONPATH")))
-    )
-    command = [sys.executable, "-m", "af3opt.doctor.engine_probe"]
-    command += [backend.name if backend else "cpu", str(subject.settings.model_dir)]
-    start = time.monotonic()
-    try:
-        output = subprocess.run(
-            command, env=environ, capture_output=True, timeout=_ENGINE_PROBE_TIMEOUT_S, check=False
-        ).stdout
-    except subprocess.TimeoutExpired as error:
-        output = error.stdout or b""
-    facts: dict[str, Any] = {}
-    for line in output.decode(errors="replace").splitlines():
-        if line.startswith("{"):
-            facts |= json.loads(line)
-    seconds = time.monotonic() - start
-    if not facts and seconds < _ENGINE_PROBE_TIMEOUT_S:
-        facts["error"] = "the process that imported the engine died without a word"
-    return facts, seconds
-
-
-def _backend_or_none(subject: Subject) -> Backend | None:
-    try:
-        return resolve_backend(subject.settings, subject.host)
-    except Af3optError:  # Reported by the check of the backend.
-        return None
-
-
 def _is_for_cpu(subject: Subject) -> bool:
-    backend = _backend_or_none(subject)
+    backend = subject.backend
     return backend is not None and backend.name == "cpu" and subject.settings.run_inference
 
 

@@ -3,10 +3,8 @@
 import re
 from collections.abc import Iterator
 
-from af3opt.backend import resolve_backend
 from af3opt.doctor.check import Check, Subject, failure, ok, warning
 from af3opt.environment import plan_environment
-from af3opt.errors import Af3optError
 
 # jaxlib contains neither MKL nor OpenMP, so their settings reach nothing in it.
 _INERT = re.compile(r"(MKL|KMP|OMP|GOMP|IOMP)_\w+")
@@ -64,13 +62,10 @@ def check_contradictions(subject: Subject) -> Iterator[Check]:
 
 def check_kept(subject: Subject) -> Iterator[Check]:
     """Exported variables that differ from what af3opt would set; they win."""
-    try:
-        backend = resolve_backend(subject.settings, subject.host)
-        variables = plan_environment(
-            subject.settings, subject.host, subject.environ, backend=backend
-        )
-    except Af3optError:  # Reported by the check of the backend.
+    backend = subject.backend
+    if backend is None:
         return
+    variables = plan_environment(subject.settings, subject.host, subject.environ, backend=backend)
     notes = [variable.note for variable in variables if variable.note]
     if notes:
         yield warning(

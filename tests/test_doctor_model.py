@@ -1,0 +1,133 @@
+"""`af3opt doctor`: weights, device and engine, from made-up answers and on this machine."""
+
+import json
+import os
+import subprocess
+import sys
+import time
+
+import pytest
+
+from af3opt.doctor import engine_probe, model
+from af3opt.doctor.check import Verdict
+from af3opt.engine.discovery import find_engine
+from af3opt.errors import SetupError
+from tests.conftest import REPOSITORY
+from tests.doctor_subjects import only, subject, verdicts
+
+
+def test_weights(tmp_path):
+    assert verdicts(model.check_weights(subject(f"--model_dir={tmp_path}/no"))) == {
+        "weights": Verdict.FAIL
+    }
+    assert verdicts(model.check_weights(subject("--norun_inference"))) == {"weights": Verdict.SKIP}
+    (tmp_path / "af3.bin.zst").write_bytes(b"12345")
+    (check,) = model.check_weights(subject(f"--model_dir={tmp_path}"))
+    assert check.verdict is Verdict.OK
+    (tmp_path / "af3opt_synthetic.json").write_text("{")
+    assert verdicts(model.check_weights(subject(f"--model_dir={tmp_path}"))) == {
+        "weights": Verdict.FAIL
+    }
+
+
+@pytest.fixture
+def answers(monkeypatch, tmp_path):
+    """Makes the probe's process say given lines, then end or hang."""
+    (tmp_path / "af3.bin").write_bytes(b"12345")
+    monkeypatch.setattr(model, "find_engine", lambda: None)
+
+    def check(*lines, hangs=False):
+        script = tmp_path / "python"
+        body = "".join(f"echo '{line}'\n" for line in lines) + ("sleep 60\n" if hangs else "")
+        script.write_text(f"#!/bin/bash\n{body}")
+        script.chmod(0o700)
+        monkeypatch.setattr(sys, "executable", str(script))
+        return list(model.check_model(subject(f"--model_dir={tmp_path}")))
+
+    return check
+
+
+DEVICE = '{"device": "cpu (cpu)"}'
+WEIGHTS = '{"weights": ["af3.bin"]}'
+
+
+def test_everything_in_order(answers):
+    engine = '{"engine_seconds": 4.0, "optimisations": {"a": null, "b": "f is not the function"}}'
+    checks = answers(DEVICE, "noise", WEIGHTS, engine)
+    assert verdicts(checks) == {
+        "device": Verdict.OK,
+        "weights content": Verdict.OK,
+        "engine import": Verdict.OK,
+        "optimisations": Verdict.OK,
+        "optimisation b": Verdict.WARN,
+    }
+    assert only(checks, "optimisations").found == "fit this engine: a"
+
+
+def test_a_busy_machine_is_no_failure(answers, monkeypatch):
+    monkeypatch.setattr(model, "_PROBE_TIMEOUT_S", 0.5)
+    checks = answers(DEVICE, WEIGHTS, hangs=True)
+    assert verdicts(checks) == {
+        "device": Verdict.OK,
+        "weights content": Verdict.OK,
+        "engine import": Verdict.WARN,
+    }
+    assert "took longer than" in only(checks, "engine import").found
+    assert verdicts(answers(hangs=True)) == {"engine import": Verdict.WARN}
+
+
+def test_what_is_broken_fails_with_its_fix(answers):
+    checks = answers(
+        '{"device_error": "JAX cannot use it; use the CPU"}',
+        '{"weights_error": "cut off"}',
+        '{"engine_error": "ImportError: no cpp"}',
+    )
+    assert set(verdicts(checks).values()) == {Verdict.FAIL}
+    assert (checks[0].found, checks[0].fix) == ("JAX cannot use it", "use the CPU")
+    assert "--model_dir" in only(checks, "weights content").fix
+    assert verdicts(answers()) == {"engine import": Verdict.FAIL}
+
+
+def test_missing_weights_are_reported_once(answers, tmp_path):
+    (tmp_path / "af3.bin").unlink()
+    assert "weights content" not in verdicts(answers(DEVICE, '{"weights_error": "none"}'))
+
+
+def test_the_probe_says_what_breaks(monkeypatch, capsys, tmp_path):
+    def broken(*_):
+        raise SetupError("no such device; use another")
+
+    monkeypatch.setattr("af3opt.inference.device.choose_device", broken)
+    monkeypatch.setattr("af3opt.engine.bootstrap.bootstrap_engine", lambda: 1 / 0)
+    engine_probe._look_at_device("gpu")
+    engine_probe._look_at_engine("cpu")
+    engine_probe._look_at_weights(tmp_path / "none")
+    said = {}
+    for line in capsys.readouterr().out.splitlines():
+        said |= json.loads(line)
+    assert said["device_error"] == "no such device; use another"
+    assert said["engine_error"] == "ZeroDivisionError: division by zero"
+    assert "no such directory" in said["weights_error"]
+
+
+@pytest.mark.engine
+@pytest.mark.slow
+def test_on_this_machine_within_ten_seconds(prepared_home, small_weights):
+    start = time.monotonic()
+    completed = subprocess.run(
+        [
+            *(sys.executable, "-m", "af3opt", "doctor", "--json", "--norun_data_pipeline"),
+            f"--model_dir={small_weights}",
+        ],
+        cwd=REPOSITORY,
+        env=dict(os.environ),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    # The checks end within ten seconds; starting Python comes on top.
+    assert time.monotonic() - start < 12
+    assert completed.returncode == 0, completed.stdout + completed.stderr
+    names = [check["name"] for check in json.loads(completed.stdout)["checks"]]
+    assert {"python", "engine", "jax", "weights", "CPU", "backend", "compile cache"} <= {*names}
+    assert find_engine().label in completed.stdout
