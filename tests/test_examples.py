@@ -56,6 +56,7 @@ def test_the_engine_featurises_it(path, prepared_home):
     from af3opt.engine.bootstrap import bootstrap_engine
     from af3opt.engine.features import featurise_with_engine, make_ccd
     from af3opt.engine.inputs import check_fold_input, load_fold_inputs
+    from af3opt.features.options import FeatureOptions
     from af3opt.settings import resolve_settings
 
     bootstrap_engine()
@@ -63,9 +64,8 @@ def test_the_engine_featurises_it(path, prepared_home):
     for fold_input in load_fold_inputs(path):
         ccd = make_ccd(fold_input.user_ccd)
         check_fold_input(fold_input, ccd, path)
-        batch = featurise_with_engine(
-            fold_input, fold_input.rng_seeds[0], ccd, buckets=[128], settings=settings
-        )
+        options = FeatureOptions.from_settings(settings, (128,))
+        batch = featurise_with_engine(fold_input, fold_input.rng_seeds[0], ccd, options)
         tokens = int(batch["seq_mask"].sum())
         assert 20 <= tokens <= 100
         # A component without a conformer would have all its atoms at the origin.

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from af3opt.errors import ExitCode, UsageError
+from af3opt.errors import ExitCode, InputError, UsageError
 from af3opt.settings import Settings, resolve_settings
 
 if TYPE_CHECKING:
@@ -40,6 +40,7 @@ def main(argv: list[str]) -> int:
 
     Raises:
         UsageError: a flag is wrong, or none says what to compile for.
+        InputError: an input cannot be featurised.
         SetupError: engine, weights, device or inputs cannot be used.
     """
     if {"--help", "-help", "-h"}.intersection(argv):
@@ -112,10 +113,11 @@ def _inputs(session: "Session", folder: Path) -> "Iterator[Batch]":
     for path in paths:
         for fold_input in load_fold_inputs(path):
             filled = fold_input.fill_missing_fields()
-            yield featurise_with_engine(
-                filled,
-                filled.rng_seeds[0],
-                make_ccd(filled.user_ccd),
-                session.buckets,
-                session.settings,
-            )
+            ccd = make_ccd(filled.user_ccd)
+            try:
+                batch = featurise_with_engine(
+                    filled, filled.rng_seeds[0], ccd, session.feature_options
+                )
+            except (ValueError, KeyError) as error:
+                raise InputError(f"{path}: cannot be featurised: {error}") from error
+            yield batch

@@ -21,6 +21,7 @@ from typing import Any
 import numpy as np
 
 from af3opt.engine.feature_patches import fast_loops
+from af3opt.engine.features import Batch
 from af3opt.engine.modules import engine_module, source_digest
 from af3opt.engine.seed_flow import seed_reaches_only_conformers
 from af3opt.features.conformer_store import ConformerStore
@@ -37,8 +38,6 @@ from af3opt.features.reference import (
 )
 
 _log = logging.getLogger(__name__)
-
-Batch = dict[str, np.ndarray]
 
 # Module, function -> digests of the versions this module stands in for or relies on:
 # the fork 3.1.6, which has them from DeepMind's v3.0 (first), and 3.1.18 (where it differs).

@@ -16,6 +16,7 @@ from af3opt.caching.key import CacheKey
 from af3opt.caching.locations import open_cache
 from af3opt.caching.manager import CacheManager
 from af3opt.engine.feature_objects import UnknownObjectError
+from af3opt.engine.features import Batch
 from af3opt.engine.featurisation import SEED_FEATURES, unknown_function
 from af3opt.features.compress import compress_features, decompress_features
 from af3opt.features.conformer_store import ConformerStore
@@ -25,8 +26,6 @@ from af3opt.features.packing import pack_batch, unpack_batch
 from af3opt.settings import Settings
 
 _log = logging.getLogger(__name__)
-
-Batch = dict[str, np.ndarray]
 
 
 class FeatureCache:

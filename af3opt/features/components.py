@@ -9,6 +9,7 @@ import numpy as np
 
 from af3opt.caching.key import json_digest
 from af3opt.engine.modules import engine_module
+from af3opt.features.embedding import embed, needs_macrocycles
 
 _log = logging.getLogger(__name__)
 
@@ -70,14 +71,12 @@ class Component:
         self.bonds = (begins, ends) if begins is not None and ends is not None else None
 
     def embed(self, seed: int, max_iterations: int | None) -> np.ndarray | None:
-        """Returns RDKit's conformer as float32 (atoms, 3), or None if there is none."""
-        conformer = engine_module("data.tools.rdkit_utils").get_random_conformer(
-            mol=self.molecule,
-            random_seed=seed,
-            max_iterations=max_iterations,
-            logging_name=self.name,
-        )
-        return None if conformer is None else conformer.GetPositions().astype(np.float32)
+        """Returns RDKit's conformer as float32 (atoms, 3) in Angstrom, or None if there is none."""
+        return embed(self.molecule, seed, max_iterations, self.name, macrocycles=self._macrocycles)
+
+    @functools.cached_property
+    def _macrocycles(self) -> bool:
+        return needs_macrocycles(self.molecule)
 
     @functools.cached_property
     def molecule_atoms(self) -> AtomTable:

@@ -1,7 +1,6 @@
 """Featurisation of a job's seeds: from the cache, shared between seeds, or by the engine."""
 
 import contextlib
-import dataclasses
 import functools
 import logging
 import os
@@ -9,18 +8,14 @@ import time
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-import numpy as np
-
 from af3opt.cgroups import read_cgroup_limits
+from af3opt.engine.features import Batch, featurise_with_engine
 from af3opt.engine.featurisation import PendingReference, SharedFeatures, unknown_function
-from af3opt.engine.modules import engine_module
 from af3opt.features.cache import FeatureCache
 from af3opt.features.options import FeatureOptions
 from af3opt.host import probe_cpu, read_slurm_job
 
 _log = logging.getLogger(__name__)
-
-Batch = dict[str, np.ndarray]
 
 
 def featurise(
@@ -143,21 +138,6 @@ class JobFeatures:
         for seed in seeds:
             if seed not in self._pending:
                 self._pending[seed] = self._shared.begin(seed)
-
-
-def featurise_with_engine(fold_input: Any, seed: int, ccd: Any, options: FeatureOptions) -> Batch:
-    """Featurises one seed with the engine's own function alone.
-
-    Raises:
-        ValueError: the engine refuses the input.
-    """
-    featurise_input = engine_module("data.featurisation").featurise_input
-    (batch,) = featurise_input(
-        fold_input=dataclasses.replace(fold_input, rng_seeds=[seed]),
-        ccd=ccd,
-        **options.arguments_for(featurise_input),
-    )
-    return dict(batch)
 
 
 @functools.cache

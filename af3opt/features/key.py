@@ -9,6 +9,7 @@ from af3opt.engine.discovery import find_engine
 from af3opt.engine.feature_patches import fast_loop_names
 from af3opt.engine.featurisation import unknown_function
 from af3opt.engine.modules import engine_module
+from af3opt.features.embedding import embedding_known
 from af3opt.features.options import FeatureOptions
 
 # Raise whenever the meaning of a stored entry changes.
@@ -72,8 +73,13 @@ def environment_material() -> dict[str, Any]:
             "numpy": importlib.metadata.version("numpy"),
         },
         # Equal bits are tested, not proven, for what stands in for engine code.
-        "stand_ins": [] if unknown_function() else ["reference structure", *fast_loop_names()],
+        "stand_ins": [] if unknown_function() else _stand_ins(),
     }
+
+
+def _stand_ins() -> list[str]:
+    embedding = ["embedding"] if embedding_known() else []
+    return ["reference structure", *embedding, *fast_loop_names()]
 
 
 def canonical_input(fold_input: Any) -> Mapping[str, Any]:

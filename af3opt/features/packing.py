@@ -5,9 +5,8 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from af3opt.engine.feature_objects import decode_objects, encode_objects
+from af3opt.engine.features import Batch
 from af3opt.features.compress import CompressedFeatures, compress_features, decompress_features
-
-Batch = dict[str, np.ndarray]
 
 # docs/features-and-caches.md has sizes and times of the levels.
 _LEVEL = 1

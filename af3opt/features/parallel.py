@@ -18,15 +18,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import psutil
 
 from af3opt.caching.locations import open_cache
+from af3opt.engine.features import Batch, make_ccd
 from af3opt.features.options import FeatureOptions
 
 _log = logging.getLogger(__name__)
-
-Batch = dict[str, np.ndarray]
 
 # What one worker needs for itself, with some room (docs/features-and-caches.md has it measured).
 _WORKER_BYTES = 250_000_000
@@ -156,7 +154,6 @@ def _featurise_here(
     job: FeatureJob, cache_dir: Path | None, threads: int | None
 ) -> tuple[dict[int, Batch], str | None]:
     """Featurises one input in this process; an exception becomes a text."""
-    from af3opt.engine.features import make_ccd
     from af3opt.features.cache import FeatureCache
     from af3opt.features.conformer_store import ConformerStore
     from af3opt.features.featurise import featurise
@@ -301,7 +298,7 @@ def _pack(batches: Mapping[int, Batch]) -> _Result:
     from af3opt.features.packing import pack_batch
 
     packed: list[tuple[int, bytes]] = []
-    first: Mapping[str, np.ndarray] = {}
+    first: Batch = {}
     try:
         for seed, batch in batches.items():
             part = {name: array for name, array in batch.items() if array is not first.get(name)}

@@ -4,6 +4,7 @@ import json
 
 from af3opt.engine.features import Batch, featurise_with_engine, make_ccd
 from af3opt.engine.modules import engine_module
+from af3opt.features.options import FeatureOptions
 from af3opt.settings import Settings
 
 
@@ -32,4 +33,5 @@ def example_batch(num_tokens: int, settings: Settings) -> Batch:
         }
     )
     fold_input = engine_module("common.folding_input").Input.from_json(text)
-    return featurise_with_engine(fold_input, 1, make_ccd(), [num_tokens], settings)
+    options = FeatureOptions.from_settings(settings, (num_tokens,))
+    return featurise_with_engine(fold_input, 1, make_ccd(), options)

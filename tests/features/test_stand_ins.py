@@ -128,3 +128,50 @@ def test_filled_conformers_leave_nothing_to_embed(engine, tmp_path, monkeypatch)
     ((_, batch),) = featurise(fold_input, (5,), make_ccd(), options, cache=cache)
     assert_same_batch(batch, expected)
     assert set(embedded) <= {"ZN"}
+
+
+# Whose rings are large, and amino acids, nucleotides, ligands and an ion.
+_MACROCYCLES = ("ERY", "FK5")
+_OTHERS = ("ALA", "ARG", "TRP", "PRO", "MSE", "A", "DT", "ATP", "NAG", "GOL", "ZN")
+
+
+@pytest.mark.engine
+@pytest.mark.slow
+@pytest.mark.parametrize("name", [*_MACROCYCLES, *_OTHERS])
+@pytest.mark.parametrize("max_iterations", [None, 2])
+def test_conformers_are_those_of_the_engine(engine, name, max_iterations):
+    from af3opt.engine.features import make_ccd
+    from af3opt.engine.modules import engine_module
+    from af3opt.features.components import make_component
+    from af3opt.features.embedding import embedding_known, needs_macrocycles
+
+    assert embedding_known()
+    component = make_component(name, make_ccd(), None)
+    assert needs_macrocycles(component.molecule) == (name in _MACROCYCLES)
+    get_random_conformer = engine_module("data.tools.rdkit_utils").get_random_conformer
+    for seed in (1, 2_000_000_011):
+        conformer = get_random_conformer(
+            mol=component.molecule,
+            random_seed=seed,
+            max_iterations=max_iterations,
+            logging_name=name,
+        )
+        mine = component.embed(seed, max_iterations)
+        if conformer is None:
+            assert mine is None
+        else:
+            assert mine.tobytes() == conformer.GetPositions().astype(np.float32).tobytes()
+
+
+@pytest.mark.engine
+def test_what_rdkit_cannot_embed_has_no_conformer(engine, caplog):
+    from rdkit.Chem import MolFromSmiles
+
+    from af3opt.features.embedding import embed, needs_macrocycles
+
+    strained = MolFromSmiles("C1C2CC1=C2")
+    assert not needs_macrocycles(strained)
+    for macrocycles in (True, False):
+        assert embed(strained, 1, None, "XYZ", macrocycles=macrocycles) is None
+        assert "Failed to generate conformer for: XYZ" in caplog.text
+        caplog.clear()

@@ -12,6 +12,7 @@ from af3opt.engine.discovery import find_engine
 from af3opt.engine.features import featurise_with_engine, make_ccd
 from af3opt.engine.model import DIFFUSION_STEPS, make_model_config
 from af3opt.engine.modules import engine_module
+from af3opt.features.options import FeatureOptions
 from af3opt.inference.compiled import ProgramIdentity
 from af3opt.inference.model_runner import ModelRunner
 from af3opt.settings import resolve_settings
@@ -82,4 +83,5 @@ def tiny_batch(prepared_home):
         }
     )
     fold_input = engine_module("common.folding_input").Input.from_json(text)
-    return featurise_with_engine(fold_input, 1, make_ccd(), [8], resolve_settings([], {}))
+    options = FeatureOptions.from_settings(resolve_settings([], {}), (8,))
+    return featurise_with_engine(fold_input, 1, make_ccd(), options)

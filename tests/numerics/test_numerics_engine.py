@@ -12,6 +12,7 @@ from af3opt.engine.features import featurise_with_engine, make_ccd
 from af3opt.engine.inputs import load_fold_inputs
 from af3opt.engine.model import extract_inference_results
 from af3opt.engine.resources import redirect_resources
+from af3opt.features.options import FeatureOptions
 from af3opt.numerics import NonFinitePolicy, NumericsHandler, infer_checked
 from af3opt.numerics.excluded import extract_nonfinite, select_samples, write_nonfinite
 from af3opt.numerics.expected import UndefinedByDesign
@@ -47,7 +48,9 @@ def batch(prepared_home, tmp_path):
         [f"--json_path={path}", f"--output_dir={tmp_path}", "--jax_backend=cpu"], os.environ
     )
     (fold_input,) = load_fold_inputs(path)
-    return featurise_with_engine(fold_input, 1, make_ccd(None), (64,), settings)
+    return featurise_with_engine(
+        fold_input, 1, make_ccd(), FeatureOptions.from_settings(settings, (64,))
+    )
 
 
 @pytest.fixture

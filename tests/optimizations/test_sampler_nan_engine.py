@@ -16,6 +16,7 @@ from af3opt.engine.features import featurise_with_engine, make_ccd
 from af3opt.engine.inputs import load_fold_inputs
 from af3opt.engine.modules import engine_module
 from af3opt.engine.resources import redirect_resources
+from af3opt.features.options import FeatureOptions
 from af3opt.inference.model_runner import create_model_runner
 from af3opt.numerics import NumericsHandler
 from af3opt.numerics.stages import StageProbe
@@ -63,7 +64,9 @@ def job(small_weights, tmp_path, monkeypatch):
         os.environ,
     )  # fmt: skip
     (fold_input,) = load_fold_inputs(path)
-    batch = featurise_with_engine(fold_input, 1, make_ccd(None), (16,), settings)
+    batch = featurise_with_engine(
+        fold_input, 1, make_ccd(), FeatureOptions.from_settings(settings, (16,))
+    )
 
     def infer():
         # A new runner each time: what is patched is seen when the model is traced.

@@ -13,6 +13,7 @@ from af3opt.engine.discovery import find_engine
 from af3opt.engine.features import featurise_with_engine, make_ccd
 from af3opt.engine.inputs import load_fold_inputs
 from af3opt.engine.resources import redirect_resources
+from af3opt.features.options import FeatureOptions
 from af3opt.host import probe_host
 from af3opt.inference.model_runner import create_model_runner
 from af3opt.memory import MemoryManager
@@ -80,7 +81,9 @@ def record(small_weights, tmp_path, monkeypatch):
     job = reporter.job_started(fold_input.name)
     job.workload = Workload(device="cpu", tokens=16, samples=2, recycles=1, steps=4)
     with job.stage(FEATURISE, 3):
-        batch = featurise_with_engine(fold_input, 3, make_ccd(None), (16,), settings)
+        batch = featurise_with_engine(
+            fold_input, 3, make_ccd(), FeatureOptions.from_settings(settings, (16,))
+        )
     with job.stage(INFERENCE, 3):
         checked = infer_checked(
             lambda changes: runner.run_inference(batch, 3),
