@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from af3opt.errors import ExitCode, InputError, UsageError
+from af3opt.extra_flag import take_flag
 from af3opt.settings import Settings, resolve_settings
 
 if TYPE_CHECKING:
@@ -26,11 +27,18 @@ it. Nothing is predicted. What is compiled depends on the host, the engine and o
 shape the model, so give the same ones as to af3opt run: --model_dir, --num_recycles,
 --num_diffusion_samples, --save_embeddings, --save_distogram, --jax_backend and so on.
 
---from_inputs DIR takes the buckets that the fold inputs (*.json) in DIR will be padded to; with
---buckets, among those only. Without it every bucket of --buckets is compiled.
+  --from_inputs DIR  compile what the fold inputs (*.json) in DIR need: their padded sizes (with
+                     --buckets, among those only), the rows of their MSAs, their atoms. Without
+                     it every bucket of --buckets is compiled for a protein.
+  --msa_depths LIST  MSA rows to compile for where no MSA says: for --buckets, and for inputs that
+                     wait for their search (unless --norun_data_pipeline). Such as 16,all: no MSA
+                     to speak of, and a full one. Rounded up as in a run. Default: 16,128,512,all,
+                     which is all there are.
 """
 
 _FROM_INPUTS = "--from_inputs"
+_MSA_DEPTHS = "--msa_depths"
+_ALL_ROWS = "all"
 
 _log = logging.getLogger(__name__)
 
@@ -46,66 +54,78 @@ def main(argv: list[str]) -> int:
     if {"--help", "-help", "-h"}.intersection(argv):
         sys.stdout.write(_HELP)
         return ExitCode.OK
-    folder, rest = _take_folder(argv)
-    settings = dataclasses.replace(
-        resolve_settings(rest, os.environ), run_inference=True, run_data_pipeline=False
-    )
+    name, rest = take_flag(argv, _FROM_INPUTS, "a directory")
+    depths, rest = take_flag(rest, _MSA_DEPTHS, f"numbers of rows or {_ALL_ROWS}")
+    folder = Path(name).expanduser() if name is not None else None
+    settings = dataclasses.replace(resolve_settings(rest, os.environ), run_inference=True)
     if folder is None and not settings.buckets:
         raise UsageError("af3opt warm: give --buckets=256,512 or --from_inputs=DIR")
     if folder is not None and not folder.is_dir():
         raise UsageError(f"{_FROM_INPUTS}={folder}: no such directory")
-    _warm(settings, folder)
+    _warm(settings, folder, _parse_depths(depths) if depths is not None else None)
     return ExitCode.OK
 
 
-def _take_folder(argv: Sequence[str]) -> tuple[Path | None, list[str]]:
-    """Separates af3opt warm's own flag from those it shares with `run`."""
-    folder: Path | None = None
-    rest = []
-    arguments = iter(argv)
-    for argument in arguments:
-        name, equals, value = argument.partition("=")
-        if name != _FROM_INPUTS:
-            rest.append(argument)
-            continue
-        value = value if equals else next(arguments, "")
-        if not value:
-            raise UsageError(f"{_FROM_INPUTS} needs a directory")
-        folder = Path(value).expanduser()
-    return folder, rest
+def _parse_depths(text: str) -> tuple[int | None, ...]:
+    """Reads `--msa_depths`; None stands for all rows."""
+    depths: list[int | None] = []
+    for word in text.split(","):
+        if word.strip() != _ALL_ROWS and not (word.strip().isdecimal() and int(word) > 0):
+            raise UsageError(
+                f"{_MSA_DEPTHS}={text}: {word!r} is neither a number of rows from 1 nor {_ALL_ROWS}"
+            )
+        depths.append(None if word.strip() == _ALL_ROWS else int(word))
+    return tuple(depths)
 
 
-def _warm(settings: Settings, folder: Path | None) -> None:
+def _warm(settings: Settings, folder: Path | None, depths: tuple[int | None, ...] | None) -> None:
     """Compiles; JAX is first imported below this function."""
     from af3opt.startup import prepare_process
 
     startup = prepare_process(settings)
 
     from af3opt.execution.session import Session
+    from af3opt.optimizations.msa_depth import DEPTHS
 
+    if depths is None:
+        depths = (*DEPTHS, None)
     session = Session(settings=settings, startup=startup, output_dir=Path.cwd())
     runner = session.runner
-    batches = _examples(session) if folder is None else _inputs(session, folder)
-    sizes: set[int] = set()
+    batches = _examples(session, depths) if folder is None else _inputs(session, folder, depths)
+    sizes = set()
     for batch in batches:
-        num_tokens = int(batch["aatype"].shape[-1])
-        if num_tokens not in sizes:
-            sizes.add(num_tokens)
-            runner.compile(batch)
-    _log.info("Ready for %s tokens", ", ".join(map(str, sorted(sizes))))
+        sizes.add(int(batch["aatype"].shape[-1]))
+        # Does nothing for shapes that it has made already.
+        runner.compile(batch)
+    _log.info(
+        "Ready for %s tokens: %d compiled model(s)",
+        ", ".join(map(str, sorted(sizes))),
+        len(runner.compile_reports),
+    )
 
 
-def _examples(session: "Session") -> "Iterator[Batch]":
+def _examples(session: "Session", depths: Sequence[int | None]) -> "Iterator[Batch]":
     from af3opt.inference.example import example_batch
 
     for num_tokens in session.buckets:
-        yield example_batch(num_tokens, session.settings)
+        batch = example_batch(num_tokens, session.settings)
+        yield from (_with_rows(batch, depth) for depth in depths)
 
 
-def _inputs(session: "Session", folder: Path) -> "Iterator[Batch]":
-    """Featurises every input with the MSAs and templates it brings, or none."""
+def _with_rows(batch: "Batch", depth: int | None) -> "Batch":
+    """Returns a batch like one whose MSA has `depth` rows, or as many as fit if None."""
+    mask = batch["msa_mask"].copy()
+    mask[:depth] = 1
+    return {**batch, "msa_mask": mask}
+
+
+def _inputs(session: "Session", folder: Path, depths: Sequence[int | None]) -> "Iterator[Batch]":
+    """Featurises every input with the MSAs and templates it brings.
+
+    One that waits for its search comes once for each depth that its MSA may have.
+    """
     from af3opt.engine.features import featurise_with_engine, make_ccd
-    from af3opt.engine.inputs import load_fold_inputs
+    from af3opt.engine.inputs import load_fold_inputs, needs_search
 
     paths = sorted(path for path in folder.glob("*.json") if path.is_file())
     if not paths:
@@ -120,4 +140,7 @@ def _inputs(session: "Session", folder: Path) -> "Iterator[Batch]":
                 )
             except (ValueError, KeyError) as error:
                 raise InputError(f"{path}: cannot be featurised: {error}") from error
-            yield batch
+            if session.settings.run_data_pipeline and needs_search(fold_input):
+                yield from (_with_rows(batch, depth) for depth in depths)
+            else:
+                yield batch

@@ -19,7 +19,7 @@ _TARGET = Target(
     frozenset({"c60a3658646cce77", "085360088863e448"}),
 )
 # Depths to round up to: each is a shape of its own to compile.
-_DEPTHS = (16, 128, 512)
+DEPTHS = (16, 128, 512)
 _ROW_FEATURES = ("msa", "msa_mask", "deletion_matrix")
 
 
@@ -40,7 +40,7 @@ def trim_msa(batch: Mapping[str, Any]) -> dict[str, Any]:
     filled = np.flatnonzero(np.asarray(batch["msa_mask"]).any(axis=1))
     needed = int(filled[-1]) + 1 if filled.size else 1
     rows = batch["msa_mask"].shape[0]
-    depth = next((depth for depth in _DEPTHS if depth >= needed), rows)
+    depth = next((depth for depth in DEPTHS if depth >= needed), rows)
     if depth >= rows:
         return dict(batch)
     return {**batch, **{name: batch[name][:depth] for name in _ROW_FEATURES}}

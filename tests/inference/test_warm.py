@@ -31,6 +31,12 @@ def test_folder_must_exist_and_have_a_value(tmp_path):
         warm.main(["--from_inputs"])
 
 
+@pytest.mark.parametrize("depths", ["", "0", "-1", "16,,all", "some", "1.5"])
+def test_depths_are_rows_or_all(depths):
+    with pytest.raises(UsageError, match="--msa_depths"):
+        warm.main(["--buckets=8", f"--msa_depths={depths}"])
+
+
 def test_unknown_flags_are_refused():
     with pytest.raises(UsageError, match="no_such_flag"):
         warm.main(["--buckets=8", "--no_such_flag"])
@@ -66,12 +72,17 @@ def test_second_time_everything_is_there(small_weights, tmp_path):
         assert completed.returncode == 0, completed.stderr
         return re.findall(r"Model for (\d+) tokens: (\w+)", completed.stderr)
 
-    assert warm_up("--buckets=8") == [("8", "traced")]
-    assert warm_up("--buckets=8") == [("8", "loaded")]
+    # Three rows are rounded up to 16; "all" is a model of its own.
+    few_and_all = ("--buckets=8", "--msa_depths=3,16,all")
+    assert warm_up(*few_and_all) == [("8", "traced")] * 2
+    assert warm_up(*few_and_all) == [("8", "loaded")] * 2
     inputs = tmp_path / "inputs"
     inputs.mkdir()
     (inputs / "one.json").write_text(
         '{"name": "one", "modelSeeds": [1], "dialect": "alphafold3", "version": 1,'
         ' "sequences": [{"protein": {"id": "A", "sequence": "GAG"}}]}'
     )
-    assert warm_up(f"--from_inputs={inputs}", "--buckets=8,16") == [("8", "loaded")]
+    ours = (f"--from_inputs={inputs}", "--buckets=8,16")
+    assert warm_up(*ours, "--norun_data_pipeline") == [("8", "loaded")]
+    # An input that is still to be searched may get an MSA of any depth.
+    assert warm_up(*ours, "--msa_depths=1,all") == [("8", "loaded")] * 2
