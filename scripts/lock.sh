@@ -27,5 +27,5 @@ compile engine --extra engine --extra data
 compile engine-compat --extra engine-compat --extra data
 compile engine-cuda12 --extra engine --extra data --extra cuda12
 # One set of development tools has to fit beside either engine.
-compile dev --extra dev --extra report \
+compile dev --extra dev --extra report --extra parquet \
   --constraint requirements/engine.txt --constraint requirements/engine-compat.txt

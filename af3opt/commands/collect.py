@@ -9,10 +9,19 @@ from pathlib import Path
 from typing import Any
 
 from af3opt.errors import ExitCode, SetupError, UsageError
-from af3opt.output.atomic import atomic_write_text, temporary_sibling
+from af3opt.output.atomic import atomic_file, atomic_write_text
 from af3opt.output.scores import COLUMNS, collect_scores
 
 SUMMARY = "make one table of the scores of an output directory"
+
+# Columns that are not floating-point numbers; a column without any value has a type too.
+_PARQUET_TYPES = {
+    "job": "string",
+    "directory": "string",
+    "seed": "int64",
+    "sample": "int64",
+    "best": "bool_",
+}
 
 
 def main(argv: list[str]) -> int:
@@ -20,7 +29,7 @@ def main(argv: list[str]) -> int:
 
     Raises:
         UsageError: the directory does not exist, or the file's suffix is unknown.
-        SetupError: Parquet is asked for without pyarrow.
+        SetupError: Parquet is asked for without pyarrow, or the file cannot be written.
     """
     parser = argparse.ArgumentParser(prog="af3opt collect", description=SUMMARY)
     parser.add_argument("directory", type=Path, help="output directory of a batch")
@@ -33,13 +42,23 @@ def main(argv: list[str]) -> int:
     rows = list(collect_scores(arguments.directory))
     if arguments.output is None:
         sys.stdout.write(_as_csv(rows))
-    elif arguments.output.suffix == ".csv":
-        atomic_write_text(arguments.output, _as_csv(rows))
-    elif arguments.output.suffix == ".parquet":
-        _write_parquet(arguments.output, rows)
-    else:
-        raise UsageError(f"--output={arguments.output}: must end in .csv or .parquet")
+        return ExitCode.OK
+    try:
+        _write(arguments.output, rows)
+    except OSError as error:
+        raise SetupError(
+            f"--output={arguments.output}: cannot be written: {error.strerror}"
+        ) from error
     return ExitCode.OK
+
+
+def _write(path: Path, rows: list[dict[str, Any]]) -> None:
+    if path.suffix == ".csv":
+        atomic_write_text(path, _as_csv(rows))
+    elif path.suffix == ".parquet":
+        _write_parquet(path, rows)
+    else:
+        raise UsageError(f"--output={path}: must end in .csv or .parquet")
 
 
 def _as_csv(rows: list[dict[str, Any]]) -> str:
@@ -56,9 +75,13 @@ def _write_parquet(path: Path, rows: list[dict[str, Any]]) -> None:
         parquet = importlib.import_module("pyarrow.parquet")
     except ImportError as error:
         raise SetupError(
-            f"--output={path}: Parquet needs pyarrow (pip install pyarrow); or use .csv"
+            f"--output={path}: Parquet needs pyarrow (pip install 'af3opt[parquet]'); or use .csv"
         ) from error
-    columns = {column: [row[column] for row in rows] for column in COLUMNS}
-    scratch = temporary_sibling(path)
-    parquet.write_table(arrow.table(columns), scratch)
-    scratch.replace(path)
+    columns = {
+        column: arrow.array(
+            [row[column] for row in rows], getattr(arrow, _PARQUET_TYPES.get(column, "float64"))()
+        )
+        for column in COLUMNS
+    }
+    with atomic_file(path) as stream:
+        parquet.write_table(arrow.table(columns), stream)

@@ -52,10 +52,11 @@ def main(argv: list[str]) -> int:
     if {"--help", "-help", "-h"}.intersection(argv):
         sys.stdout.write(_HELP)
         return ExitCode.OK
+    from af3opt.extra_flag import take_flag
     from af3opt.settings import check_run_settings, resolve_settings
     from af3opt.slurm.site import load_site
 
-    name, rest = _take_site(argv)
+    name, rest = take_flag(argv, _SLURM_FLAG, "a file or the name of an example")
     settings = resolve_settings(rest, os.environ)
     check_run_settings(settings)
     if not settings.resume:
@@ -71,22 +72,6 @@ def main(argv: list[str]) -> int:
     return ExitCode.OK
 
 
-def _take_site(argv: Sequence[str]) -> tuple[str | None, list[str]]:
-    """Separates af3opt submit's own flag from those it shares with `run`."""
-    name: str | None = None
-    rest = []
-    arguments = iter(argv)
-    for argument in arguments:
-        flag, equals, value = argument.partition("=")
-        if flag != _SLURM_FLAG:
-            rest.append(argument)
-            continue
-        name = value if equals else next(arguments, "")
-        if not name:
-            raise UsageError(f"{_SLURM_FLAG} needs a file or the name of an example")
-    return name, rest
-
-
 def _write_batch(settings: "Settings", site: "Site") -> dict[str, str]:
     """Writes the input lists, unless it is a dry run, and returns the scripts by stage."""
     from af3opt.execution.command_line import as_flags
@@ -95,15 +80,20 @@ def _write_batch(settings: "Settings", site: "Site") -> dict[str, str]:
     from af3opt.execution.plans import write_plan
     from af3opt.inference.buckets import choose_buckets
     from af3opt.output.atomic import atomic_write_text
+    from af3opt.slurm.estimates import find_estimates
     from af3opt.slurm.scripts import job_script
     from af3opt.slurm.shares import share_out
 
     assert settings.output_dir is not None
     output = settings.output_dir.absolute()
     # The model runs elsewhere later: on a GPU unless --jax_backend says otherwise.
-    buckets = choose_buckets(settings, settings.jax_backend or "gpu")
+    backend = settings.jax_backend or "gpu"
+    buckets = choose_buckets(settings, backend)
     plan = make_plan(settings, buckets, os.environ)
-    shares = share_out(plan, buckets, site, num_seeds=settings.num_seeds, estimate=lambda _: None)
+    estimates = find_estimates(settings, output, buckets, backend)
+    shares = share_out(
+        plan, buckets, site, num_seeds=settings.num_seeds, estimate=estimates.seconds
+    )
     stamp = datetime.datetime.now().strftime("%Y%m%d_%H%M%S_%f")
     lists = output / STATE_DIRECTORY / "submitted" / stamp
     logs = output / site.log_dir
@@ -123,7 +113,10 @@ def _write_batch(settings: "Settings", site: "Site") -> dict[str, str]:
         )
         if not settings.dry_run:
             atomic_write_text(lists / f"{stage}.sbatch", scripts[stage])
-    _log.info("%d fold jobs in %d array task(s)", len(plan), len(shares))
+    _log.info(
+        "%d fold jobs in %d array task(s), shared out by %s",
+        len(plan), len(shares), estimates.source,
+    )  # fmt: skip
     return scripts
 
 

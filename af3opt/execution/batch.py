@@ -1,5 +1,6 @@
 """The jobs of one process: each once, stage by stage, whatever happens to single ones."""
 
+import collections
 import contextlib
 import dataclasses
 import logging
@@ -49,8 +50,8 @@ class _Featurised:
     job: FoldJob
     seed: int
     batch: Batch
-    started: float
     bucket: int
+    seconds: float
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -60,6 +61,7 @@ class _Ran:
     unit: _Featurised
     checked: CheckedResult
     padded: int
+    seconds: float
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -106,6 +108,8 @@ class BatchRun:
         self._open: dict[int, FoldJob] = {}
         self._raises = False
         self._wrote = False
+        # Buckets of featurised seeds that have not left the device, first to go first.
+        self._ahead: collections.deque[int] = collections.deque()
 
     def run(self, plan: Sequence[PlannedJob], *, alone: bool) -> list[Outcome]:
         """Does the jobs of a plan.
@@ -169,7 +173,8 @@ class BatchRun:
 
     def _must_stop(self, planned: PlannedJob) -> bool:
         bucket = padded_size(planned.tokens, self._session.buckets)
-        return self._guard.stop_requested.is_set() or not self._deadline.allows(bucket)
+        in_time = self._deadline.allows(bucket, tuple(self._ahead))
+        return self._guard.stop_requested.is_set() or not in_time
 
     def _ready(
         self, first: PlannedJob, others: Iterator[PlannedJob]
@@ -260,45 +265,54 @@ class BatchRun:
                 if self._must_stop(planned):
                     job.left = True
                     return
-                started = time.monotonic()
+                start = time.monotonic()
                 batch = job.featurise(seed, seeds[position + 1 : position + 2])
                 bucket = padded_size(planned.tokens, self._session.buckets)
-                yield _Featurised(job, seed, batch, started, bucket)
+                self._ahead.append(bucket)
+                yield _Featurised(job, seed, batch, bucket, time.monotonic() - start)
         except Exception as error:
             self._job_failed(job, error)
 
     def _infer(self, unit: _Featurised | _End) -> _Ran | _End | None:
         if isinstance(unit, _End):
             return unit
+        try:
+            return self._infer_seed(unit)
+        finally:
+            self._ahead.popleft()
+
+    def _infer_seed(self, unit: _Featurised) -> _Ran | None:
         job = unit.job
         if self._guard.stop_requested.is_set():
             job.left = True
         if job.failure or job.left:
             return None
         try:
+            start = time.monotonic()
             padded = int(unit.batch["token_index"].shape[0])
             samples = self._memory.samples_at_once(padded)
             checked = job.infer(unit.batch, unit.seed, samples)
+            seconds = unit.seconds + time.monotonic() - start
         except Exception as error:
             self._job_failed(job, error)
             return None
         if self._leases is not None:
             self._leases.compiled(unit.bucket)
-        return _Ran(unit, checked, padded)
+        return _Ran(unit, checked, padded, seconds)
 
     def _write(self, unit: _Ran | _End) -> None:
         if isinstance(unit, _End):
             self._end_job(unit)
             return
-        ready = unit.unit
+        ready, start = unit.unit, time.monotonic()
         try:
             # Here and not in the thread of the device, which would wait for it.
-            result = ready.job.extract(unit.checked, ready.batch, ready.seed, ready.started)
+            result = ready.job.extract(unit.checked, ready.batch, ready.seed, unit.seconds)
             ready.job.write_seed(result)
         except Exception as error:
             self._job_failed(ready.job, error)
             return
-        self._deadline.learn(unit.padded, time.monotonic() - ready.started)
+        self._deadline.learn(unit.padded, unit.seconds + time.monotonic() - start)
 
     def _end_job(self, end: _End) -> None:
         job = end.job

@@ -3,7 +3,7 @@
 import os
 import subprocess
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from af3opt.backend import Backend
@@ -15,7 +15,8 @@ from af3opt.settings import Settings
 
 # Writing, and Slurm's own grace period, need a little of the end.
 _MARGIN_SECONDS = 30.0
-_SEED_STAGE = "seed"
+# The stage under which `LearnedTimes` keeps whole seeds.
+SEED_STAGE = "seed"
 # The engine's own number when `--num_diffusion_steps` is not given.
 _USUAL_STEPS = 200
 
@@ -41,16 +42,24 @@ class Deadline:
         self._slowest: dict[int, float] = {}
 
     def learn(self, bucket: int, seconds: float) -> None:
-        """Notes how long a seed of a bucket took, compilation included."""
+        """Notes how long a seed of a bucket took, compilation included, waiting not."""
         self._slowest[bucket] = max(seconds, self._slowest.get(bucket, 0.0))
         self._times.learn(bucket, seconds)
 
-    def allows(self, bucket: int) -> bool:
-        """Tells whether a seed of this bucket would finish in time."""
+    def allows(self, bucket: int, ahead: Iterable[int] = ()) -> bool:
+        """Tells whether a seed of this bucket would finish in time.
+
+        Args:
+            bucket: Padded tokens of the seed.
+            ahead: Those of the seeds that the device takes before it.
+        """
         if self._end is None:
             return True
-        known = max(self._slowest.get(bucket, 0.0), self._times.estimate(bucket) or 0.0)
+        known = sum(map(self._seconds, (bucket, *ahead)))
         return time.monotonic() + known + _MARGIN_SECONDS < self._end
+
+    def _seconds(self, bucket: int) -> float:
+        return max(self._slowest.get(bucket, 0.0), self._times.estimate(bucket) or 0.0)
 
 
 class SeedTimes:
@@ -70,11 +79,11 @@ class SeedTimes:
 
     def estimate(self, bucket: int) -> float | None:
         """Seconds that a seed of this bucket should take, None when nothing is known."""
-        return self._learned.estimate(_SEED_STAGE, self._workload(bucket))
+        return self._learned.estimate(SEED_STAGE, self._workload(bucket))
 
     def learn(self, bucket: int, seconds: float) -> None:
-        """Notes how long a seed took, from its featurisation to its files."""
-        self._learned.learn(_SEED_STAGE, self._workload(bucket), seconds)
+        """Notes how long the stages of a seed took together."""
+        self._learned.learn(SEED_STAGE, self._workload(bucket), seconds)
         self._learned.save()
 
     def _workload(self, bucket: int) -> Workload:
@@ -105,9 +114,13 @@ def device_label(backend: Backend, model_dir: Path) -> str:
     else:
         cpu = probe_cpu(read_slurm_job(os.environ), read_cgroup_limits())
         device = f"{cpu.model} x{cpu.usable_cores}"
+    return f"{backend.name} {device}{depth_label(model_dir)}"
+
+
+def depth_label(model_dir: Path) -> str:
+    """What weights of reduced depth add to the name of a device; else ""."""
     manifest = read_manifest(model_dir)
-    depth = f" ({manifest.depth} weights)" if manifest and manifest.depth != "full" else ""
-    return f"{backend.name} {device}{depth}"
+    return f" ({manifest.depth} weights)" if manifest and manifest.depth != "full" else ""
 
 
 def find_deadline(settings: Settings, environ: Mapping[str, str], times: SeedTimes) -> Deadline:

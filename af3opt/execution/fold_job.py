@@ -197,11 +197,12 @@ class FoldJob:
         """
         with self.report.stage(FEATURISE, seed):
             try:
-                batch = self._features.batch(seed, upcoming)
+                features = self._features.features(seed, upcoming)
             except (ValueError, KeyError) as error:
                 raise InputError(f"{self.source}: cannot be featurised: {error}") from error
         if self.session.feature_cache is not None:
-            self.report.cache_used("features", hit=self._features.from_cache)
+            self.report.cache_used("features", hit=features.from_cache)
+        batch = features.batch
         padded = int(batch["token_index"].shape[0])
         self.report.workload = seed_workload(
             self.session.settings, self.session.device_label, padded
@@ -244,7 +245,7 @@ class FoldJob:
         return checked
 
     def extract(
-        self, checked: CheckedResult, batch: Batch, seed: int, started: float
+        self, checked: CheckedResult, batch: Batch, seed: int, seconds: float
     ) -> SeedResult:
         """Makes structures and scores of a model result; needs no device.
 
@@ -252,8 +253,9 @@ class FoldJob:
             checked: From `infer`.
             batch: The seed's features.
             seed: The seed.
-            started: `time.monotonic()` when the seed's featurisation began.
+            seconds: Time its featurisation and the model took.
         """
+        start = time.monotonic()
         with self.report.stage(EXTRACT, seed) as words:
             samples = extract_samples(checked, batch, self.name)
             words["samples"] = len(samples.ranked)
@@ -263,7 +265,7 @@ class FoldJob:
                 samples=samples,
                 embeddings=extract_embeddings(checked.result, tokens) or {},
                 distogram=extract_distogram(checked.result, tokens),
-                started=started,
+                seconds=seconds + time.monotonic() - start,
             )
 
     def write_seed(self, result: SeedResult) -> None:
@@ -277,7 +279,7 @@ class FoldJob:
             raise JobLostError(
                 f"{self.name}: another process took it over, since this one was stopped for long"
             )
-        seed = result.seed
+        seed, start = result.seed, time.monotonic()
         with self.report.stage(WRITE, seed):
             written = write_seed_files(
                 result, self.tree, self.session.settings, synthetic=self.session.synthetic
@@ -289,7 +291,7 @@ class FoldJob:
                 self.record.add_seed(seed_record(result.checked, written.records))
                 self._write_record(self.record, "incomplete")
             if self.run is not None:
-                seconds = time.monotonic() - result.started
+                seconds = result.seconds + time.monotonic() - start
                 self.run.finish_seed(
                     seed, self.tree.root, written.directories, written.scores, seconds
                 )

@@ -37,14 +37,14 @@ class SeedResult:
         samples: Samples to rank, and those set apart because they are not finite.
         embeddings: Arrays to save, empty when not asked for.
         distogram: (tokens, tokens, 64), or None when not asked for.
-        started: `time.monotonic()` when the seed's featurisation began.
+        seconds: Time that featurisation, model and extraction took.
     """
 
     checked: CheckedResult
     samples: ExtractedSamples
     embeddings: Mapping[str, np.ndarray]
     distogram: np.ndarray | None
-    started: float
+    seconds: float
 
     @property
     def seed(self) -> int:

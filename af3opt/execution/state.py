@@ -3,18 +3,15 @@
 import dataclasses
 import enum
 import json
-import statistics
 from collections.abc import Sequence
 from pathlib import Path
 
 from af3opt.execution.claims import current_holder
 from af3opt.execution.journal import jobs_directory, read_seed_record
+from af3opt.execution.observed_times import ObservedTimes
 from af3opt.execution.outcomes import read_failures
 from af3opt.execution.planning import sanitised_name
 from af3opt.execution.plans import ExpectedJob, read_plans
-from af3opt.progress import LearnedTimes, Workload
-
-_STAGE = "seed"
 
 
 class JobState(enum.StrEnum):
@@ -70,7 +67,7 @@ def read_progress(output_dir: Path) -> BatchProgress:
     failures = {
         sanitised_name(failure["name"]): failure["reason"] for failure in read_failures(output_dir)
     }
-    times = _SeedTimes()
+    times = ObservedTimes()
     root = jobs_directory(output_dir)
     expected = {job.name: job for job in read_plans(output_dir)}
     if root.is_dir():
@@ -79,11 +76,11 @@ def read_progress(output_dir: Path) -> BatchProgress:
     jobs = [
         _job_progress(root / name, expected[name], failures, times) for name in sorted(expected)
     ]
-    return BatchProgress(jobs, times.seconds_for(jobs))
+    return BatchProgress(jobs, _seconds_left(times, jobs))
 
 
 def _job_progress(
-    directory: Path, expected: ExpectedJob, failures: dict[str, str], times: "_SeedTimes"
+    directory: Path, expected: ExpectedJob, failures: dict[str, str], times: ObservedTimes
 ) -> JobProgress:
     seeds, done = _newest_run(directory, expected, times)
     holder = current_holder(directory) if directory.is_dir() else None
@@ -111,7 +108,7 @@ def _job_progress(
     )
 
 
-def _newest_run(directory: Path, expected: ExpectedJob, times: "_SeedTimes") -> tuple[int, int]:
+def _newest_run(directory: Path, expected: ExpectedJob, times: ObservedTimes) -> tuple[int, int]:
     """Wanted and finished seeds of the job's latest run."""
     runs = sorted(directory.glob("*/run.json"), key=lambda path: path.stat().st_mtime)
     if not runs:
@@ -137,29 +134,12 @@ def _is_searched(directory: Path) -> bool:
     return False
 
 
-class _SeedTimes:
+def _seconds_left(times: ObservedTimes, jobs: Sequence[JobProgress]) -> float | None:
     """What the finished seeds of this batch say about the others."""
-
-    def __init__(self) -> None:
-        # Nothing is read or kept: only the rule for other sizes is used.
-        self._learned = LearnedTimes(Path("/nonexistent"))
-        self._known = False
-
-    def learn(self, tokens: int, seconds: Sequence[float]) -> None:
-        # The median: the first seed of a process includes compiling.
-        self._learned.learn(_STAGE, _workload(tokens), statistics.median(seconds))
-        self._known = True
-
-    def seconds_for(self, jobs: Sequence[JobProgress]) -> float | None:
-        if not self._known:
-            return None
-        return sum(
-            (job.seeds - job.seeds_done)
-            * (self._learned.estimate(_STAGE, _workload(job.tokens)) or 0.0)
-            for job in jobs
-            if job.state is not JobState.FAILED
-        )
-
-
-def _workload(tokens: int) -> Workload:
-    return Workload(device="", tokens=max(tokens, 1), samples=0, recycles=0, steps=0)
+    if not times.seeds:
+        return None
+    return sum(
+        (job.seeds - job.seeds_done) * (times.estimate(job.tokens) or 0.0)
+        for job in jobs
+        if job.state is not JobState.FAILED
+    )

@@ -63,6 +63,12 @@ class LearnedTimes:
                     int(tokens): float(seconds) for tokens, seconds in sizes.items()
                 }
 
+    def devices(self, stage: str) -> tuple[str, ...]:
+        """Kinds of device on which a stage was ever timed."""
+        with self._lock:
+            families = [family.split("|") for family in self._seconds]
+        return tuple(sorted({parts[1] for parts in families if parts[0] == stage}))
+
     def estimate(self, stage: str, workload: Workload) -> float | None:
         """Seconds the stage should take; None when nothing like it was ever run."""
         with self._lock:

@@ -8,17 +8,6 @@ from pathlib import Path
 from af3opt.execution.planning import PlannedJob, padded_size
 from af3opt.slurm.site import Site
 
-# Without experience, a seed is taken to last as long as DeepMind's docs/performance.md says
-# of one A100 (80 GB): 1,024 tokens 62 s with 5 samples.
-_KNOWN_TOKENS = 1_024
-_KNOWN_SECONDS = 62.0
-_GROWTH = 2.0
-
-
-def guess_seconds(bucket: int) -> float:
-    """Seconds for a seed of a bucket where nothing has been learned."""
-    return float(_KNOWN_SECONDS * max(bucket / _KNOWN_TOKENS, 0.1) ** _GROWTH)
-
 
 def share_out(
     plan: Sequence[PlannedJob],
@@ -26,7 +15,7 @@ def share_out(
     site: Site,
     *,
     num_seeds: int | None,
-    estimate: Callable[[int], float | None],
+    estimate: Callable[[int], float],
 ) -> list[list[Path]]:
     """Divides the inputs among array tasks.
 
@@ -35,7 +24,7 @@ def share_out(
         buckets: Token counts inputs are padded to.
         site: Gives time, number of jobs and number of tasks.
         num_seeds: `--num_seeds`.
-        estimate: Learned seconds for a seed of a bucket, None where nothing is known.
+        estimate: Seconds for a seed of a bucket.
 
     Returns:
         Input files for each task; no file is in two of them.
@@ -44,7 +33,7 @@ def share_out(
     sizes: dict[Path, int] = {}
     for job in plan:
         bucket = padded_size(job.tokens, buckets)
-        seconds = (estimate(bucket) or guess_seconds(bucket)) * (num_seeds or len(job.seeds) or 1)
+        seconds = estimate(bucket) * (num_seeds or len(job.seeds) or 1)
         # A file with several jobs is one unit, as large as its largest job.
         costs[job.path] = costs.get(job.path, 0.0) + seconds
         sizes[job.path] = max(sizes.get(job.path, 0), bucket)
