@@ -135,10 +135,6 @@ class SharedFeatures:
         self._first: PendingReference | None = None
         self._batch = self._run(fold_input, seed, ccd)
 
-    def close(self) -> None:
-        """Ends the threads."""
-        self._pool.close()
-
     def begin(self, seed: int) -> PendingReference:
         """Begins to embed the conformers of a seed."""
         assert self._plan is not None

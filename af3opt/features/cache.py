@@ -42,7 +42,8 @@ class FeatureCache:
         self.manager = manager
         self.conformers = conformers
         # The seed-independent features read or written last, so that the seeds of
-        # one job, and repeated jobs, read them once.
+        # one job, and repeated jobs, read them once. Replaced as a whole: several
+        # threads may use the cache.
         self._last_shared: tuple[str, Batch] | None = None
 
     @classmethod
@@ -98,13 +99,9 @@ class FeatureCache:
         per_seed = set(batch) if unknown_function() else set(SEED_FEATURES)
         padded = int(batch["token_index"].shape[0])
         tokens = int(np.count_nonzero(batch["seq_mask"]))
-        shared_key = key.shared(padded)
-        stored = True
-        if self._last_shared is None or self._last_shared[0] != shared_key.digest:
-            shared = {name: array for name, array in batch.items() if name not in per_seed}
-            stored = self._put(shared_key, shared, list(shared)) and self._put_tokens(key, tokens)
-            self._last_shared = (shared_key.digest, shared) if stored else None
+        shared = {name: array for name, array in batch.items() if name not in per_seed}
         seed_arrays = {name: array for name, array in batch.items() if name in per_seed}
+        stored = self._keep_shared(key.shared(padded), shared) and self._keep_tokens(key, tokens)
         return stored and self._put(key.seed(padded, seed), seed_arrays, list(batch))
 
     def _padded_tokens(self, key: FeatureKey) -> int | None:
@@ -117,13 +114,27 @@ class FeatureCache:
         place = bisect.bisect_left(buckets, tokens)
         return buckets[place] if place < len(buckets) else tokens
 
-    def _put_tokens(self, key: FeatureKey, tokens: int) -> bool:
+    def _keep_shared(self, key: CacheKey, shared: Batch) -> bool:
+        """Stores what no seed changes, unless an earlier seed, run or process has."""
+        last = self._last_shared
+        if last is not None and last[0] == key.digest:
+            return True
+        # Read and not only looked for: packing it again takes longer, and repairs it.
+        stored = self.manager.get(key) is not None or self._put(key, shared, list(shared))
+        if stored:
+            self._last_shared = (key.digest, shared)
+        return stored
+
+    def _keep_tokens(self, key: FeatureKey, tokens: int) -> bool:
+        if self._padded_tokens(key) is not None:
+            return True
         packed = compress_features({"tokens": np.array(tokens)})
         return self.manager.put(key.tokens(), packed.buffers, {"tokens": tokens})
 
     def _load_shared(self, key: CacheKey) -> Batch | None:
-        if self._last_shared is not None and self._last_shared[0] == key.digest:
-            return self._last_shared[1]
+        last = self._last_shared
+        if last is not None and last[0] == key.digest:
+            return last[1]
         packed = self.manager.get(key)
         if packed is None:
             return None

@@ -45,18 +45,15 @@ def fill_conformers(
         raise UsageError(f"--residues: at most {MAX_CONFORMERS // len(names)} can be kept")
     components = [make_component(name, ccd, None) for name in names]
     pool = ConformerPool(usable_threads(), store)
-    try:
-        for seed in seeds:
-            start = time.monotonic()
-            draws = draw_stream([True] * residues, np.random.RandomState(seed))
-            wanted = {
-                (component.digest, draw.conformer_seed): component
-                for draw in draws
-                for component in components
-                if draw.conformer_seed is not None
-            }
-            made = pool.submit(wanted, seed, None).result()
-            _log.info("Seed %d: %d conformers in %.1f s", seed, len(made), time.monotonic() - start)
-            yield seed, len(made)
-    finally:
-        pool.close()
+    for seed in seeds:
+        start = time.monotonic()
+        draws = draw_stream([True] * residues, np.random.RandomState(seed))
+        wanted = {
+            (component.digest, draw.conformer_seed): component
+            for draw in draws
+            for component in components
+            if draw.conformer_seed is not None
+        }
+        made = pool.submit(wanted, seed, None).result()
+        _log.info("Seed %d: %d conformers in %.1f s", seed, len(made), time.monotonic() - start)
+        yield seed, len(made)

@@ -2,6 +2,7 @@
 
 import collections
 import concurrent.futures
+import functools
 import threading
 from collections.abc import Callable, Mapping, Sequence
 
@@ -71,6 +72,11 @@ class PendingConformers:
         self._futures = futures
         self._keep = keep
 
+    def cancel(self) -> None:
+        """Drops what has not begun; there is no result then."""
+        for future in self._futures:
+            future.cancel()
+
     def result(self) -> Conformers:
         """Waits for all of them; what an embedding raised is raised here."""
         embedded: dict[tuple[str, int], np.ndarray | None] = {}
@@ -82,8 +88,17 @@ class PendingConformers:
         return self._known
 
 
+@functools.cache
+def _executor(threads: int) -> concurrent.futures.ThreadPoolExecutor:
+    """Threads of the whole process: jobs featurised at once must not use more than one does."""
+    return concurrent.futures.ThreadPoolExecutor(threads, "conformers")
+
+
 class ConformerPool:
-    """Threads that embed conformers; RDKit releases the interpreter lock meanwhile."""
+    """Threads that embed conformers; RDKit releases the interpreter lock meanwhile.
+
+    All pools of as many threads share them. What was submitted first is embedded first.
+    """
 
     def __init__(self, threads: int, store: ConformerStore | None = None) -> None:
         """Makes a pool; threads begin with the first work.
@@ -94,7 +109,6 @@ class ConformerPool:
         """
         self._threads = max(1, threads)
         self._store = store
-        self._executor = concurrent.futures.ThreadPoolExecutor(self._threads, "conformers")
 
     def submit(
         self, wanted: Mapping[tuple[str, int], Component], seed: int, max_iterations: int | None
@@ -113,7 +127,7 @@ class ConformerPool:
         jobs = [(key, component) for key, component in wanted.items() if key not in known]
         shares = self._threads * _SHARES_PER_THREAD
         futures = [
-            self._executor.submit(_embed, jobs[start::shares], max_iterations)
+            _executor(self._threads).submit(_embed, jobs[start::shares], max_iterations)
             for start in range(min(shares, len(jobs)))
         ]
         return PendingConformers(
@@ -124,10 +138,6 @@ class ConformerPool:
         _memory.remember(embedded, max_iterations)
         if self._store is not None:
             self._store.add(seed, max_iterations, embedded)
-
-    def close(self) -> None:
-        """Ends the threads; what has not begun is dropped."""
-        self._executor.shutdown(wait=True, cancel_futures=True)
 
 
 def _embed(

@@ -1,9 +1,11 @@
 """Featurisation of a job's seeds: from the cache, shared between seeds, or by the engine."""
 
 import contextlib
+import dataclasses
 import functools
 import logging
 import os
+import threading
 import time
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -52,18 +54,30 @@ def featurise(
         for position, seed in enumerate(seeds):
             start = time.monotonic()
             _log.info("Featurising data with seed %d.", seed)
-            batch = job.batch(seed, upcoming=seeds[position + 1 : position + 2])
+            features = job.features(seed, upcoming=seeds[position + 1 : position + 2])
             _log.info(
                 "Featurising data with seed %d took %.2f seconds.", seed, time.monotonic() - start
             )
-            yield seed, batch
+            yield seed, features.batch
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class SeedFeatures:
+    """The features of one seed.
+
+    Attributes:
+        batch: The features.
+        from_cache: Whether they were read instead of made.
+    """
+
+    batch: Batch
+    from_cache: bool
 
 
 class JobFeatures:
-    """The features of one input, seed by seed, in any order.
+    """The features of one input, seed by seed, in any order, from several threads.
 
-    Close it after the last seed; it holds threads. `from_cache` tells whether the
-    last batch was read instead of made.
+    Close it after the last seed: conformers may have been begun that nobody wants.
     """
 
     def __init__(
@@ -83,16 +97,18 @@ class JobFeatures:
         self._threads = threads or usable_threads()
         self._conformers = cache.conformers if cache is not None else None
         self._key = cache.key(fold_input, ccd, options) if cache is not None else None
+        self._lock = threading.Lock()
         self._shared: SharedFeatures | None = None
         self._pending: dict[int, PendingReference] = {}
-        self.from_cache = False
 
     def close(self) -> None:
-        """Ends the threads."""
-        if self._shared is not None:
-            self._shared.close()
+        """Drops conformers that were begun for seeds that nobody asked for."""
+        with self._lock:
+            for pending in self._pending.values():
+                pending.conformers.cancel()
+            self._pending.clear()
 
-    def batch(self, seed: int, upcoming: Sequence[int] = ()) -> Batch:
+    def features(self, seed: int, upcoming: Sequence[int] = ()) -> SeedFeatures:
         """Returns the features of one seed.
 
         Args:
@@ -105,20 +121,25 @@ class JobFeatures:
         """
         if self._cache is not None and self._key is not None:
             cached = self._cache.load(self._key, seed)
-            self.from_cache = cached is not None
             if cached is not None:
                 _log.debug("features of seed %d come from the cache", seed)
-                return cached
+                return SeedFeatures(cached, from_cache=True)
         batch = self._compute(seed, upcoming)
         if self._cache is not None and self._key is not None:
             self._cache.save(self._key, seed, batch)
-        return batch
+        return SeedFeatures(batch, from_cache=False)
 
     def _compute(self, seed: int, upcoming: Sequence[int]) -> Batch:
         unknown = unknown_function()
         if unknown is not None:
             _say_stepping_aside(unknown)
             return featurise_with_engine(self._fold_input, seed, self._ccd, self._options)
+        with self._lock:
+            shared, pending = self._begin(seed, upcoming)
+        return shared.finish(pending)
+
+    def _begin(self, seed: int, upcoming: Sequence[int]) -> tuple[SharedFeatures, PendingReference]:
+        """Begins the seed's conformers and those of the seeds to come; needs the lock."""
         if self._shared is None:
             self._shared = SharedFeatures(
                 self._fold_input,
@@ -130,14 +151,10 @@ class JobFeatures:
             )
             self._pending[seed] = self._shared.take_first()
         pending = self._pending.pop(seed, None) or self._shared.begin(seed)
-        self._begin(upcoming)
-        return self._shared.finish(pending)
-
-    def _begin(self, seeds: Sequence[int]) -> None:
-        assert self._shared is not None
-        for seed in seeds:
-            if seed not in self._pending:
-                self._pending[seed] = self._shared.begin(seed)
+        for later in upcoming:
+            if later not in self._pending:
+                self._pending[later] = self._shared.begin(later)
+        return self._shared, pending
 
 
 @functools.cache

@@ -143,7 +143,7 @@ def _in_this_process(
         upcoming = iter(jobs)
         while True:
             for job in itertools.islice(upcoming, threads + _AHEAD - len(ahead)):
-                ahead.append((job, executor.submit(_featurise_here, job, cache_dir, 1)))
+                ahead.append((job, executor.submit(_featurise_here, job, cache_dir, None)))
             if not ahead:
                 return
             job, future = ahead.popleft()
