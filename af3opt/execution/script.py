@@ -1,12 +1,13 @@
 """The site's own `run_alphafold.py`, unmodified, inside our environment.
 
 The script runs in this process as `__main__`, after the environment has been set and
-the engine's data and optimisations are in place: they change the library, which the
-script imports, not the script.
+the engine's data, the compile cache and the optimisations are in place: they change the
+libraries, which the script imports, not the script.
 """
 
 import ast
 import logging
+import os
 import runpy
 import sys
 from pathlib import Path
@@ -14,6 +15,8 @@ from pathlib import Path
 from af3opt.backend import Backend
 from af3opt.engine.bootstrap import bootstrap_engine
 from af3opt.errors import ExitCode, SetupError, UsageError
+from af3opt.inference.compile_cache import configure_compile_cache
+from af3opt.inference.device import choose_device
 from af3opt.optimizations import activate
 from af3opt.optimizations.choice import choose_context
 from af3opt.options.catalogue import all_options
@@ -34,7 +37,8 @@ def run_script(settings: Settings, startup: Startup) -> ExitCode:
         The script's exit code.
 
     Raises:
-        SetupError: the script cannot be read or is not an AlphaFold 3 script.
+        SetupError: the script cannot be read or is not an AlphaFold 3 script, or the
+            device cannot be used.
         UsageError: a flag was given that the script does not have.
     """
     script = settings.run_alphafold_script
@@ -44,6 +48,8 @@ def run_script(settings: Settings, startup: Startup) -> ExitCode:
     engine = bootstrap_engine()
     _log.info("Engine: %s", engine.label)
     activate(settings, choose_context(settings, startup.host, startup.backend))
+    if settings.run_inference and not _chooses_compile_cache(settings):
+        configure_compile_cache(None, choose_device(startup.backend.name, settings.gpu_device))
     _log.info("Running %s %s", script, " ".join(arguments))
     sys.argv = [str(script), *arguments]
     # The script's directory is where Python would look first had it been started directly.
@@ -55,6 +61,12 @@ def run_script(settings: Settings, startup: Startup) -> ExitCode:
             raise SetupError(f"{script}: {stop.code}") from stop
         return ExitCode.OK if not stop.code else ExitCode.FAILURE
     return ExitCode.OK
+
+
+def _chooses_compile_cache(settings: Settings) -> bool:
+    """Whether the user has named a directory, which JAX then uses in its own way."""
+    flag = settings.jax_compilation_cache_dir
+    return flag is not None or "JAX_COMPILATION_CACHE_DIR" in os.environ
 
 
 def script_flags(script: Path) -> frozenset[str]:

@@ -4,11 +4,13 @@ import os
 import shutil
 import subprocess
 import sys
+import types
 
 import pytest
 
 from af3opt.backend import Backend
-from af3opt.errors import SetupError, UsageError
+from af3opt.errors import ExitCode, SetupError, UsageError
+from af3opt.execution import script as script_mode
 from af3opt.execution.script import script_arguments, script_flags
 from af3opt.settings import resolve_settings
 from tests.conftest import REPOSITORY
@@ -62,6 +64,45 @@ def test_a_flag_the_script_lacks_is_an_error_naming_its_source():
         script_arguments(settings, CPU, script_flags(SCRIPT), SCRIPT)
 
 
+@pytest.mark.parametrize(
+    ("flags", "environ", "configured"),
+    [
+        ([], {}, True),
+        (["--jax_compilation_cache_dir=/c"], {}, False),
+        ([], {"JAX_COMPILATION_CACHE_DIR": "/c"}, False),
+        (["--norun_inference"], {}, False),
+    ],
+)
+def test_our_compile_cache_unless_another_is_chosen(
+    flags, environ, configured, tmp_path, monkeypatch
+):
+    script = tmp_path / "run_alphafold.py"
+    names = ("output_dir", "jax_compilation_cache_dir", "run_inference")
+    script.write_text("from absl import flags\n" + "".join(
+        f"lambda: flags.DEFINE_string({name!r}, None, '')\n" for name in names
+    ))  # fmt: skip
+    for name, value in environ.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setattr(sys, "argv", [])
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    calls = []
+    stand_ins = {
+        "bootstrap_engine": lambda: types.SimpleNamespace(label="engine"),
+        "activate": lambda *_: calls.append("activate"),
+        "choose_context": lambda *_: None,
+        "choose_device": lambda *_: "device",
+        "configure_compile_cache": lambda *arguments: calls.append(arguments),
+    }
+    for name, stand_in in stand_ins.items():
+        monkeypatch.setattr(script_mode, name, stand_in)
+    settings = resolve_settings(
+        [f"--run_alphafold_script={script}", "--output_dir=/o", *flags], environ
+    )
+    startup = types.SimpleNamespace(backend=CPU, host=None)
+    assert script_mode.run_script(settings, startup) == ExitCode.OK
+    assert calls == ["activate", *([(None, "device")] if configured else [])]
+
+
 @pytest.mark.engine
 @pytest.mark.slow
 @pytest.mark.timeout(900)
@@ -91,4 +132,5 @@ def test_the_script_folds_like_our_own_runner(tmp_path, small_weights):
             check=False,
         )
         assert completed.returncode == 0, completed.stdout + completed.stderr
+        assert f"Compile cache: {os.environ['AF3OPT_HOME']}" in completed.stderr
     assert differences(own, site) == []
