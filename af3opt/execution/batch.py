@@ -7,7 +7,6 @@ import logging
 import time
 from collections.abc import Iterable, Iterator, Sequence
 
-from af3opt.engine.features import Batch
 from af3opt.execution.compile_leases import CompileLeases
 from af3opt.execution.deadline import Deadline
 from af3opt.execution.fold_job import FoldJob, JobLostError
@@ -26,8 +25,9 @@ from af3opt.execution.plans import write_plan
 from af3opt.execution.session import Session
 from af3opt.execution.stream import Stages
 from af3opt.execution.trace import Trace
+from af3opt.execution.units import Featurised, JobEnd, Ran, SeedToDo
+from af3opt.features.featurise import usable_threads
 from af3opt.numerics import NonFiniteError
-from af3opt.numerics.checked import CheckedResult
 
 _log = logging.getLogger(__name__)
 
@@ -41,36 +41,8 @@ _TERMS_NOTICE = (
 
 # How long to wait before asking again whether somebody else has compiled or let go.
 _POLL_SECONDS = 0.5
-
-
-@dataclasses.dataclass(frozen=True, slots=True)
-class _Featurised:
-    """A seed that is ready for the device."""
-
-    job: FoldJob
-    seed: int
-    batch: Batch
-    bucket: int
-    seconds: float
-
-
-@dataclasses.dataclass(frozen=True, slots=True)
-class _Ran:
-    """A job's seed that has left the device."""
-
-    unit: _Featurised
-    checked: CheckedResult
-    padded: int
-    seconds: float
-
-
-@dataclasses.dataclass(frozen=True, slots=True)
-class _End:
-    """Follows a job's last seed through the stages: nothing of the job comes after it."""
-
-    job: FoldJob
-    planned: PlannedJob
-    started: float
+# Threads beyond these would wait for each other: the engine's pipeline runs once at a time.
+_MOST_THREADS_AHEAD = 3
 
 
 class BatchRun:
@@ -102,13 +74,14 @@ class BatchRun:
         self._leases = leases
         self._trace = trace or Trace()
         self._opener = JobOpener(session, guard)
-        # Overlapped, a seed is in each of the three stages.
+        # Overlapped, a seed is in each of the three stages. Further ones may be featurised,
+        # but their features are small beside a result, which only two of the three have.
         self._memory = MemoryFit(session, seeds_in_flight=3 if self._overlapped() else 1)
         self._outcomes: list[Outcome] = []
         self._open: dict[int, FoldJob] = {}
         self._raises = False
         self._wrote = False
-        # Buckets of featurised seeds that have not left the device, first to go first.
+        # Buckets of the seeds begun that have not left the device, first to go first.
         self._ahead: collections.deque[int] = collections.deque()
 
     def run(self, plan: Sequence[PlannedJob], *, alone: bool) -> list[Outcome]:
@@ -134,12 +107,12 @@ class BatchRun:
             return self._outcomes
         self._start(first, alone=alone)
         write_plan(self._session.output_dir, plan)
-        stages = Stages[_Featurised | _End, _Ran | _End](
-            self._ready(first, waiting), self._infer, self._write
+        stages = Stages[SeedToDo | JobEnd, Featurised | JobEnd, Ran | JobEnd](
+            self._units(first, waiting), self._featurise, self._infer, self._write
         )
         try:
             if self._overlapped():
-                stages.run_overlapped()
+                stages.run_overlapped(self._threads_ahead())
             else:
                 stages.run_in_turn()
         finally:
@@ -171,15 +144,24 @@ class BatchRun:
         choice = self._settings.overlap
         return choice == "on" or (choice == "auto" and self._session.backend.name != "cpu")
 
+    def _threads_ahead(self) -> int:
+        """Threads that featurise ahead of the device, which must not wait for them."""
+        if self._settings.featurise_workers is not None:
+            return self._settings.featurise_workers
+        if self._session.backend.name == "cpu":
+            return 1
+        # One core is left to the thread that feeds the device.
+        return max(1, min(usable_threads() - 1, _MOST_THREADS_AHEAD))
+
     def _must_stop(self, planned: PlannedJob) -> bool:
         bucket = padded_size(planned.tokens, self._session.buckets)
         in_time = self._deadline.allows(bucket, tuple(self._ahead))
         return self._guard.stop_requested.is_set() or not in_time
 
-    def _ready(
+    def _units(
         self, first: PlannedJob, others: Iterator[PlannedJob]
-    ) -> Iterator[_Featurised | _End]:
-        """Does all host-side work ahead of the device; ends each job it began with `_End`.
+    ) -> Iterator[SeedToDo | JobEnd]:
+        """Opens jobs and searches, seed by seed; ends each job it began with `JobEnd`.
 
         Jobs that others hold, or whose bucket another process compiles, are looked at
         again once all others have had their turn, as long as that changes something.
@@ -200,7 +182,7 @@ class BatchRun:
                 elif opened is not None:
                     begun = True
                     yield from self._job_seeds(opened)
-                    yield _End(opened.job, planned, started)
+                    yield JobEnd(opened.job, planned, started)
             passing = any(obstacle.passes for _, obstacle in postponed)
             if not postponed or not (begun or passing):
                 break
@@ -239,7 +221,7 @@ class BatchRun:
         self._open[id(opened.job)] = opened.job
         return opened
 
-    def _job_seeds(self, opened: OpenJob) -> Iterator[_Featurised]:
+    def _job_seeds(self, opened: OpenJob) -> Iterator[SeedToDo]:
         """Yields a job's missing seeds; notes in the job why it stops early."""
         job, planned = opened.job, opened.planned
         try:
@@ -257,6 +239,7 @@ class BatchRun:
                 job.recall_record(done)
             if seeds:
                 _log.info("Predicting 3D structure for %s with %d seed(s)...", job.name, len(seeds))
+                job.prepare()
             else:
                 job.write_ranking()
             for position, seed in enumerate(seeds):
@@ -265,56 +248,69 @@ class BatchRun:
                 if self._must_stop(planned):
                     job.left = True
                     return
-                start = time.monotonic()
-                batch = job.featurise(seed, seeds[position + 1 : position + 2])
                 bucket = padded_size(planned.tokens, self._session.buckets)
                 self._ahead.append(bucket)
-                yield _Featurised(job, seed, batch, bucket, time.monotonic() - start)
+                yield SeedToDo(job, seed, self._upcoming(seeds[position + 1 :]), bucket)
         except Exception as error:
             self._job_failed(job, error)
 
-    def _infer(self, unit: _Featurised | _End) -> _Ran | _End | None:
-        if isinstance(unit, _End):
+    def _upcoming(self, seeds: Sequence[int]) -> tuple[int, ...]:
+        """The seeds whose conformers are begun early: not where the model needs all cores."""
+        return tuple(seeds[:1]) if self._overlapped() else ()
+
+    def _featurise(self, unit: SeedToDo | JobEnd) -> Featurised | JobEnd:
+        if isinstance(unit, JobEnd):
             return unit
+        start, batch = time.monotonic(), None
         try:
-            return self._infer_seed(unit)
+            if not unit.job.failure:
+                batch = unit.job.featurise(unit.seed, unit.upcoming)
+        except Exception as error:
+            self._job_failed(unit.job, error)
+        return Featurised(unit, batch, time.monotonic() - start)
+
+    def _infer(self, ready: Featurised | JobEnd) -> Ran | JobEnd | None:
+        if isinstance(ready, JobEnd):
+            return ready
+        try:
+            return self._infer_seed(ready)
         finally:
             self._ahead.popleft()
 
-    def _infer_seed(self, unit: _Featurised) -> _Ran | None:
-        job = unit.job
+    def _infer_seed(self, ready: Featurised) -> Ran | None:
+        unit, job, batch = ready.unit, ready.unit.job, ready.batch
         if self._guard.stop_requested.is_set():
             job.left = True
-        if job.failure or job.left:
+        if batch is None or job.failure or job.left:
             return None
         try:
             start = time.monotonic()
-            padded = int(unit.batch["token_index"].shape[0])
+            padded = int(batch["token_index"].shape[0])
             samples = self._memory.samples_at_once(padded)
-            checked = job.infer(unit.batch, unit.seed, samples)
-            seconds = unit.seconds + time.monotonic() - start
+            checked = job.infer(batch, unit.seed, samples)
+            seconds = ready.seconds + time.monotonic() - start
         except Exception as error:
             self._job_failed(job, error)
             return None
         if self._leases is not None:
             self._leases.compiled(unit.bucket)
-        return _Ran(unit, checked, padded, seconds)
+        return Ran(unit, batch, checked, padded, seconds)
 
-    def _write(self, unit: _Ran | _End) -> None:
-        if isinstance(unit, _End):
-            self._end_job(unit)
+    def _write(self, ran: Ran | JobEnd) -> None:
+        if isinstance(ran, JobEnd):
+            self._end_job(ran)
             return
-        ready, start = unit.unit, time.monotonic()
+        unit, start = ran.unit, time.monotonic()
         try:
             # Here and not in the thread of the device, which would wait for it.
-            result = ready.job.extract(unit.checked, ready.batch, ready.seed, unit.seconds)
-            ready.job.write_seed(result)
+            result = unit.job.extract(ran.checked, ran.batch, unit.seed, ran.seconds)
+            unit.job.write_seed(result)
         except Exception as error:
-            self._job_failed(ready.job, error)
+            self._job_failed(unit.job, error)
             return
-        self._deadline.learn(unit.padded, unit.seconds + time.monotonic() - start)
+        self._deadline.learn(ran.padded, ran.seconds + time.monotonic() - start)
 
-    def _end_job(self, end: _End) -> None:
+    def _end_job(self, end: JobEnd) -> None:
         job = end.job
         if not (job.failure or job.left):
             try:
@@ -345,7 +341,7 @@ class BatchRun:
             )
         )
 
-    def _close(self, end: _End) -> None:
+    def _close(self, end: JobEnd) -> None:
         end.job.resources.close()
         self._open.pop(id(end.job), None)
         if self._leases is not None:

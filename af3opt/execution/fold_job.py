@@ -11,7 +11,7 @@ import dataclasses
 import functools
 import logging
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -185,8 +185,28 @@ class FoldJob:
                 missing.append(seed)
         return missing
 
+    def prepare(self) -> None:
+        """Makes what the seeds share, once MSAs and templates are filled in.
+
+        Raises:
+            InputError: the input cannot be featurised.
+        """
+        with self._refusals():
+            _ = self._features
+        _ = self.record
+
+    @contextlib.contextmanager
+    def _refusals(self) -> Iterator[None]:
+        """Turns what the engine refuses into an error that names the file."""
+        try:
+            yield
+        except (ValueError, KeyError) as error:
+            raise InputError(f"{self.source}: cannot be featurised: {error}") from error
+
     def featurise(self, seed: int, upcoming: Sequence[int] = ()) -> Batch:
         """Returns the features of one seed, padded to its bucket.
+
+        After `prepare`, several threads may do this for seeds of one job.
 
         Args:
             seed: The seed.
@@ -195,11 +215,8 @@ class FoldJob:
         Raises:
             InputError: the engine refuses the input.
         """
-        with self.report.stage(FEATURISE, seed):
-            try:
-                features = self._features.features(seed, upcoming)
-            except (ValueError, KeyError) as error:
-                raise InputError(f"{self.source}: cannot be featurised: {error}") from error
+        with self.report.stage(FEATURISE, seed), self._refusals():
+            features = self._features.features(seed, upcoming)
         if self.session.feature_cache is not None:
             self.report.cache_used("features", hit=features.from_cache)
         batch = features.batch

@@ -1,60 +1,80 @@
 """Featurise, run, write: three stages over a stream of seeds, in order or overlapped.
 
-Overlapped, while seed k runs on the device, seed k+1 (of this job or the next) is
-featurised and seed k-1 is written. One seed at a time is in each stage, so at most
-three seeds' arrays are in memory. Side effects keep their order: seeds are
-featurised, run and written in the order of the stream, each stage in one thread.
+Overlapped, while seed k runs on the device, the seeds after it (of this job or the
+next) are featurised and seed k-1 is written. Seeds are begun, run and written in the
+order of the stream, each by one thread; only featurising, which has no effects
+outside its seed, is done for several seeds at once where there are threads for it.
+No more than one seed a thread is ahead of the device, so that few seeds' arrays are
+in memory and few jobs are claimed before their time.
 
-The model runs in the calling thread; the other two stages mostly wait for C++ code
-that releases the interpreter lock. On a CPU backend the stages would compete for
-the same cores, so there they take turns.
+The model runs in the calling thread; the other stages mostly wait for C++ code that
+releases the interpreter lock. On a CPU backend the stages would compete for the same
+cores, so there they take turns.
 """
 
-import concurrent.futures
+import collections
 import dataclasses
 from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 
 
 @dataclasses.dataclass(frozen=True)
-class Stages[Ready, Result]:
+class Stages[Unit, Ready, Result]:
     """The stages of a stream.
 
     Attributes:
-        ready: Featurised seeds; pulling one does the work of featurising it.
+        units: What to do; pulling one does what must be done in order before it is
+            featurised: opening its job, searching.
+        featurise: Makes a unit ready; called by several threads.
         infer: Runs the model; None means the seed failed and was dealt with.
         write: Writes the result.
     """
 
-    ready: Iterator[Ready]
+    units: Iterator[Unit]
+    featurise: Callable[[Unit], Ready]
     infer: Callable[[Ready], Result | None]
     write: Callable[[Result], None]
 
     def run_in_turn(self) -> None:
         """Takes each seed through all stages before the next."""
-        for unit in self.ready:
-            result = self.infer(unit)
+        for unit in self.units:
+            result = self.infer(self.featurise(unit))
             if result is not None:
                 self.write(result)
 
-    def run_overlapped(self) -> None:
+    def run_overlapped(self, threads: int = 1) -> None:
         """Same as `run_in_turn`, with the stages of neighbouring seeds overlapped.
 
-        An exception that a stage lets out ends the stream: writing that has begun is
-        completed first, then the exception is raised here.
+        An exception that a stage lets out ends the stream: what has begun is completed
+        first, then the exception is raised here.
+
+        Args:
+            threads: Seeds that are featurised at once, and ahead of the device.
         """
         with (
-            concurrent.futures.ThreadPoolExecutor(1, "featurise") as featuriser,
-            concurrent.futures.ThreadPoolExecutor(1, "write") as writer,
+            ThreadPoolExecutor(1, "write") as writer,
+            ThreadPoolExecutor(threads, "featurise") as featuriser,
+            ThreadPoolExecutor(1, "begin") as beginner,
         ):
-            writing: concurrent.futures.Future[None] | None = None
-            upcoming = featuriser.submit(next, self.ready, None)
-            while (unit := upcoming.result()) is not None:
-                upcoming = featuriser.submit(next, self.ready, None)
-                result = self.infer(unit)
+
+            def begin() -> Future[Ready] | None:
+                unit = next(self.units, None)
+                return None if unit is None else featuriser.submit(self.featurise, unit)
+
+            ahead = collections.deque(beginner.submit(begin) for _ in range(threads))
+            writing: Future[None] | None = None
+            try:
+                while (featurising := ahead.popleft().result()) is not None:
+                    ready = featurising.result()
+                    ahead.append(beginner.submit(begin))
+                    result = self.infer(ready)
+                    if writing is not None:
+                        writing.result()
+                        writing = None
+                    if result is not None:
+                        writing = writer.submit(self.write, result)
                 if writing is not None:
                     writing.result()
-                    writing = None
-                if result is not None:
-                    writing = writer.submit(self.write, result)
-            if writing is not None:
-                writing.result()
+            finally:
+                for begun in ahead:
+                    begun.cancel()

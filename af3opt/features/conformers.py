@@ -3,6 +3,7 @@
 import collections
 import concurrent.futures
 import functools
+import os
 import threading
 from collections.abc import Callable, Mapping, Sequence
 
@@ -92,6 +93,10 @@ class PendingConformers:
 def _executor(threads: int) -> concurrent.futures.ThreadPoolExecutor:
     """Threads of the whole process: jobs featurised at once must not use more than one does."""
     return concurrent.futures.ThreadPoolExecutor(threads, "conformers")
+
+
+# Threads do not survive a fork.
+os.register_at_fork(after_in_child=_executor.cache_clear)
 
 
 class ConformerPool:

@@ -253,7 +253,8 @@ class OwnOptions:
     featurise_workers: int | None = option(
         None,
         "Processes of af3opt featurise. Unset: as many as cores and memory allow when it pays; 1: "
-        "the command's own.",
+        "the command's own. In af3opt run, threads that featurise ahead of a GPU. Unset: one fewer "
+        "than cores, up to 3.",
         group=CACHES,
         lower_bound=1,
     )

@@ -35,10 +35,35 @@ def test_a_finished_batch_loads_nothing(runs, inputs, tmp_path):
     assert len(runs.steps()) == 12
 
 
-def test_overlapped_writes_the_same_tree(runs, inputs, tmp_path):
+@pytest.mark.parametrize("threads", [1, 3])
+def test_overlapped_writes_the_same_tree(runs, inputs, tmp_path, threads):
     assert runs.run(inputs, tmp_path / "serial", "--overlap=off") == ExitCode.OK
-    assert runs.run(inputs, tmp_path / "overlapped", "--overlap=on") == ExitCode.OK
+    serial = [step[1:] for step in runs.steps()]
+    flags = ("--overlap=on", f"--featurise_workers={threads}")
+    assert runs.run(inputs, tmp_path / "overlapped", *flags) == ExitCode.OK
+    assert [step[1:] for step in runs.steps()[len(serial) :]] == serial
     assert differences(tmp_path / "overlapped", tmp_path / "serial") == []
+
+
+def test_one_bad_job_stops_no_other_featurised_with_it(runs, inputs, tmp_path):
+    def before():
+        from af3opt.features.featurise import JobFeatures
+
+        features = JobFeatures.features
+
+        def failing(self, seed, upcoming=()):
+            if seed == 12:
+                raise ValueError("no such component")
+            return features(self, seed, upcoming)
+
+        JobFeatures.features = failing
+
+    flags = ("--overlap=on", "--featurise_workers=3")
+    assert runs.run(inputs, tmp_path / "out", *flags, before=before) == ExitCode.SOME_FAILED
+    (failed,) = json.loads((tmp_path / "out" / "failed.json").read_text())
+    assert failed["name"] == "job1"
+    assert "job1.json: cannot be featurised: no such component" in failed["reason"]
+    assert {seed for _, _, seed in runs.steps()} >= {1, 2, 3, 21, 22, 23, 31, 32, 33}
 
 
 def test_only_what_is_missing_is_done(runs, inputs, tmp_path):

@@ -8,12 +8,20 @@ import pytest
 from af3opt.execution.stream import Stages
 
 
+def _same(unit):
+    return unit
+
+
 def _stages(log, pause):
-    def ready(count):
+    def units(count):
         for seed in range(count):
-            time.sleep(pause)
-            log.append(("featurise", seed))
+            log.append(("begin", seed))
             yield seed
+
+    def featurise(seed):
+        time.sleep(pause)
+        log.append(("featurise", seed))
+        return seed
 
     def infer(seed):
         time.sleep(pause)
@@ -24,15 +32,20 @@ def _stages(log, pause):
         time.sleep(pause)
         log.append(("write", seed))
 
-    return ready, infer, write
+    return units, featurise, infer, write
 
 
-@pytest.mark.parametrize("run", [Stages.run_in_turn, Stages.run_overlapped])
+def _three_threads(stages):
+    stages.run_overlapped(threads=3)
+
+
+@pytest.mark.parametrize("run", [Stages.run_in_turn, Stages.run_overlapped, _three_threads])
 def test_every_stage_sees_the_seeds_in_order(run):
     log = []
-    ready, infer, write = _stages(log, 0.0)
-    run(Stages(ready(4), infer, write))
-    assert [seed for stage, seed in log if stage == "featurise"] == [0, 1, 2, 3]
+    units, featurise, infer, write = _stages(log, 0.001)
+    run(Stages(units(4), featurise, infer, write))
+    assert [seed for stage, seed in log if stage == "begin"] == [0, 1, 2, 3]
+    assert sorted(seed for stage, seed in log if stage == "featurise") == [0, 1, 2, 3]
     assert [seed for stage, seed in log if stage == "infer"] == [0, 1, 2, 3]
     assert [seed for stage, seed in log if stage == "write"] == [0, 2, 3]
 
@@ -41,11 +54,11 @@ def test_the_next_seed_is_featurised_while_one_runs():
     running = threading.Event()
     featurised_meanwhile = threading.Event()
 
-    def ready():
-        yield 0
-        assert running.wait(10)
-        featurised_meanwhile.set()
-        yield 1
+    def featurise(seed):
+        if seed == 1:
+            assert running.wait(10)
+            featurised_meanwhile.set()
+        return seed
 
     def infer(seed):
         if seed == 0:
@@ -54,8 +67,34 @@ def test_the_next_seed_is_featurised_while_one_runs():
         return seed
 
     written = []
-    Stages(ready(), infer, written.append).run_overlapped()
+    Stages(iter([0, 1]), featurise, infer, written.append).run_overlapped()
     assert written == [0, 1]
+
+
+def test_several_seeds_are_featurised_at_once_and_no_more_are_begun():
+    together = threading.Barrier(3)
+    begun, infered, most_ahead = [], [], []
+
+    def units():
+        for seed in range(9):
+            begun.append(seed)
+            most_ahead.append(len(begun) - len(infered))
+            yield seed
+
+    def featurise(seed):
+        together.wait(10)  # Three at a time, or this fails.
+        time.sleep(0.01 * (seed % 3 == 0))  # The first of them is the last to be ready.
+        return seed
+
+    def infer(seed):
+        infered.append(seed)
+        return seed
+
+    written = []
+    Stages(units(), featurise, infer, written.append).run_overlapped(threads=3)
+    assert written == infered == list(range(9))
+    # Three ahead, and the one that is about to run.
+    assert max(most_ahead) <= 4
 
 
 def test_a_seed_is_written_while_the_next_one_runs():
@@ -72,19 +111,26 @@ def test_a_seed_is_written_while_the_next_one_runs():
             assert second_runs.wait(10)
         written.append(seed)
 
-    Stages(iter([0, 1]), infer, write).run_overlapped()
+    Stages(iter([0, 1]), _same, infer, write).run_overlapped()
     assert written == [0, 1]
 
 
-@pytest.mark.parametrize("stage", ["featurise", "infer", "write"])
-def test_an_exception_of_any_stage_comes_out_after_begun_writing(stage):
-    written = []
+@pytest.mark.parametrize("threads", [1, 3])
+@pytest.mark.parametrize("stage", ["begin", "featurise", "infer", "write"])
+def test_an_exception_of_any_stage_comes_out_after_begun_writing(stage, threads):
+    written, begun = [], []
 
-    def ready():
-        yield 0
-        if stage == "featurise":
+    def units():
+        for seed in range(100):
+            begun.append(seed)
+            if stage == "begin" and seed == 1:
+                raise ValueError(stage)
+            yield seed
+
+    def featurise(seed):
+        if stage == "featurise" and seed == 1:
             raise ValueError(stage)
-        yield 1
+        return seed
 
     def infer(seed):
         if stage == "infer" and seed == 1:
@@ -98,6 +144,7 @@ def test_an_exception_of_any_stage_comes_out_after_begun_writing(stage):
         written.append(seed)
 
     with pytest.raises(ValueError, match=stage):
-        Stages(ready(), infer, write).run_overlapped()
+        Stages(units(), featurise, infer, write).run_overlapped(threads)
     if stage != "write":
-        assert 0 in written
+        assert written == [0]
+    assert len(begun) <= 2 * threads + 2
