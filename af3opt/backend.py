@@ -54,7 +54,10 @@ def resolve_backend(settings: Settings, host: Host) -> Backend:
     obstacle = _gpu_obstacle(host)
     if settings.jax_backend == "gpu":
         if obstacle:
-            raise SetupError(f"--jax_backend=gpu ({_source(settings)}): {obstacle}")
+            raise SetupError(
+                f"--jax_backend=gpu ({_source(settings)}): {obstacle}; ask the scheduler for a "
+                "GPU (--gres=gpu:1), or use --jax_backend=cpu"
+            )
         return _on_gpu(settings, host, f"--jax_backend=gpu ({_source(settings)})")
     if obstacle:
         return _without_gpu(settings, host, "cpu", f"no usable GPU: {obstacle}")

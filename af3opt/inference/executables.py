@@ -40,10 +40,10 @@ _OWN_PARTS = ("engine", "inference", "numerics", "optimizations")
 _PACKAGES = ("jax", "jaxlib", "dm-haiku", "tokamax", "numpy", "ml_dtypes", "jaxtyping")
 # Prefixes of variables that the engine, tokamax, XLA and JAX read.
 _VARIABLES = ("AF3_", "TOKAMAX_", "XLA_", "JAX_", "LIBTPU_", "TF_", "NVIDIA_TF32", "PJRT_")
-# Words in the names of settings that cannot change a program: where caches lie, what is
+# Words in the names of settings that cannot change a program: where files lie, what is
 # logged, how much memory the client takes.
 _NEUTRAL = frozenset(
-    ("cache", "caches", "log", "logging", "traceback", "debug", "dump", "explain", "client")
+    ("cache", "caches", "_dir", "log", "logging", "traceback", "debug", "dump", "explain", "client")
 )
 
 

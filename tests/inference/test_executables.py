@@ -86,6 +86,7 @@ def test_key_depends_on_everything_given(change, make_key):
 def test_key_depends_on_flags_but_not_on_logging(make_key, monkeypatch):
     plain = make_key().digest
     monkeypatch.setenv("TF_CPP_MIN_LOG_LEVEL", "3")
+    monkeypatch.setenv("AF3_MODEL_PARAMETERS_DIR", "/models")
     monkeypatch.setenv("XLA_CLIENT_MEM_FRACTION", "0.5")
     assert make_key().digest == plain
     monkeypatch.setenv("XLA_FLAGS", "--xla_cpu_enable_fast_math=true")
