@@ -4,6 +4,7 @@ import ast
 import functools
 import importlib.util
 import re
+import shlex
 
 import pytest
 
@@ -17,7 +18,9 @@ from af3opt.benchmarks.results import (
     SuiteResult,
     write_result,
 )
+from af3opt.extra_flag import take_flag
 from af3opt.options.catalogue import Kind, all_options
+from af3opt.settings import resolve_settings
 from tests.conftest import REPOSITORY
 
 DOCUMENTS = sorted(
@@ -25,7 +28,22 @@ DOCUMENTS = sorted(
         *(REPOSITORY / "docs").glob("*.md"),
         *REPOSITORY.glob("*.md"),
         *(REPOSITORY / "benchmarks").glob("*.md"),
+        *(REPOSITORY / "examples").glob("*.md"),
     ]
+)
+# Programs that call af3opt.
+CALLERS = sorted(
+    path
+    for pattern in (
+        "scripts/*.sh",
+        "scripts/slurm/*",
+        ".ci/run",
+        "Dockerfile",
+        "packaging/*",
+        "af3opt/configs/**/*.toml",
+    )
+    for path in REPOSITORY.glob(pattern)
+    if path.is_file()
 )
 IDS = [path.relative_to(REPOSITORY).as_posix() for path in DOCUMENTS]
 # Flags of programs other than af3opt that the documents mention.
@@ -86,25 +104,81 @@ def flags_of(command):
     return named | {"debug", "help"} | (run_flags() if shares else set())
 
 
+def commands_in(lines):
+    """Yields (command, rest of the line) for every `af3opt COMMAND ...`."""
+    for line in lines:
+        for match in re.finditer(
+            r"(?:\baf3opt|-m af3opt) ([a-z]+)\b((?:(?!\baf3opt [a-z]+\b).)*)",
+            line.partition("  #")[0],
+        ):
+            yield match[1], match[2]
+
+
+def blocks(document):
+    """The code blocks of a document, continued lines made one."""
+    return re.findall(r"```[a-z]*\n(.*?)```", text_of(document).replace("\\\n", " "), re.DOTALL)
+
+
 def shown_commands(document):
-    """Yields (command, rest of the line) for every `af3opt COMMAND ...` in code."""
-    text = text_of(document).replace("\\\n", " ")
-    code = re.findall(r"```[a-z]*\n(.*?)```", text, re.DOTALL) + re.findall(r"`([^`\n]+)`", text)
-    for block in code:
-        for line in block.splitlines():
-            if match := re.search(r"\baf3opt ([a-z]+)\b(.*)", line.partition("  #")[0]):
-                yield match[1], match[2]
+    """Commands in a document's code."""
+    code = [*blocks(document), *re.findall(r"`([^`\n]+)`", text_of(document))]
+    return commands_in(line for block in code for line in block.splitlines())
+
+
+def called_commands(caller):
+    """Commands in a script or preset, comments included, that are given flags."""
+    lines = text_of(caller).replace("\\\n", " ").splitlines()
+    return [(command, rest) for command, rest in commands_in(lines) if re.match(r"\s+--", rest)]
+
+
+def check_flags(command, rest):
+    assert command in cli.command_names(), command
+    own, _, for_run = rest.partition(" -- ")
+    for flag in re.findall(r"--([a-z_]+)", own):
+        assert flag in flags_of(command), f"af3opt {command}{rest}"
+    for flag in re.findall(r"--([a-z_]+)", for_run):
+        assert flag in run_flags(), f"af3opt {command}{rest}"
 
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=IDS)
 def test_commands_that_are_shown_exist_with_their_flags(document):
     for command, rest in shown_commands(document):
-        assert command in cli.command_names(), command
-        own, _, for_run = rest.partition(" -- ")
-        for flag in re.findall(r"--([a-z_]+)", own):
-            assert flag in flags_of(command), f"af3opt {command}{rest}"
-        for flag in re.findall(r"--([a-z_]+)", for_run):
-            assert flag in run_flags(), f"af3opt {command}{rest}"
+        check_flags(command, rest)
+
+
+@pytest.mark.parametrize(
+    "caller", CALLERS, ids=lambda path: path.relative_to(REPOSITORY).as_posix()
+)
+def test_commands_that_are_called_exist_with_their_flags(caller):
+    for command, rest in called_commands(caller):
+        check_flags(command, rest)
+
+
+def test_commands_are_found_where_they_are():
+    assert sum(len(list(shown_commands(document))) for document in DOCUMENTS) > 60
+    assert sum(len(called_commands(caller)) for caller in CALLERS) >= 6
+
+
+# Flags with a value that a command has besides those of `af3opt run`.
+OWN_FLAGS = {
+    "run": (),
+    "doctor": (),
+    "featurise": (),
+    "submit": ("--slurm",),
+    "warm": ("--from_inputs", "--msa_depths"),
+}
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=IDS)
+def test_values_that_are_shown_are_accepted(document):
+    lines = (line for block in blocks(document) for line in block.splitlines())
+    for command, rest in commands_in(lines):
+        if command not in OWN_FLAGS or "..." in rest or "--help" in rest:
+            continue
+        words = [word for word in shlex.split(rest.strip("[]")) if word != "--json"]
+        for flag in OWN_FLAGS[command]:
+            _, words = take_flag(words, flag, "a value")
+        resolve_settings(words, {})
 
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=IDS)
