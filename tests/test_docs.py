@@ -213,6 +213,14 @@ def test_reference_is_what_the_options_say():
     assert script.reference() == text_of(script.DOCUMENT), "run scripts/write_reference.py"
 
 
+def test_the_flag_table_is_what_the_options_say():
+    script = load_script("write_flag_table")
+    text = text_of(script.README)
+    assert script.with_table(text) == text, "run scripts/write_flag_table.py"
+    assert "--save_pdb" in script.flag_table()
+    assert "--num_recycles" not in script.flag_table()
+
+
 def test_the_readmes_figures_are_those_of_the_committed_results():
     script = load_script("write_benchmark_table")
     readme = text_of(script.README)
