@@ -1,20 +1,26 @@
 """Says why an entry would, or would not, be used now."""
 
-from collections.abc import Callable, Mapping
+import importlib.metadata
+import sys
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from af3opt.caching.key import differences
 from af3opt.caching.manager import CacheManager, EntryInfo
 
 # Parts of a key's material that say what an entry is of, not how it was made.
-_IDENTITY = ("kind", "input", "sequence", "seed", "padded_tokens")
+_IDENTITY = (
+    *("kind", "input", "sequence", "seed", "padded_tokens"),
+    *("arguments", "config", "jax_cache_key"),
+)
 
 
 def explain_entries(name: str, manager: CacheManager) -> list[tuple[EntryInfo, list[str]]]:
     """Compares every entry with the installed software and with its siblings.
 
     Args:
-        name: Name of the cache in `locations.CACHES`.
+        name: Name of the cache in `locations.CACHES`, or for compiled code as
+            `inference.compiled_caches.find_compiled_caches` gives it.
         manager: The cache.
 
     Returns:
@@ -23,11 +29,15 @@ def explain_entries(name: str, manager: CacheManager) -> list[tuple[EntryInfo, l
         No reason: it is used for its input as long as the options are the same.
     """
     infos = [info for info in manager.entries() if info.header is not None]
-    current = _CURRENT_SOFTWARE[name]() if infos else {}
+    kind, _, host = name.partition("/")
+    current = _CURRENT_SOFTWARE[kind](infos) if infos else {}
+    made_for = _other_jaxlib(host)
     newest: dict[tuple[str, ...], EntryInfo] = {}
     for info in sorted(infos, key=lambda info: info.created):
         newest[_identity(info)] = info
-    return [(info, _reasons(info, newest[_identity(info)], current)) for info in infos]
+    return [
+        (info, [*made_for, *_reasons(info, newest[_identity(info)], current)]) for info in infos
+    ]
 
 
 def _identity(info: EntryInfo) -> tuple[str, ...]:
@@ -53,7 +63,17 @@ def _reasons(info: EntryInfo, sibling: EntryInfo, current: Mapping[str, Any]) ->
     return reasons
 
 
-def _feature_software() -> Mapping[str, Any]:
+def _other_jaxlib(host: str) -> list[str]:
+    """Says when a directory of compiled code belongs to another jaxlib than today's."""
+    from af3opt.inference.compiled_caches import host_jaxlib
+
+    theirs, ours = host_jaxlib(host), _version("jaxlib")
+    if theirs is None or theirs == ours:
+        return []
+    return [f"not used now: jaxlib: entry has {theirs}, now {ours or 'none'}"]
+
+
+def _feature_software(_: Sequence[EntryInfo]) -> Mapping[str, Any]:
     # Imports the engine, which listings and pruning must not need.
     from af3opt.data.prepared import find_prepared
     from af3opt.engine.resources import redirect_resources
@@ -63,18 +83,42 @@ def _feature_software() -> Mapping[str, Any]:
     return environment_material()
 
 
-def _conformer_software() -> Mapping[str, Any]:
+def _conformer_software(_: Sequence[EntryInfo]) -> Mapping[str, Any]:
     from af3opt.features.conformer_store import software_material
 
     return software_material()
 
 
-def _no_software() -> Mapping[str, Any]:
-    return {}  # Tools and databases are the user's choice in each run.
+def _executable_software(infos: Sequence[EntryInfo]) -> Mapping[str, Any]:
+    from af3opt.engine.discovery import find_engine
+    from af3opt.inference.executables import own_fingerprint
+
+    packages = {name for info in infos for name in _material(info).get("packages", ())}
+    return {
+        "engine": find_engine().fingerprint,
+        "af3opt": own_fingerprint(),
+        "python": list(sys.version_info[:3]),
+        "packages": {name: _version(name) for name in packages},
+    }
 
 
-_CURRENT_SOFTWARE: Mapping[str, Callable[[], Mapping[str, Any]]] = {
+def _version(package: str) -> str | None:
+    try:
+        return importlib.metadata.version(package)
+    except importlib.metadata.PackageNotFoundError:
+        return None
+
+
+def _no_software(_: Sequence[EntryInfo]) -> Mapping[str, Any]:
+    # Searches: tools and databases are the user's choice in each run. Compiled modules:
+    # their keys are JAX's, which tell nothing.
+    return {}
+
+
+_CURRENT_SOFTWARE: Mapping[str, Callable[[Sequence[EntryInfo]], Mapping[str, Any]]] = {
     "features": _feature_software,
     "conformers": _conformer_software,
     "msa": _no_software,
+    "compile": _no_software,
+    "executables": _executable_software,
 }

@@ -13,11 +13,23 @@ from af3opt.caching.explain import explain_entries
 from af3opt.caching.locations import CACHES, open_cache
 from af3opt.caching.manager import CacheManager, EntryInfo
 from af3opt.errors import ExitCode, UsageError
+from af3opt.inference.compiled_caches import (
+    COMPILED_CACHES,
+    find_compiled_caches,
+    untrusted_files,
+)
 from af3opt.logs import Verbosity, configure_logging
 
-SUMMARY = "list, verify, prune and clear the caches of features, conformers and searches"
+SUMMARY = "list, verify, prune and clear the caches of features, searches and compiled code"
 
 _DAY_S = 86_400.0
+_NAMES = (*CACHES, *COMPILED_CACHES)
+_TITLES = ("cache", "key", "size", "age", "unused", "hits", "what")
+# What --explain says of an entry that nothing speaks against: of data, of compiled code.
+_NOTHING_AGAINST = (
+    "used for its input with today's software",
+    "used when the same program is compiled on this kind of host",
+)
 
 type _Caches = Mapping[str, CacheManager]
 type _Report = tuple[Any, list[str]]
@@ -31,21 +43,29 @@ class _Parser(argparse.ArgumentParser):
 
 
 def main(argv: list[str]) -> int:
-    """Runs `af3opt cache` and returns the exit code: 1 if `verify` found damage, else 0.
+    """Runs `af3opt cache` and returns the exit code: 1 if `verify` found something, else 0.
 
     Raises:
         UsageError: a flag is wrong.
     """
     flags = _parser().parse_args(argv)
     configure_logging(Verbosity())
-    overrides = {"features": flags.feature_cache_dir, "msa": flags.msa_cache_dir}
-    names = list(CACHES) if flags.cache == "all" else [flags.cache]
-    caches = {name: open_cache(name, overrides.get(name)) for name in names}
+    names = _NAMES if flags.cache == "all" else (flags.cache,)
+    caches = {key: manager for name in names for key, manager in _open(name, flags).items()}
     product, lines = _ACTIONS[flags.action](caches, flags)
     text = json.dumps(product, indent=2) if flags.json else "\n".join(lines)
     sys.stdout.write(f"{text}\n")
-    damaged = flags.action == "verify" and any(report["damaged"] for report in product.values())
-    return ExitCode.FAILURE if damaged else ExitCode.OK
+    bad = flags.action == "verify" and any(
+        report["damaged"] or report["untrusted"] for report in product.values()
+    )
+    return ExitCode.FAILURE if bad else ExitCode.OK
+
+
+def _open(name: str, flags: argparse.Namespace) -> _Caches:
+    if name in COMPILED_CACHES:
+        return find_compiled_caches(name, flags.jax_compilation_cache_dir)
+    overrides = {"features": flags.feature_cache_dir, "msa": flags.msa_cache_dir}
+    return {name: open_cache(name, overrides.get(name))}
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -53,18 +73,21 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "action",
         choices=sorted(_ACTIONS),
-        help="ls: entries; stats: totals; verify: read every byte; prune: remove what was used "
-        "longest ago; clear: remove everything; fill: embed the conformers of all amino acids "
-        "ahead, for --seeds and the first --residues positions",
+        help="ls: entries; stats: totals; verify: read every byte, and look who else could write "
+        "compiled code; prune: remove what was used longest ago; clear: remove everything; fill: "
+        "embed the conformers of all amino acids ahead, for --seeds and the first --residues "
+        "positions",
     )
-    parser.add_argument("--cache", choices=(*CACHES, "all"), default="all")
+    parser.add_argument("--cache", choices=(*_NAMES, "all"), default="all")
     parser.add_argument("--json", action="store_true", help="print JSON")
     parser.add_argument(
         "--explain",
         action="store_true",
         help="verify: say for each entry whether it would be used now, and if not, why",
     )
-    parser.add_argument("--max_gb", type=float, help="prune: size to get below, in GB (1e9 bytes)")
+    parser.add_argument(
+        "--max_gb", type=float, help="prune: size to get each cache below, in GB (1e9 bytes)"
+    )
     parser.add_argument(
         "--older_than_days", type=float, help="prune: remove what was unused so long"
     )
@@ -72,6 +95,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--residues", type=int, default=500, help="fill: positions to cover")
     parser.add_argument("--feature_cache_dir", type=Path)
     parser.add_argument("--msa_cache_dir", type=Path)
+    parser.add_argument("--jax_compilation_cache_dir", type=Path)
     return parser
 
 
@@ -98,11 +122,12 @@ def _fill(caches: _Caches, flags: argparse.Namespace) -> _Report:
 
 def _ls(caches: _Caches, _: argparse.Namespace) -> _Report:
     product: dict[str, list[dict[str, Any]]] = {}
-    lines = [f"{'cache':<10} {'key':<12} {'size':>10} {'age':>9} {'unused':>9} {'hits':>6}  what"]
+    width = max(map(len, (*caches, _TITLES[0])))
+    lines = [_columns(width, _TITLES)]
     for name, manager in caches.items():
         infos = sorted(manager.entries(), key=lambda info: -info.last_used)
         product[name] = [_describe(info) for info in infos]
-        lines += [_line(name, info) for info in infos]
+        lines += [_columns(width, _cells(name, info)) for info in infos]
     return product, lines
 
 
@@ -119,21 +144,24 @@ def _describe(info: EntryInfo) -> dict[str, Any]:
     }
 
 
-def _line(name: str, info: EntryInfo) -> str:
+def _cells(name: str, info: EntryInfo) -> Sequence[str]:
     now = time.time()
-    return (
-        f"{name:<10} {info.digest[:12]:<12} {_size(info.size):>10} {_age(now - info.created):>9} "
-        f"{_age(now - info.last_used):>9} {info.hits:>6}  {_what(info)}"
-    )
+    ages = (_age(now - info.created), _age(now - info.last_used))
+    return (name, info.digest[:12], _size(info.size), *ages, str(info.hits), _what(info))
+
+
+def _columns(width: int, cells: Sequence[str]) -> str:
+    name, key, size, age, unused, hits, what = cells
+    return f"{name:<{width}} {key:<12} {size:>10} {age:>9} {unused:>9} {hits:>6}  {what}"
 
 
 def _what(info: EntryInfo) -> str:
     if info.header is None:
         return "unreadable"
-    material = info.header.material
-    parts = [str(material.get("kind", "?")), str(material.get("name", ""))]
+    known = {**info.header.information, **info.header.material}
+    parts = [str(known.get(field, "")) for field in ("kind", "module", "name")]
     parts += [
-        f"{field} {material[field]}" for field in ("seed", "padded_tokens") if field in material
+        f"{field} {known[field]}" for field in ("seed", "padded_tokens", "tokens") if field in known
     ]
     return " ".join(filter(None, parts))
 
@@ -160,13 +188,21 @@ def _verify(caches: _Caches, flags: argparse.Namespace) -> _Report:
     product: dict[str, Any] = {}
     lines: list[str] = []
     for name, manager in caches.items():
+        # Looked at first: what is damaged is moved.
+        compiled = name.partition("/")[0] in COMPILED_CACHES
+        untrusted = list(untrusted_files(manager)) if compiled else []
         good, damaged = manager.verify()
         product[name] = {
             "good": good,
             "damaged": [{"file": str(path), "reason": reason} for path, reason in damaged],
+            "untrusted": [{"file": str(path), "reason": reason} for path, reason in untrusted],
         }
         lines.append(f"{name}: {good} entries good, {len(damaged)} damaged and set aside")
         lines += [f"  {path}: {reason}" for path, reason in damaged]
+        lines += [
+            f"  {path} {reason}: whoever writes there can run code as you; remove it"
+            for path, reason in untrusted
+        ]
         if flags.explain:
             explained = explain_entries(name, manager)
             product[name]["entries"] = [
@@ -174,12 +210,9 @@ def _verify(caches: _Caches, flags: argparse.Namespace) -> _Report:
                 for info, reasons in explained
             ]
             for info, reasons in explained:
-                lines.append(f"  {info.digest[:12]} {_what(info)}: {_verdict(reasons)}")
+                verdict = "; ".join(reasons) or _NOTHING_AGAINST[compiled]
+                lines.append(f"  {info.digest[:12]} {_what(info)}: {verdict}")
     return product, lines
-
-
-def _verdict(reasons: Sequence[str]) -> str:
-    return "; ".join(reasons) if reasons else "used for its input with today's software"
 
 
 def _prune(caches: _Caches, flags: argparse.Namespace) -> _Report:

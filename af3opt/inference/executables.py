@@ -32,7 +32,7 @@ from af3opt.paths import trust_problem
 _log = logging.getLogger(__name__)
 
 _FORMAT = 1
-_DIRECTORY = "executables"
+DIRECTORY_NAME = "executables"
 _MAX_BYTES = 4 << 30
 # af3opt's subpackages whose code runs while the model is traced.
 _OWN_PARTS = ("engine", "inference", "numerics", "optimizations")
@@ -65,7 +65,7 @@ class ExecutableStore:
 
     def __init__(self, cache: CompileCache) -> None:
         """Uses `cache`'s directory; keeps nothing if others can write there."""
-        root = cache.root / _DIRECTORY
+        root = cache.root / DIRECTORY_NAME
         self._manager = CacheManager("executable store", root, max_bytes=_MAX_BYTES)
         self._usable = cache.trusted
 
