@@ -1,4 +1,4 @@
-"""Putting a page together: template, style, scripts and data in one file.
+"""Putting a page together: frame, content, style, scripts and data in one file.
 
 The page forbids itself everything but its own scripts (Content-Security-Policy by
 hash), so that it cannot reach the network and no text in it can run.
@@ -21,12 +21,15 @@ _JOB_SCRIPTS = (
     "matrix.js", "run.js", "job.js",
 )  # fmt: skip
 _BATCH_SCRIPTS = ("batch.js",)
+_PALETTE = '<label>Colours <select id="palette"></select></label>'
+_VIEWER_CREDIT = "Drawn with 3Dmol.js (Rego and Koes, Bioinformatics 2015)."
 _PLACEHOLDER = re.compile(r"@@([A-Z]+)@@")
 
 
 def job_page(title: str, data: dict[str, Any]) -> str:
     """Returns the HTML of a job's page; see `payload.job_payload` for `data`."""
-    return _page("job.html", title, data, [_asset(_VIEWER), _bundle(_JOB_SCRIPTS)])
+    scripts = [_asset(_VIEWER), _bundle(_JOB_SCRIPTS)]
+    return _page("job.html", title, data, scripts, tools=_PALETTE, credit=_VIEWER_CREDIT)
 
 
 def batch_page(title: str, data: dict[str, Any]) -> str:
@@ -44,7 +47,25 @@ def _bundle(names: tuple[str, ...]) -> str:
     return f'(() => {{\n"use strict";\n{parts}\n}})();'
 
 
-def _page(template: str, title: str, data: dict[str, Any], scripts: list[str]) -> str:
+def _page(
+    main: str,
+    title: str,
+    data: dict[str, Any],
+    scripts: list[str],
+    *,
+    tools: str = "",
+    credit: str = "",
+) -> str:
+    """Fills the frame that all pages share.
+
+    Args:
+        main: Asset with what is between header and footer.
+        title: Plain text.
+        data: For the scripts.
+        scripts: Their sources.
+        tools: HTML of controls in the header besides those that all pages have.
+        credit: HTML of a sentence in the footer.
+    """
     hashes = " ".join(f"'sha256-{_digest(script)}'" for script in scripts)
     values = {
         "TITLE": html.escape(title),
@@ -52,10 +73,13 @@ def _page(template: str, title: str, data: dict[str, Any], scripts: list[str]) -
         "img-src data: blob:; base-uri 'none'; form-action 'none'",
         "STYLE": _asset("report.css"),
         "DATA": json_for_script(data),
+        "TOOLS": tools,
+        "MAIN": _asset(main),
+        "CREDIT": credit,
         "SCRIPTS": "\n".join(f"<script>{script}</script>" for script in scripts),
     }
     # One pass: a value that happens to contain a placeholder stays text.
-    return _PLACEHOLDER.sub(lambda match: values[match[1]], _asset(template))
+    return _PLACEHOLDER.sub(lambda match: values[match[1]], _asset("page.html"))
 
 
 def _digest(script: str) -> str:
