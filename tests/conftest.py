@@ -1,16 +1,21 @@
 """What every test starts from: a clean environment and, for engine tests, prepared data."""
 
+import dataclasses
+import json
 import logging
 import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from af3opt.data.prepared import find_prepared
 from af3opt.data.synthetic_weights import synthetic_weights_dir
 from af3opt.engine.discovery import find_engine
 from af3opt.errors import SetupError
+from af3opt.settings import resolve_settings
 
 REPOSITORY = Path(__file__).parent.parent
 # Where prepared data and small weights are kept between test runs; read before the
@@ -103,3 +108,44 @@ def full_weights(prepared_home):
 def small_weights(prepared_home):
     """The model directory with weights of reduced depth for the installed engine."""
     return synthetic_weights_dir("small", find_engine().fingerprint)
+
+
+@dataclasses.dataclass(frozen=True)
+class EngineInput:
+    """An input as the engine has read it, with the settings of a run."""
+
+    path: Path
+    settings: Any
+    fold_input: Any
+
+    def featurise(self, tokens):
+        """Returns the batch of its first seed, padded to a number of tokens."""
+        from af3opt.engine.features import featurise_with_engine, make_ccd
+        from af3opt.features.options import FeatureOptions
+
+        options = FeatureOptions.from_settings(self.settings, (tokens,))
+        return featurise_with_engine(
+            self.fold_input, self.fold_input.rng_seeds[0], make_ccd(), options
+        )
+
+
+@pytest.fixture
+def engine_input(prepared_home, tmp_path, monkeypatch):
+    """Makes an `EngineInput` from the JSON content of an input and flags of a run."""
+
+    def make(content, *flags):
+        from af3opt.engine.inputs import load_fold_inputs
+        from af3opt.engine.resources import redirect_resources
+
+        # tokamax reads the command line with absl while the model is traced.
+        monkeypatch.setattr(sys, "argv", ["af3opt"])
+        redirect_resources(find_prepared())
+        path = tmp_path / "input.json"
+        path.write_text(json.dumps(content))
+        common = [f"--json_path={path}", f"--output_dir={tmp_path}", "--jax_backend=cpu"]
+        attention = "--flash_attention_implementation=xla"
+        settings = resolve_settings([*common, attention, *flags], {})
+        (fold_input,) = load_fold_inputs(path)
+        return EngineInput(path, settings, fold_input)
+
+    return make

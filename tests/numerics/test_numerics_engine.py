@@ -1,25 +1,18 @@
 """Numerics against the engine's own features, structures and scores."""
 
 import json
-import os
 
 import numpy as np
 import pytest
 import zstandard
 
-from af3opt.data.prepared import find_prepared
-from af3opt.engine.features import featurise_with_engine, make_ccd
-from af3opt.engine.inputs import load_fold_inputs
 from af3opt.engine.model import extract_inference_results
-from af3opt.engine.resources import redirect_resources
-from af3opt.features.options import FeatureOptions
 from af3opt.numerics import NonFinitePolicy, NumericsHandler, infer_checked
 from af3opt.numerics.excluded import extract_nonfinite, select_samples, write_nonfinite
 from af3opt.numerics.expected import UndefinedByDesign
 from af3opt.numerics.extraction import extract_samples
 from af3opt.numerics.plausibility import check_plausibility
 from af3opt.output.record_parts import nonfinite_sample_record, ranked_sample_record, seed_record
-from af3opt.settings import resolve_settings
 
 pytestmark = pytest.mark.engine
 
@@ -40,17 +33,8 @@ INPUT = {
 
 
 @pytest.fixture
-def batch(prepared_home, tmp_path):
-    redirect_resources(find_prepared())
-    path = tmp_path / "mix.json"
-    path.write_text(json.dumps(INPUT))
-    settings = resolve_settings(
-        [f"--json_path={path}", f"--output_dir={tmp_path}", "--jax_backend=cpu"], os.environ
-    )
-    (fold_input,) = load_fold_inputs(path)
-    return featurise_with_engine(
-        fold_input, 1, make_ccd(), FeatureOptions.from_settings(settings, (64,))
-    )
+def batch(engine_input):
+    return engine_input(INPUT).featurise(64)
 
 
 @pytest.fixture

@@ -2,26 +2,17 @@
 
 import ast
 import inspect
-import json
-import os
-import sys
 import textwrap
 
 import numpy as np
 import pytest
 
-from af3opt.data.prepared import find_prepared
 from af3opt.engine.discovery import find_engine
-from af3opt.engine.features import featurise_with_engine, make_ccd
-from af3opt.engine.inputs import load_fold_inputs
 from af3opt.engine.modules import engine_module
-from af3opt.engine.resources import redirect_resources
-from af3opt.features.options import FeatureOptions
 from af3opt.inference.model_runner import create_model_runner
 from af3opt.numerics import NumericsHandler
 from af3opt.numerics.stages import StageProbe
 from af3opt.optimizations.sampler_nan import clamp_negative_roots
-from af3opt.settings import resolve_settings
 
 pytestmark = [pytest.mark.engine, pytest.mark.slow]
 
@@ -49,28 +40,17 @@ class DropClamp(ast.NodeTransformer):
 
 
 @pytest.fixture
-def job(small_weights, tmp_path, monkeypatch):
-    # tokamax reads the command line with absl while the model is traced.
-    monkeypatch.setattr(sys, "argv", ["af3opt"])
-    redirect_resources(find_prepared())
-    path = tmp_path / "short.json"
-    path.write_text(json.dumps(INPUT))
-    settings = resolve_settings(
-        [
-            f"--json_path={path}", f"--output_dir={tmp_path}", f"--model_dir={small_weights}",
-            "--jax_backend=cpu", "--flash_attention_implementation=xla", "--num_recycles=1",
-            "--num_diffusion_samples=1", "--num_diffusion_steps=8",
-        ],
-        os.environ,
-    )  # fmt: skip
-    (fold_input,) = load_fold_inputs(path)
-    batch = featurise_with_engine(
-        fold_input, 1, make_ccd(), FeatureOptions.from_settings(settings, (16,))
+def job(small_weights, engine_input):
+    source = engine_input(
+        INPUT,
+        *(f"--model_dir={small_weights}", "--num_recycles=1"),
+        *("--num_diffusion_samples=1", "--num_diffusion_steps=8"),
     )
+    batch = source.featurise(16)
 
     def infer():
         # A new runner each time: what is patched is seen when the model is traced.
-        return create_model_runner(find_engine(), settings, "cpu").run_inference(batch, 1)
+        return create_model_runner(find_engine(), source.settings, "cpu").run_inference(batch, 1)
 
     return infer, batch
 

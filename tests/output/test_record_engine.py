@@ -2,18 +2,12 @@
 
 import json
 import os
-import sys
 
 import jsonschema
 import pytest
 
 from af3opt.backend import resolve_backend
-from af3opt.data.prepared import find_prepared
 from af3opt.engine.discovery import find_engine
-from af3opt.engine.features import featurise_with_engine, make_ccd
-from af3opt.engine.inputs import load_fold_inputs
-from af3opt.engine.resources import redirect_resources
-from af3opt.features.options import FeatureOptions
 from af3opt.host import probe_host
 from af3opt.inference.model_runner import create_model_runner
 from af3opt.memory import MemoryManager
@@ -24,7 +18,6 @@ from af3opt.output import record_parts, run_record
 from af3opt.output.record_builder import RecordBuilder, RunFacts
 from af3opt.progress import LearnedTimes, Reporter, Workload
 from af3opt.progress.stages import EXTRACT, FEATURISE, INFERENCE
-from af3opt.settings import resolve_settings
 
 pytestmark = [pytest.mark.engine, pytest.mark.slow]
 
@@ -41,26 +34,20 @@ INPUT = {
 
 
 @pytest.fixture
-def record(small_weights, tmp_path, monkeypatch):
+def record(small_weights, engine_input, tmp_path):
     """Does what a run does and returns the record it leaves."""
-    monkeypatch.setattr(sys, "argv", ["af3opt"])
-    redirect_resources(find_prepared())
-    source = tmp_path / "short.json"
-    source.write_text(json.dumps(INPUT))
-    settings = resolve_settings(
-        [
-            f"--json_path={source}", f"--output_dir={tmp_path}", f"--model_dir={small_weights}",
-            "--jax_backend=cpu", "--flash_attention_implementation=xla", "--num_recycles=1",
-            "--num_diffusion_samples=2", "--num_diffusion_steps=4",
-        ],
-        os.environ,
-    )  # fmt: skip
+    source = engine_input(
+        INPUT,
+        *(f"--model_dir={small_weights}", "--num_recycles=1"),
+        *("--num_diffusion_samples=2", "--num_diffusion_steps=4"),
+    )
+    settings, fold_input = source.settings, source.fold_input
     host = probe_host(os.environ)
     backend = resolve_backend(settings, host)
     engine = find_engine()
     runner = create_model_runner(engine, settings, backend.name)
     facts = RunFacts(
-        command=sys.orig_argv,
+        command=["af3opt"],
         engine=record_parts.engine_record(engine),
         weights=run_record.WeightsRecord(
             directory=str(small_weights), digest=runner.load().sha256, synthetic=True
@@ -74,16 +61,13 @@ def record(small_weights, tmp_path, monkeypatch):
         learned=LearnedTimes(tmp_path / "times.json"),
     )
     job_input = run_record.InputRecord(
-        file=str(source), digest="0", tokens=None, padded_tokens=None
+        file=str(source.path), digest="0", tokens=None, padded_tokens=None
     )
-    (fold_input,) = load_fold_inputs(source)
     builder = RecordBuilder(facts, name=fold_input.name, job_input=job_input)
     job = reporter.job_started(fold_input.name)
     job.workload = Workload(device="cpu", tokens=16, samples=2, recycles=1, steps=4)
     with job.stage(FEATURISE, 3):
-        batch = featurise_with_engine(
-            fold_input, 3, make_ccd(), FeatureOptions.from_settings(settings, (16,))
-        )
+        batch = source.featurise(16)
     with job.stage(INFERENCE, 3):
         checked = infer_checked(
             lambda changes: runner.run_inference(batch, 3),
