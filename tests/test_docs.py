@@ -9,18 +9,11 @@ import shlex
 import pytest
 
 from af3opt import cli
-from af3opt.benchmarks.results import (
-    BASELINE,
-    COLD,
-    WARM,
-    CaseResult,
-    Run,
-    SuiteResult,
-    write_result,
-)
+from af3opt.benchmarks.results import write_result
 from af3opt.extra_flag import take_flag
 from af3opt.options.catalogue import Kind, all_options
 from af3opt.settings import resolve_settings
+from tests.bench_results import make_result
 from tests.conftest import REPOSITORY
 
 DOCUMENTS = sorted(
@@ -232,35 +225,9 @@ def test_the_readmes_table_with_and_without_results(tmp_path):
     script = load_script("write_benchmark_table")
     readme = text_of(script.README)
     assert "No results" in script.with_table(readme, script.committed_results(tmp_path))
-    side = {"label": "x", "engine": "e", "versions": {"jax": "0.10.2"}}
-    host = {"cpu": "Some CPU", "usable_cores": 2, "gpus": []}
-    runs = [
-        Run(
-            role=role,
-            repeat=0,
-            wall_seconds=seconds,
-            cpu_seconds=seconds,
-            peak_bytes=10**9,
-            stages={},
-        )
-        for role, seconds in ((BASELINE, 40.0), (COLD, 10.0), (WARM, 8.0))
-    ]
-    case = CaseResult(name="a", description="76 residues", commands={}, runs=runs)
-    result = SuiteResult(
-        suite="cpu",
-        command="af3opt bench",
-        started="2026-01-01",
-        host=host,
-        baseline=side,
-        subject=side,
-        weights="random",
-        overrides={},
-        backend="cpu",
-        cases=[case],
-    )
-    write_result(result, tmp_path / "cpu.json")
+    write_result(make_result(), tmp_path / "cpu.json")
     text = script.with_table(readme, script.committed_results(tmp_path))
-    row = "| 76 residues; baseline with jax 0.10.2 | 40 s | 10 s (4.0x) | 8 s (5.0x) | 1.0 GB |"
+    row = "| case a; baseline with jax 0.10.2 | 42 s | 10 s (4.0x) | 4 s (9.5x) | 2.0 GB |"
     assert row in text
     assert "[cpu](benchmarks/cpu.md)" in text
     assert script.with_table(text, script.committed_results(tmp_path)) == text
