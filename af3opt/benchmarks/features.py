@@ -1,9 +1,10 @@
 """Featurisation against the engine's own: cold, warm, entry sizes, workers.
 
     af3opt bench --suite=features -- [--tokens=360] [--rows=6000] [--seeds=5] [--repeats=3]
-                                     [--entries] [--inputs=20] [--json]
+                                     [--profile] [--entries] [--inputs=20] [--json]
 
-Engine and af3opt take turns in one process, so that a busy machine slows both.
+Engine and af3opt take turns in one process, so that a busy machine slows both. Proteins
+are random; their alignments are of the kind that `alignments` describes.
 """
 
 import argparse
@@ -24,6 +25,8 @@ from typing import Any
 import numpy as np
 import psutil
 
+from af3opt.benchmarks.alignments import LETTERS, family_alignment
+from af3opt.benchmarks.feature_profile import profiled
 from af3opt.caching.manager import CacheManager
 from af3opt.data.prepared import find_prepared
 from af3opt.engine.modules import engine_module
@@ -38,7 +41,6 @@ from af3opt.features.parallel import FeatureJob, parallel_featurize
 from af3opt.logs import Verbosity, configure_logging
 from af3opt.options.upstream import DEFAULT_BUCKETS
 
-_LETTERS = np.array(list("ARNDCQEGHILKMFPSTWYV"))
 _LEVELS = (1, 3, 9)
 
 
@@ -62,38 +64,24 @@ def synthetic_input(tokens: int, rows: int, seeds: int, *, seed: int = 1) -> Any
 
     Args:
         tokens: Length of the protein.
-        rows: Rows of its alignment: half of the letters changed, 15 % gaps, a few insertions.
+        rows: Rows of its alignment, see `family_alignment`.
         seeds: Number of model seeds, 1, 2, ...
         seed: Seed of the input's own random numbers.
     """
     folding_input = engine_module("common.folding_input")
     generator = np.random.default_rng(seed)
-    sequence = "".join(_LETTERS[generator.integers(0, 20, tokens)])
+    sequence = "".join(LETTERS[letter] for letter in generator.integers(0, len(LETTERS), tokens))
     chain = folding_input.ProteinChain(
         id="A",
         sequence=sequence,
         ptms=[],
-        unpaired_msa=_alignment(sequence, rows, generator),
+        unpaired_msa=family_alignment(sequence, rows, generator),
         paired_msa="",
         templates=[],
     )
     return folding_input.Input(
         name=f"synthetic_{seed}", chains=[chain], rng_seeds=list(range(1, seeds + 1))
     )
-
-
-def _alignment(sequence: str, rows: int, generator: np.random.Generator) -> str:
-    text = [">query", sequence]
-    for row in range(rows - 1):
-        chance = generator.random(len(sequence))
-        relative = np.where(
-            chance < 0.5, _LETTERS[generator.integers(0, 20, len(sequence))], list(sequence)
-        )
-        letters = np.where(chance > 0.85, "-", relative).tolist()
-        for place in generator.integers(0, len(sequence), generator.integers(0, 6)):
-            letters[place] += "a" * int(generator.integers(1, 6))
-        text += [f">tr|A0A{row:05d}|A0A{row:05d}_HUMAN/1-9", "".join(letters)]
-    return "\n".join(text) + "\n"
 
 
 def measure_job(tokens: int, rows: int, seeds: int, repeats: int) -> Iterator[Measurement]:
@@ -143,6 +131,22 @@ def measure_job(tokens: int, rows: int, seeds: int, repeats: int) -> Iterator[Me
         for times, unit in ((wall, "x"), (cpu, "x (CPU)")):
             ratios = [a / b for a, b in zip(times["engine"], times[case], strict=True)]
             yield Measurement(f"engine / {label}", statistics.median(ratios), unit)
+
+
+def measure_profile(tokens: int, rows: int, seeds: int) -> Iterator[Measurement]:
+    """Measures where the time goes when nothing is stored; the longest part first."""
+    fold_input = synthetic_input(tokens, rows, seeds)
+    ccd = engine_module("constants.chemical_components").Ccd()
+    options = FeatureOptions(buckets=DEFAULT_BUCKETS)
+    with tempfile.TemporaryDirectory() as name, _forgotten_conformers(), profiled() as profile:
+        store = ConformerStore(CacheManager("conformer cache", Path(name, "conformers")))
+        cache = FeatureCache(CacheManager("feature cache", Path(name, "features")), store)
+        batches = featurise(fold_input, fold_input.rng_seeds, ccd, options, cache=cache)
+        _, whole = _timed(lambda: list(batches))
+    parts = sorted(profile.seconds.items(), key=lambda part: -part[1])
+    for part, seconds in [*parts, ("everything else", whole - sum(profile.seconds.values()))]:
+        calls = f", {profile.calls[part]} calls" if part in profile.calls else ""
+        yield Measurement(f"cold: {part}{calls}", seconds, "CPU s")
 
 
 def measure_entry(tokens: int, rows: int) -> Iterator[Measurement]:
@@ -233,6 +237,7 @@ def _parse(argv: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--inputs", type=int, default=0, help="also so many inputs with workers")
     parser.add_argument("--workers", type=int, default=2)
+    parser.add_argument("--profile", action="store_true", help="also where the time goes")
     parser.add_argument("--entries", action="store_true", help="also sizes and times of packing")
     parser.add_argument("--json", action="store_true")
     return parser.parse_args(argv)
@@ -245,6 +250,8 @@ def main(argv: Sequence[str]) -> int:
     logging.getLogger("absl").setLevel(logging.ERROR)
     redirect_resources(find_prepared())
     found = list(measure_job(flags.tokens, flags.rows, flags.seeds, flags.repeats))
+    if flags.profile:
+        found += measure_profile(flags.tokens, flags.rows, flags.seeds)
     if flags.inputs:
         found += measure_workers(flags.inputs, flags.workers)
     if flags.entries:
