@@ -144,6 +144,11 @@ def test_other_structures_are_not_compared(stand_ins, tmp_path):
         comparison.measure_case(CASE, stand_ins("other"), 1, tmp_path / "work")
 
 
+def test_weights_of_both_sides_are_read_ahead(stand_ins, tmp_path):
+    (tmp_path / "af3.bin").write_bytes(bytes(100))
+    comparison.fill_file_cache(stand_ins())
+
+
 def test_the_users_settings_reach_neither_side(monkeypatch, tmp_path):
     monkeypatch.setenv("AF3OPT_FIDELITY", "exact")
     monkeypatch.setenv("XLA_FLAGS", "--xla_x=1")

@@ -251,6 +251,7 @@ def _weights_label(model_dir: Path, manifest: SyntheticManifest | None) -> str:
 def _measure(
     cases: Sequence[suites.Case], sides: comparison.Sides, repeats: int, *, keep: bool
 ) -> list[CaseResult]:
+    comparison.fill_file_cache(sides)
     folder = private_directory(af3opt_home() / "bench" / f"{os.getpid()}")
     try:
         return [comparison.measure_case(case, sides, repeats, folder) for case in cases]
