@@ -26,9 +26,10 @@ check() {
   results+=("$(printf '%-8s %5d s  %-22s %s' "$verdict" $((SECONDS - started)) "$name" "$(closing_line "$log")")")
 }
 
-# closing_line LOG: pytest's count of passed and failed tests, when the log has one
+# closing_line LOG: pytest's count of passed and failed tests and the lines covered, if logged
 closing_line() {
-  tail -n 1 "$1" | grep -E '^=+ .* in [0-9.]+s' | tr -d '=' || true
+  tail -n 1 "$1" | grep -E '^=+ .* in [0-9.]+s' | tr -d '=\n' || true
+  awk '/^TOTAL / { printf "%s of lines covered", $NF }' "$1"
 }
 
 finish() {
@@ -67,7 +68,7 @@ mapfile -t scripts < <(find scripts .ci -type f \( -name '*.sh' -o -name '*.sbat
 check shellcheck .venv/bin/shellcheck "${scripts[@]}"
 
 tests=(-m pytest --durations=10)
-check tests .venv/bin/python "${tests[@]}" --cov --cov-report=term -m "not full"
+check tests .venv/bin/python "${tests[@]}" --cov --cov-report=term --cov-fail-under=85 -m "not full"
 # Scheduling (kills, claims, Slurm) and measuring do not depend on the engine: tested once.
 check tests-compat .venv-compat/bin/python "${tests[@]}" -m "engine and not full and not slurm" \
   --ignore=tests/execution --ignore=tests/test_bench.py --ignore=tests/test_doctor.py
