@@ -53,7 +53,7 @@ def test_every_example_and_seed(engine, name):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("bucket", DEFAULT_BUCKETS[:8])
+@pytest.mark.parametrize("bucket", DEFAULT_BUCKETS)
 def test_buckets(engine, bucket):
     (fold_input,) = load_example("protein_ligand_ccd", seeds=(4,))
     _assert_bit_identical(fold_input, _options(buckets=(bucket,)))
