@@ -232,6 +232,18 @@ def test_the_command_measures_and_writes(made_up_sides, tmp_path, capsys):
     assert str(tmp_path) not in text
 
 
+def test_a_case_that_fails_does_not_cost_those_before_it(made_up_sides, tmp_path, monkeypatch):
+    def measure(case, *_):
+        if case.name == "384":
+            raise SetupError("so sad")
+        return make_case(case.name)
+
+    monkeypatch.setattr(comparison, "measure_case", measure)
+    flags = ["--suite=cpu", "--case=199", "--case=384", f"--output={tmp_path}/results"]
+    assert cli.main(["bench", *flags]) == 2
+    assert [case.name for case in read_result(tmp_path / "results" / "cpu.json").cases] == ["199"]
+
+
 def test_a_script_as_baseline_gets_the_model_at_its_true_depth(made_up_sides, tmp_path, capsys):
     script = tmp_path / "run_alphafold.py"
     script.touch()

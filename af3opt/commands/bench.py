@@ -1,6 +1,7 @@
 """`af3opt bench`: measures af3opt against the engine's own plain way, on this machine."""
 
 import argparse
+import dataclasses
 import datetime
 import hashlib
 import logging
@@ -8,7 +9,7 @@ import os
 import shlex
 import shutil
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -88,9 +89,15 @@ def main(argv: list[str]) -> int:
         weights=_weights_label(sides.subject_weights, manifest),
         overrides=manifest.config_overrides if manifest is not None else {},
         backend=backend.name,
-        cases=_measure(cases, sides, args.repeats or suite.repeats, keep=args.keep),
+        cases=(),
     )
-    _write(result, args.output, args.name or suite.name)
+    place = args.output / (args.name or suite.name)
+    place.parent.mkdir(parents=True, exist_ok=True)
+    for measured in _measure(cases, sides, args.repeats or suite.repeats, keep=args.keep):
+        result = dataclasses.replace(result, cases=(*result.cases, measured))
+        # After each case: a later one that fails must not cost the hours before it.
+        _write(result, place)
+    _draw(result, place)
     sys.stdout.write(format_result(result))
     return ExitCode.OK
 
@@ -250,11 +257,12 @@ def _weights_label(model_dir: Path, manifest: SyntheticManifest | None) -> str:
 
 def _measure(
     cases: Sequence[suites.Case], sides: comparison.Sides, repeats: int, *, keep: bool
-) -> list[CaseResult]:
+) -> Iterator[CaseResult]:
     comparison.fill_file_cache(sides)
     folder = private_directory(af3opt_home() / "bench" / f"{os.getpid()}")
     try:
-        return [comparison.measure_case(case, sides, repeats, folder) for case in cases]
+        for case in cases:
+            yield comparison.measure_case(case, sides, repeats, folder)
     finally:
         if keep:
             _log.info("Outputs and logs are in %s", folder)
@@ -262,12 +270,14 @@ def _measure(
             shutil.rmtree(folder, ignore_errors=True)
 
 
-def _write(result: SuiteResult, folder: Path, name: str) -> None:
-    folder.mkdir(parents=True, exist_ok=True)
-    write_result(result, folder / f"{name}.json")
-    (folder / f"{name}.md").write_text(format_result(result))
+def _write(result: SuiteResult, place: Path) -> None:
+    write_result(result, place.with_name(f"{place.name}.json"))
+    place.with_name(f"{place.name}.md").write_text(format_result(result), encoding="utf-8")
+
+
+def _draw(result: SuiteResult, place: Path) -> None:
     try:
-        write_plot(result, folder / f"{name}.svg")
+        write_plot(result, place.with_name(f"{place.name}.svg"))
     except SetupError as error:
         _log.warning("%s", error)
-    _log.info("Results are in %s", folder)
+    _log.info("Results are in %s", place.parent)
