@@ -1,10 +1,14 @@
 """Writes docs/reference.md from the options, the commands and the exit codes themselves."""
 
+import contextlib
+import io
 import itertools
+import os
 import sys
 from pathlib import Path
 
 from af3opt.cli import command_names, command_summary
+from af3opt.cli import main as main_of_cli
 from af3opt.options.catalogue import Option, all_options
 
 DOCUMENT = Path(__file__).parent.parent / "docs" / "reference.md"
@@ -20,7 +24,8 @@ _HEAD = """\
 |---|---|
 {commands}
 
-`af3opt COMMAND --help` describes each. Flags without a command mean `af3opt run`.
+`af3opt COMMAND --help` describes each, as [below](#commands-in-detail). Flags without a command
+mean `af3opt run`, whose flags come first.
 
 ## Where a setting comes from
 
@@ -50,7 +55,27 @@ def reference() -> str:
         chosen.sort(key=lambda option: groups.index(option.spec.group))
         for group, members in itertools.groupby(chosen, key=lambda option: option.spec.group):
             parts.append(_table(group.removeprefix("af3opt: "), list(members)))
+    parts.append("## Commands in detail\n")
+    for name in command_names():
+        if name != "run":
+            parts.append(f"### af3opt {name}\n\n```text\n{command_help(name)}\n```\n")
     return "\n".join(parts)
+
+
+def command_help(name: str) -> str:
+    """Returns what `af3opt NAME --help` prints, 100 columns wide."""
+    out = io.StringIO()
+    width = os.environ.get("COLUMNS")
+    os.environ["COLUMNS"] = "100"
+    try:
+        with contextlib.redirect_stdout(out), contextlib.suppress(SystemExit):
+            main_of_cli([name, "--help"])
+    finally:
+        if width is None:
+            del os.environ["COLUMNS"]
+        else:
+            os.environ["COLUMNS"] = width
+    return out.getvalue().strip()
 
 
 def _table(group: str, options: list[Option]) -> str:
