@@ -1,4 +1,4 @@
-"""Writes docs/reference.md from the options, the commands and the exit codes themselves."""
+"""Writes docs/reference.md from the options and from what the commands say of themselves."""
 
 import contextlib
 import io
