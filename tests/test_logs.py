@@ -10,14 +10,9 @@ from af3opt.logs import Verbosity, configure_logging
 
 
 @pytest.fixture(autouse=True)
-def restored_logging():
-    root, own, absl = (logging.getLogger(name) for name in ("", "af3opt", "absl"))
-    before = root.handlers[:], root.level, own.level, absl.filters[:]
+def restored_warnings():
     with warnings.catch_warnings():
         yield
-    root.handlers[:], absl.filters[:] = before[0], before[3]
-    root.setLevel(before[1])
-    own.setLevel(before[2])
 
 
 def log_something():
