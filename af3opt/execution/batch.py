@@ -108,7 +108,11 @@ class BatchRun:
         self._start(first, alone=alone)
         write_plan(self._session.output_dir, plan)
         stages = Stages[SeedToDo | JobEnd, Featurised | JobEnd, Ran | JobEnd](
-            self._units(first, waiting), self._featurise, self._infer, self._write
+            self._units(first, waiting),
+            self._featurise,
+            self._infer,
+            self._write,
+            is_seed=lambda unit: not isinstance(unit, JobEnd),
         )
         try:
             if self._overlapped():

@@ -14,6 +14,7 @@ cores, so there they take turns.
 
 import collections
 import dataclasses
+import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 
@@ -28,12 +29,15 @@ class Stages[Unit, Ready, Result]:
         featurise: Makes a unit ready; called by several threads.
         infer: Runs the model; None means the seed failed and was dealt with.
         write: Writes the result.
+        is_seed: Tells a seed, whose arrays need memory, from what only marks a place in
+            the stream. Marks take no place ahead of the device and never hold it up.
     """
 
     units: Iterator[Unit]
     featurise: Callable[[Unit], Ready]
     infer: Callable[[Ready], Result | None]
     write: Callable[[Result], None]
+    is_seed: Callable[[Unit | Ready | Result], bool] = lambda _: True
 
     def run_in_turn(self) -> None:
         """Takes each seed through all stages before the next."""
@@ -56,25 +60,37 @@ class Stages[Unit, Ready, Result]:
             ThreadPoolExecutor(threads, "featurise") as featuriser,
             ThreadPoolExecutor(1, "begin") as beginner,
         ):
+            ahead: collections.deque[Future[Future[Ready] | None]] = collections.deque()
+            in_order = threading.Lock()
 
             def begin() -> Future[Ready] | None:
                 unit = next(self.units, None)
-                return None if unit is None else featuriser.submit(self.featurise, unit)
+                if unit is None:
+                    return None
+                if not self.is_seed(unit):
+                    begin_another()
+                return featuriser.submit(self.featurise, unit)
 
-            ahead = collections.deque(beginner.submit(begin) for _ in range(threads))
-            writing: Future[None] | None = None
+            def begin_another() -> None:
+                with in_order:
+                    ahead.append(beginner.submit(begin))
+
+            for _ in range(threads):
+                begin_another()
+            writing: collections.deque[Future[None]] = collections.deque()
             try:
                 while (featurising := ahead.popleft().result()) is not None:
                     ready = featurising.result()
-                    ahead.append(beginner.submit(begin))
+                    if self.is_seed(ready):
+                        begin_another()
                     result = self.infer(ready)
-                    if writing is not None:
-                        writing.result()
-                        writing = None
+                    waits = result is not None and self.is_seed(result)
+                    while writing and (waits or writing[0].done()):
+                        writing.popleft().result()
                     if result is not None:
-                        writing = writer.submit(self.write, result)
-                if writing is not None:
-                    writing.result()
+                        writing.append(writer.submit(self.write, result))
+                for written in writing:
+                    written.result()
             finally:
-                for begun in ahead:
+                for begun in tuple(ahead):
                     begun.cancel()

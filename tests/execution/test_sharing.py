@@ -2,12 +2,16 @@
 
 import json
 import os
+import re
 import signal
+import subprocess
+import sys
 import time
 
 import pytest
 
 from af3opt.errors import ExitCode
+from tests.conftest import REPOSITORY
 from tests.engine.trees import differences
 from tests.execution.conftest import Pool, leftovers, write_input
 
@@ -103,3 +107,26 @@ def test_a_set_up_error_of_the_workers_is_one_line(runs, inputs, tmp_path, two_c
     errors = [line for line in pool.log.splitlines() if line.startswith("af3opt: error")]
     assert len(errors) == 1
     assert str(weights) in errors[0]
+
+
+def test_a_pool_with_the_model_compiles_each_bucket_once(runs, tmp_path, two_cores):
+    """Nothing is stubbed; the weights are random and of reduced depth."""
+    inputs = tmp_path / "in"
+    for number, length in enumerate((5, 6, 8, 20, 22, 24)):
+        write_input(inputs, f"job{number}", [1], "MQIFVKTLTGKTITLEVEPSDTIENVKAKI"[:length])
+    flags = runs.flags(inputs, tmp_path / "out", "--cpu_workers=2", "--num_recycles=1")
+    done = subprocess.run(
+        [sys.executable, "-m", "af3opt", "run", *flags],
+        cwd=REPOSITORY,
+        env={**os.environ, "AF3OPT_JAX_COMPILATION_CACHE_DIR": str(tmp_path / "compiled")},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == ExitCode.OK, done.stderr
+    models = re.findall(r"\[(cpu \d)\] .* Model for (\d+) tokens: (\w+) in", done.stderr)
+    compiled = sorted(tokens for _, tokens, how in models if how == "traced")
+    assert compiled == ["16", "32"], models
+    # The other worker of a bucket, if there was one, took what the first had compiled.
+    assert all(how in ("traced", "loaded") for _, _, how in models), models
+    assert {worker for worker, _, _ in models} == {"cpu 0", "cpu 1"}

@@ -148,3 +148,48 @@ def test_an_exception_of_any_stage_comes_out_after_begun_writing(stage, threads)
     if stage != "write":
         assert written == [0]
     assert len(begun) <= 2 * threads + 2
+
+
+def test_marks_between_seeds_hold_nothing_up():
+    """The end of a job is one: the next job's first seed is made ready before it comes."""
+    ready, second_runs = threading.Event(), threading.Event()
+    written = []
+
+    def featurise(unit):
+        if unit == 1:
+            ready.set()
+        return unit
+
+    def infer(unit):
+        if unit == 0:
+            assert ready.wait(10)
+        if unit == 1:
+            second_runs.set()
+        return unit
+
+    def write(unit):
+        if unit == 0:
+            assert second_runs.wait(10)
+        written.append(unit)
+
+    units = iter([0, "end", 1, "end"])
+    Stages(units, featurise, infer, write, is_seed=lambda unit: unit != "end").run_overlapped()
+    assert written == [0, "end", 1, "end"]
+
+
+def test_many_marks_pass_in_order_and_while_others_begin():
+    """Searches alone: a job ends long before the last one is begun."""
+    log = []
+
+    def units():
+        for number in range(50):
+            log.append(("begin", number))
+            time.sleep(0.002)
+            yield number
+
+    def write(number):
+        log.append(("write", number))
+
+    Stages(units(), _same, _same, write, is_seed=lambda _: False).run_overlapped(threads=3)
+    assert [number for stage, number in log if stage == "write"] == list(range(50))
+    assert log.index(("write", 0)) < log.index(("begin", 49))
