@@ -193,8 +193,12 @@ class _Pool:
     def _start(self, slot: Slot) -> None:
         report = self._scratch / f"report-{self._started}.json"
         self._started += 1
+        flags = as_flags(self._settings, _OWN_SETTINGS)
+        if slot.gpu is not None and self._settings.jax_backend is None:
+            # GPUs were asked for: a worker that cannot use its own must not take the CPU.
+            flags = [*flags, "--jax_backend=gpu"]
         order = WorkerOrder(
-            flags=as_flags(self._settings, _OWN_SETTINGS),
+            flags=flags,
             cores=slot.cores,
             leases=str(self._scratch / f"leases {slot.kind}".replace("/", "_")),
             report=str(report),

@@ -89,7 +89,7 @@ def preview_lines(jobs: Sequence[JobPreview]) -> Iterator[str]:
         yield f"{job.name:<{width}}  {sizes}  {time:>14}  {memory}"
     left = [job for job in jobs if not job.done]
     known = [job.seconds for job in left if job.seconds is not None]
-    total = _duration(sum(known)) if known else "unknown"
+    total = _duration(sum(known)) if known or not left else "unknown"
     unknown = f" and {len(left) - len(known)} job(s) of unknown length" if known else ""
     yield (
         f"{len(left)} of {len(jobs)} job(s) to do, {len({job.bucket for job in left})} padded "

@@ -130,3 +130,23 @@ def test_a_pool_with_the_model_compiles_each_bucket_once(runs, tmp_path, two_cor
     # The other worker of a bucket, if there was one, took what the first had compiled.
     assert all(how in ("traced", "loaded") for _, _, how in models), models
     assert {worker for worker, _, _ in models} == {"cpu 0", "cpu 1"}
+
+
+def test_gpus_that_jax_cannot_use_are_no_reason_for_the_cpu(runs, inputs, tmp_path):
+    program = tmp_path / "bin" / "nvidia-smi"
+    program.parent.mkdir()
+    row = "GPU-%s, NVIDIA A100-SXM4-80GB, 8.0, 81920, 550.54"
+    program.write_text(f"#!/bin/sh\necho '0, {row % 'a'}'\necho '1, {row % 'b'}'\n")
+    program.chmod(0o755)
+    flags = runs.flags(inputs, tmp_path / "out", "--gpus=all")
+    done = subprocess.run(
+        [sys.executable, "-m", "af3opt", "run", *(f for f in flags if "jax_backend" not in f)],
+        cwd=REPOSITORY,
+        env={**os.environ, "PATH": f"{program.parent}:{os.environ['PATH']}"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == ExitCode.USAGE, done.stderr
+    (line,) = [line for line in done.stderr.splitlines() if line.startswith("af3opt: error")]
+    assert "--jax_backend=gpu" in line
