@@ -25,7 +25,11 @@ from af3opt.data.ccd_index import CcdIndex
 from af3opt.data.prepared import PreparedData, find_prepared, prepared_root
 from af3opt.engine.discovery import find_engine
 from af3opt.engine.modules import engine_module
-from af3opt.engine.resources import engine_ccd_pickle, redirect_resources
+from af3opt.engine.resources import (
+    engine_ccd_pickle,
+    offer_libcifpp_data,
+    redirect_resources,
+)
 from af3opt.options.upstream import DEFAULT_BUCKETS
 from af3opt.output.atomic import atomic_file
 
@@ -84,6 +88,7 @@ def build_component_pickle() -> Path | None:
         return None
     path = _component_pickle(prepared)
     if not path.is_file():
+        offer_libcifpp_data(prepared)
         components = dict(CcdIndex(prepared.ccd_index))
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         with atomic_file(path) as stream:
@@ -104,9 +109,12 @@ def _component_pickle(prepared: PreparedData) -> Path:
 def _use_component_pickle() -> None:
     """Lets the engine load its component dictionary in its own way."""
     path = build_component_pickle()
+    prepared = find_prepared()
+    if prepared is not None:
+        offer_libcifpp_data(prepared)
     components: Any = engine_module("constants.chemical_components")
     own_loader = components._load_ccd_pickle_cached
-    redirect_resources(find_prepared())
+    redirect_resources(prepared)
     components._load_ccd_pickle_cached = own_loader
     if path is not None:
         components._CCD_PICKLE_FILE = path

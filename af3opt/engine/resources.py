@@ -62,17 +62,20 @@ def redirect_resources(prepared: PreparedData | None) -> None:
     if prepared is None and not (engine_ccd_pickle().is_file() and engine_sets_pickle().is_file()):
         raise SetupError(f"the engine has no chemical component data: {_PREPARE_HINT}")
     if prepared is not None:
-        _offer_libcifpp_data(prepared)
+        offer_libcifpp_data(prepared)
         if not engine_sets_pickle().is_file():
             _install_component_sets(prepared)
     _install_ccd_loader(prepared)
 
 
-def _offer_libcifpp_data(prepared: PreparedData) -> None:
+def offer_libcifpp_data(prepared: PreparedData) -> None:
     """Points libcifpp at the prepared residues unless the user or the engine has some.
 
     The engine's compiled module reads the variable; DeepMind's build does so when
     it is first imported, and fails without.
+
+    Args:
+        prepared: Data made by `af3opt prepare`.
     """
     installed = find_engine().root.parent / "share" / "libcifpp" / "components.cif"
     if not os.environ.get(LIBCIFPP_VARIABLE) and not installed.is_file():

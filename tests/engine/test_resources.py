@@ -129,7 +129,7 @@ def test_without_prepared_data_the_command_to_type_is_named():
 
 def test_the_users_own_libcifpp_directory_wins(prepared_home, monkeypatch):
     monkeypatch.setenv("LIBCIFPP_DATA_DIR", "/mine")
-    resources._offer_libcifpp_data(find_prepared())
+    resources.offer_libcifpp_data(find_prepared())
     assert os.environ["LIBCIFPP_DATA_DIR"] == "/mine"
 
 
