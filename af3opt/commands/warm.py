@@ -28,8 +28,9 @@ shape the model, so give the same ones as to af3opt run: --model_dir, --num_recy
 --num_diffusion_samples, --save_embeddings, --save_distogram, --jax_backend and so on.
 
   --from_inputs DIR  compile what the fold inputs (*.json) in DIR need: their padded sizes (with
-                     --buckets, among those only), the rows of their MSAs, their atoms. Without
-                     it every bucket of --buckets is compiled for a protein.
+                     --buckets, among those only), and what else follows from their content, such
+                     as the rows of their MSAs. Without it every bucket of --buckets is compiled
+                     for a plain protein.
   --msa_depths LIST  MSA rows to compile for where no MSA says: for --buckets, and for inputs that
                      wait for their search (unless --norun_data_pipeline). Such as 16,all: no MSA
                      to speak of, and a full one. Rounded up as in a run. Default: 16,128,512,all,
