@@ -42,9 +42,9 @@ CALLERS = sorted(
 IDS = [path.relative_to(REPOSITORY).as_posix() for path in DOCUMENTS]
 # Flags of programs other than af3opt that the documents mention.
 FOREIGN = {
-    "append", "array", "cov", "cov-report", "cpus-per-task", "device_seconds", "gpus", "gres", "init", "lock", "mem",
+    "append", "array", "cov", "cov-report", "cpus-per-task", "gpus", "gres", "init", "lock", "mem",
     "nv", "python", "requeue", "seq_limit", "signal", "suite", "time", "wrap", "weights",
-    "databases", "depth", "durations",
+    "databases", "depth", "device_seconds", "durations",
 }  # fmt: skip
 
 
