@@ -7,13 +7,16 @@ from af3opt.engine.modules import engine_module
 from af3opt.features.options import FeatureOptions
 from af3opt.settings import Settings
 
+# More atoms than the window of the atom attention, 128: with fewer, slots are not trimmed.
+_RESIDUES = 20
+
 
 def example_batch(num_tokens: int, settings: Settings) -> Batch:
-    """Featurises one glycine, padded to a bucket.
+    """Featurises a short chain of leucine, padded to a bucket.
 
     The shapes of a batch depend on the bucket and on the engine's own sizes alone
-    (rows of the MSA, templates, atoms), so this is what any input of the bucket
-    looks like to the compiler.
+    (rows of the MSA, templates, atoms), and trimmed atom slots on the atoms a token,
+    so this is what a protein of the bucket looks like to the compiler.
 
     Args:
         num_tokens: The bucket.
@@ -22,7 +25,13 @@ def example_batch(num_tokens: int, settings: Settings) -> Batch:
     Returns:
         A featurised example.
     """
-    protein = {"id": "A", "sequence": "G", "unpairedMsa": "", "pairedMsa": "", "templates": []}
+    protein = {
+        "id": "A",
+        "sequence": "L" * min(num_tokens, _RESIDUES),
+        "unpairedMsa": "",
+        "pairedMsa": "",
+        "templates": [],
+    }
     text = json.dumps(
         {
             "name": "example",

@@ -37,6 +37,7 @@ from af3opt.inference.splitting import (
 )
 from af3opt.inference.weights import LoadedWeights, load_weights
 from af3opt.memory.forecast import JobSize, KnownPrograms
+from af3opt.optimizations.atom_slots import ATOM_SLOTS, trim_atom_slots
 from af3opt.optimizations.msa_depth import MSA_DEPTH, trim_msa
 from af3opt.settings import Settings
 
@@ -211,7 +212,10 @@ class ModelRunner:
 
     def _features(self, batch: Mapping[str, Any]) -> dict[str, Any]:
         features = device_features(batch)
-        return trim_msa(features) if MSA_DEPTH.name in self._identity.optimizations else features
+        for optimization, trim in ((MSA_DEPTH, trim_msa), (ATOM_SLOTS, trim_atom_slots)):
+            if optimization.name in self._identity.optimizations:
+                features = trim(features)
+        return features
 
     def _run(self, features: Mapping[str, Any], seed: Any, chunk: int) -> dict[str, Any]:
         import jax

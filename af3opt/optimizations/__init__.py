@@ -5,12 +5,14 @@ import logging
 
 from af3opt.errors import UsageError
 from af3opt.optimizations import (
+    atom_transformer,
     diffusion_transformer,
     transition,
     triangle_attention,
     triangle_multiplication,
     trunk_precision,
 )
+from af3opt.optimizations.atom_slots import ATOM_SLOTS
 from af3opt.optimizations.base import EXACT, PERMITTED, Context, Optimization, Patches
 from af3opt.optimizations.msa_depth import MSA_DEPTH
 from af3opt.optimizations.sampler_nan import SAMPLER_NAN
@@ -26,6 +28,8 @@ OPTIMIZATIONS: tuple[Optimization, ...] = (
     triangle_attention.OPTIMIZATION,
     triangle_multiplication.OPTIMIZATION,
     MSA_DEPTH,
+    ATOM_SLOTS,
+    atom_transformer.OPTIMIZATION,
     diffusion_transformer.OPTIMIZATION,
 )
 

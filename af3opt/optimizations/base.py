@@ -97,6 +97,8 @@ class Optimization:
         fidelity: EXACT, REORDERED, PRECISION or RESAMPLED.
         summary: What it does, one sentence.
         replacements: The engine functions and what makes their replacements.
+        relies_on: Engine functions that stay but must be as known: those that the
+            replacements take over from, or are called by.
         backends: Backends it is meant for.
         wanted: Tells from the context whether there is anything to do.
     """
@@ -105,12 +107,14 @@ class Optimization:
     fidelity: str
     summary: str
     replacements: tuple[tuple[Target, Replacement], ...]
+    relies_on: tuple[Target, ...] = ()
     backends: frozenset[str] = frozenset({"cpu"})
     wanted: Callable[[Context], bool] = lambda _context: True
 
     def obstacle(self) -> str | None:
         """Says why the installed engine does not suit, or None when it does."""
-        for target, _ in self.replacements:
+        replaced = tuple(target for target, _ in self.replacements)
+        for target in replaced + self.relies_on:
             try:
                 owner, name = target.owner()
                 function = getattr(owner, name)
@@ -118,7 +122,7 @@ class Optimization:
             except (ImportError, AttributeError, OSError, TypeError):
                 return f"the engine has no readable {target.module}.{target.qualname}"
             if digest not in target.digests:
-                return f"{target.module}.{target.qualname} is not the function it replaces"
+                return f"{target.module}.{target.qualname} is not the function it knows"
         return None
 
 

@@ -19,16 +19,14 @@ _TARGET = Target(
 )
 _STACK = "__layer_stack_with_per_layer"
 _MASKED = 1e9
-# Weights of the large products, by the engine's names behind the module's own.
-_LARGE = (
-    "q_projection",
-    "k_projection",
-    "v_projection",
-    "gating_query",
-    "transition2",
-    "ffw_transition1",
-    "ffw_transition2",
-)
+# Large products, by the engine's names behind the module's own; layers that read the
+# same rows are one product.
+_LARGE = {
+    "attention_input": ("q_projection", "k_projection", "v_projection", "gating_query"),
+    "transition2": ("transition2",),
+    "ffw_transition1": ("ffw_transition1",),
+    "ffw_transition2": ("ffw_transition2",),
+}
 
 
 def _replace(original: Callable[..., Any], context: Context) -> Callable[..., Any]:
@@ -72,7 +70,10 @@ def _transformer(
     from jax import lax
 
     parameters, pair_logits = _stacked(module, pair_cond)
-    large = {name: _operands(parameters.pop(name + "/weights"), precision) for name in _LARGE}
+    large = {
+        product: _operands([parameters.pop(name + "/weights") for name in names], precision)
+        for product, names in _LARGE.items()
+    }
     heads = module.config.attention.num_head
     key_bias = (_MASKED * (mask - 1.0))[None, None, :]
 
@@ -154,14 +155,18 @@ def _shapes(module: Any) -> dict[str, dict[str, tuple[int, ...]]]:
     return shapes
 
 
-def _operands(weights: Any, precision: str) -> tuple[Any, ...]:
-    """(layers, inputs, *outputs) weights as bfloat16 terms, (layers, inputs, outputs) each."""
+def _operands(weights: list[Any], precision: str) -> tuple[Any, ...]:
+    """Weights of one product, (layers, inputs, *outputs) each, side by side as bfloat16 terms.
+
+    Returns:
+        (layers, inputs, all outputs) terms.
+    """
     import jax.numpy as jnp
 
     from af3opt.optimizations.arithmetic import bfloat16_terms
 
-    flat = jnp.reshape(weights, (*weights.shape[:2], -1))
-    return bfloat16_terms(flat, 1 if precision == BFLOAT16 else 2)
+    flat = [jnp.reshape(weight, (*weight.shape[:2], -1)) for weight in weights]
+    return bfloat16_terms(jnp.concatenate(flat, axis=-1), 1 if precision == BFLOAT16 else 2)
 
 
 def _adaptive_norm(state: Any, single_cond: Any, small: dict[str, Any], prefix: str) -> Any:
@@ -192,15 +197,14 @@ def _attend(
     from af3opt.optimizations.arithmetic import sigmoid, split_product
 
     normed = _adaptive_norm(state, single_cond, small, "")
-    split = (state.shape[0], heads, -1)
-    query = jnp.reshape(split_product(normed, weights["q_projection"]), split)
+    projected = split_product(normed, weights["attention_input"])
+    *projections, gate = jnp.split(projected, 4, axis=-1)
+    query, key, value = (jnp.reshape(one, (state.shape[0], heads, -1)) for one in projections)
     query = query + small["q_projection/bias"]
-    key = jnp.reshape(split_product(normed, weights["k_projection"]), split)
-    value = jnp.reshape(split_product(normed, weights["v_projection"]), split)
     logits = jnp.einsum("qhc,khc->hqk", query * query.shape[-1] ** -0.5, key) + logits_bias
     average = jnp.einsum("hqk,khc->qhc", jax.nn.softmax(logits, axis=-1), value)
     average = jnp.reshape(average, state.shape)
-    average = average * sigmoid(split_product(normed, weights["gating_query"]))
+    average = average * sigmoid(gate)
     return _conditioned(split_product(average, weights["transition2"]), single_cond, small, "")
 
 

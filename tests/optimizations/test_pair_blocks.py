@@ -96,7 +96,7 @@ def test_changed_function_makes_its_optimisation_step_aside(settings_of, monkeyp
         considered = activate(settings_of(), Context(backend="cpu", trunk_precision=MIXED))
     states = {one.name: one for one in considered}
     assert not states["transition_blocks"].active
-    assert "not the function it replaces" in states["transition_blocks"].reason
+    assert "not the function it knows" in states["transition_blocks"].reason
     assert states["triangle_attention_blocks"].active
     assert caplog.text.count("steps aside") == 1
     assert modules.TransitionBlock.__call__ is changed

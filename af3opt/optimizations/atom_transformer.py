@@ -1,0 +1,248 @@
+"""The atom transformer with keys computed once an atom, not once a window.
+
+Each subset of 32 atoms attends to a window of 128, so an atom is in four windows. The
+engine gathers the windows first and normalises and projects every copy; norms and
+projections work atom by atom, so they can come before the gather. What depends on the
+conditioning alone is computed for all layers at once, outside the sampling loop.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+from af3opt.optimizations.base import REORDERED, Context, Optimization, Target
+from af3opt.optimizations.haiku_access import as_module_method, is_alphafold3
+
+_TRANSFORMER = "model.network.diffusion_transformer"
+_ATOMS = "model.network.atom_cross_attention"
+_TARGET = Target(_TRANSFORMER, "CrossAttTransformer.__call__", frozenset({"66a4d2b5feed5e1c"}))
+# The layers that are written out here, and the callers: they gather the keys'
+# conditioning from the queries'.
+_RELIES_ON = (
+    Target(_TRANSFORMER, "cross_attention", frozenset({"854817dc5251e0a9", "badbb84a96ea5b43"})),
+    Target(_TRANSFORMER, "transition_block", frozenset({"f61c84b6c1dc2bb6"})),
+    Target(_TRANSFORMER, "adaptive_layernorm", frozenset({"5d4b09e267ea636c"})),
+    Target(_TRANSFORMER, "adaptive_zero_init", frozenset({"d2bb7310848e362f"})),
+    Target(_ATOMS, "atom_cross_att_encoder", frozenset({"5844f1f20a01d06d", "cac6dbfee16e011a"})),
+    Target(_ATOMS, "atom_cross_att_decoder", frozenset({"d4175f5746915e91", "b3a5b902595d17d6"})),
+)
+_STACK = "__layer_stack_with_per_layer"
+_MASKED = 1e9
+_OPTIONAL = ("pair_mask", "rope_q", "rope_k")
+_NORMS = ("q", "k", "ffw_")
+_GATES = ("", "ffw_")
+
+
+def _replace(original: Callable[..., Any], context: Context) -> Callable[..., Any]:
+    del context
+
+    def transform(module: Any, *args: Any, **kwargs: Any) -> Any:
+        import haiku as hk
+
+        plain = not args and all(kwargs.get(name) is None for name in _OPTIONAL)
+        if not plain or not is_alphafold3(module) or hk.running_init():
+            return original(module, *args, **kwargs)
+        for name in _OPTIONAL:
+            kwargs.pop(name, None)
+        # The engine's stack of layers takes two keys: what is drawn later must not change.
+        for _ in range(2):
+            hk.maybe_next_rng_key()
+        return _transformer(module, **kwargs)
+
+    return as_module_method("__call__", transform)
+
+
+def _transformer(
+    module: Any,
+    *,
+    queries_act: Any,
+    queries_mask: Any,
+    queries_to_keys: Any,
+    keys_mask: Any,
+    queries_single_cond: Any,
+    keys_single_cond: Any,
+    pair_cond: Any,
+) -> Any:
+    """Atom transformer (supplement of AlphaFold 3, algorithms 7, 23 to 26).
+
+    Args:
+        module: The engine's CrossAttTransformer.
+        queries_act: (subsets, 32, channels) of one sample.
+        queries_mask: (subsets, 32), 1 where an atom is.
+        queries_to_keys: Where in the flat queries each key is, (subsets, 128).
+        keys_mask: (subsets, 128).
+        queries_single_cond: (subsets, 32, channels).
+        keys_single_cond: The same, gathered; not needed.
+        pair_cond: (subsets, 32, 128, pair channels).
+
+    Returns:
+        The new activations, shape and type of `queries_act`.
+    """
+    import jax.numpy as jnp
+    from jax import lax
+
+    del keys_single_cond
+    shape = queries_act.shape
+    heads = module.config.attention.num_head
+    parameters = _parameters(module, shape[-1], heads)
+    logits_bias = _logits_bias(module, pair_cond, queries_mask, keys_mask)
+    conditions = _conditions(jnp.reshape(queries_single_cond, (-1, shape[-1])), parameters)
+    weights = {
+        name: parameters[f"{name}/weights"]
+        for name in ("transition2", "ffw_transition1", "ffw_transition2")
+    }
+    weights |= {"queries": _merged(parameters, ("q_projection", "gating_query"))}
+    weights |= {"keys": _merged(parameters, ("k_projection", "v_projection"))}
+    weights |= {"query_bias": parameters["q_projection/bias"]}
+
+    def layer(state: Any, inputs: Any) -> tuple[Any, None]:
+        weights, condition, bias = inputs
+        state = state + _attend(state, condition, bias, weights, queries_to_keys, heads)
+        return state + _transition(state, condition, weights), None
+
+    state = jnp.reshape(queries_act, (-1, shape[-1])).astype(jnp.float32)
+    state, _ = lax.scan(layer, state, (weights, conditions, logits_bias))
+    return jnp.reshape(state, shape).astype(queries_act.dtype)
+
+
+def _parameters(module: Any, channels: int, heads: int) -> dict[str, Any]:
+    """All layers' parameters, (layers, ...) each, by "layer/parameter" name."""
+    import haiku as hk
+    import jax.numpy as jnp
+
+    layers = module.config.num_blocks
+    hidden = channels * module.config.num_intermediate_factor
+    split = (heads, channels // heads)
+    square = (channels, channels)
+    shapes: dict[str, dict[str, tuple[int, ...]]] = {
+        "q_projection": {"weights": (channels, *split), "bias": split},
+        "k_projection": {"weights": (channels, *split)},
+        "v_projection": {"weights": (channels, *split)},
+        "gating_query": {"weights": square},
+        "transition2": {"weights": square},
+        "ffw_transition1": {"weights": (channels, hidden * 2)},
+        "ffw_transition2": {"weights": (hidden, channels)},
+    }
+    for norm in _NORMS:
+        shapes[f"{norm}single_cond_layer_norm"] = {"scale": (channels,)}
+        shapes[f"{norm}single_cond_scale"] = {"weights": square, "bias": (channels,)}
+        shapes[f"{norm}single_cond_bias"] = {"weights": square}
+    for gate in _GATES:
+        shapes[f"{gate}adaptive_zero_cond"] = {"weights": square, "bias": (channels,)}
+    parameters = {}
+    with hk.name_scope(_STACK):
+        for layer, kinds in shapes.items():
+            # A scope entered twice would get another name.
+            with hk.name_scope(module.name + layer):
+                for kind, size in kinds.items():
+                    parameters[f"{layer}/{kind}"] = hk.get_parameter(
+                        kind, (layers, *size), jnp.float32, init=jnp.zeros
+                    )
+    return parameters
+
+
+def _merged(parameters: dict[str, Any], names: tuple[str, ...]) -> Any:
+    """Weights of layers with the same input side by side, (layers, inputs, all outputs)."""
+    import jax.numpy as jnp
+
+    flat = (parameters[f"{name}/weights"] for name in names)
+    return jnp.concatenate([jnp.reshape(one, (*one.shape[:2], -1)) for one in flat], axis=-1)
+
+
+def _logits_bias(module: Any, pair_cond: Any, queries_mask: Any, keys_mask: Any) -> Any:
+    """What is added to all layers' logits: (layers, heads, subsets, queries, keys)."""
+    import haiku as hk
+    import jax.numpy as jnp
+
+    from af3opt.optimizations.arithmetic import standardise
+
+    channels = pair_cond.shape[-1]
+    layers, heads = module.config.num_blocks, module.config.attention.num_head
+    with hk.name_scope("pair_input_layer_norm"):
+        scale = hk.get_parameter("scale", (channels,), jnp.float32, init=jnp.ones)
+    with hk.name_scope("pair_logits_projection"):
+        size = (channels, layers, heads)
+        weights = hk.get_parameter("weights", size, jnp.float32, init=jnp.zeros)
+    logits = jnp.einsum("sqkc,clh->lhsqk", standardise(pair_cond) * scale, weights)
+    # As the engine has it: only pairs of which neither is an atom are set apart.
+    bias = _MASKED * (queries_mask - 1.0)[:, :, None] * (keys_mask - 1.0)[:, None, :]
+    return logits + bias.astype(jnp.float32)
+
+
+def _conditions(cond: Any, parameters: dict[str, Any]) -> dict[str, Any]:
+    """What all layers take from the conditioning (algorithms 25 and 26).
+
+    Args:
+        cond: (atoms, channels).
+        parameters: All layers' parameters.
+
+    Returns:
+        (layers, atoms, channels) scales and biases of the adaptive norms and gates.
+    """
+    import jax.numpy as jnp
+
+    from af3opt.optimizations.arithmetic import sigmoid, standardise
+
+    def project(rows: Any, name: str) -> Any:
+        return jnp.einsum("lac,lcd->lad", rows, parameters[f"{name}/weights"])
+
+    def squashed(rows: Any, name: str) -> Any:
+        return sigmoid(project(rows, name) + parameters[f"{name}/bias"][:, None, :])
+
+    layers = parameters["transition2/weights"].shape[0]
+    cond = jnp.broadcast_to(cond.astype(jnp.float32), (layers, *cond.shape))
+    normed = standardise(cond)
+    conditions = {f"{gate}gate": squashed(cond, f"{gate}adaptive_zero_cond") for gate in _GATES}
+    for norm in _NORMS:
+        rows = normed * parameters[f"{norm}single_cond_layer_norm/scale"][:, None, :]
+        conditions[f"{norm}scale"] = squashed(rows, f"{norm}single_cond_scale")
+        conditions[f"{norm}bias"] = project(rows, f"{norm}single_cond_bias")
+    return conditions
+
+
+def _attend(
+    state: Any, condition: Any, logits_bias: Any, weights: Any, queries_to_keys: Any, heads: int
+) -> Any:
+    """Attention of each subset to its window (algorithm 24)."""
+    import jax
+    import jax.numpy as jnp
+
+    from af3opt.optimizations.arithmetic import sigmoid, standardise
+
+    atoms, channels = state.shape
+    subsets = queries_to_keys.gather_idxs.shape[0]
+    normed = standardise(state)
+    from_queries = (condition["qscale"] * normed + condition["qbias"]) @ weights["queries"]
+    query, gate = jnp.split(from_queries, 2, axis=-1)
+    query = jnp.reshape(query, (subsets, -1, heads, channels // heads)) + weights["query_bias"]
+    query = jnp.transpose(query, (2, 0, 1, 3)) * (channels // heads) ** -0.5
+
+    from_keys = (condition["kscale"] * normed + condition["kbias"]) @ weights["keys"]
+    from_keys = jnp.reshape(from_keys, (atoms, 2, heads, channels // heads))
+    windows = jnp.transpose(from_keys, (1, 2, 0, 3))[:, :, queries_to_keys.gather_idxs]
+    # A place in a window without an atom has a key and a value of zero.
+    key, value = windows * queries_to_keys.gather_mask[:, :, None].astype(jnp.float32)
+
+    logits = jnp.einsum("hsqc,hskc->hsqk", query, key) + logits_bias
+    average = jnp.einsum("hsqk,hskc->hsqc", jax.nn.softmax(logits, axis=-1), value)
+    average = jnp.reshape(jnp.transpose(average, (1, 2, 0, 3)), state.shape)
+    return condition["gate"] * ((average * sigmoid(gate)) @ weights["transition2"])
+
+
+def _transition(state: Any, condition: Any, weights: Any) -> Any:
+    """Conditioned transition (algorithm 25)."""
+    import jax.numpy as jnp
+
+    from af3opt.optimizations.arithmetic import sigmoid, standardise
+
+    normed = condition["ffw_scale"] * standardise(state) + condition["ffw_bias"]
+    gate, value = jnp.split(normed @ weights["ffw_transition1"], 2, axis=-1)
+    return condition["ffw_gate"] * ((gate * sigmoid(gate) * value) @ weights["ffw_transition2"])
+
+
+OPTIMIZATION = Optimization(
+    name="atom_transformer",
+    fidelity=REORDERED,
+    summary="Keys of the atom attention are computed once an atom, not once a window.",
+    replacements=((_TARGET, _replace),),
+    relies_on=_RELIES_ON,
+)

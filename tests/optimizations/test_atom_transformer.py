@@ -1,0 +1,90 @@
+"""The atom transformer with keys computed once an atom."""
+
+import numpy as np
+import pytest
+
+pytest.importorskip("jax")
+
+import jax.numpy as jnp
+
+from af3opt.engine.bootstrap import bootstrap_engine
+from af3opt.engine.modules import engine_module
+from af3opt.optimizations.atom_transformer import OPTIMIZATION
+from af3opt.optimizations.base import Context, Patches
+from tests.optimizations import blocks
+
+SUBSETS, QUERIES, KEYS, CHANNELS = 6, 32, 128, 128
+
+
+def windows(atoms):
+    """The engine's windows: centred on the subset, moved to lie within the atoms."""
+    starts = np.arange(SUBSETS) * QUERIES + QUERIES // 2 - KEYS // 2
+    indices = np.clip(starts, 0, max(atoms - KEYS, 0))[:, None] + np.arange(KEYS)
+    mask = indices < atoms
+    return np.where(mask, indices, 0), mask
+
+
+def transformer(atoms, samples=2):
+    """Three blocks over two samples: the real atoms, and the next random key."""
+    import haiku as hk
+
+    config = blocks.engine_config().heads.diffusion.atom_transformer
+    network = engine_module("model.network.diffusion_transformer")
+    layout = engine_module("model.atom_layout.atom_layout")
+    random = np.random.default_rng(2)
+    indices, kept = windows(atoms)
+    to_keys = layout.GatherInfo(
+        gather_idxs=jnp.asarray(indices),
+        gather_mask=jnp.asarray(kept),
+        input_shape=jnp.array([SUBSETS, QUERIES]),
+    )
+    mask = jnp.asarray(np.arange(SUBSETS * QUERIES) < atoms, jnp.float32)
+    mask = jnp.reshape(mask, (SUBSETS, QUERIES))
+    sizes = (
+        (samples, SUBSETS, QUERIES, CHANNELS),
+        (SUBSETS, QUERIES, CHANNELS),
+        (SUBSETS, QUERIES, KEYS, 16),
+    )
+    act, cond, pair_cond = (jnp.asarray(random.standard_normal(s), jnp.float32) for s in sizes)
+
+    def gather(values, axes):
+        return layout.convert(to_keys, values, layout_axes=axes)
+
+    def run(act, cond, pair_cond):
+        module = network.CrossAttTransformer(config, blocks.engine_config().global_config)
+        result = hk.vmap(
+            lambda one: module(
+                queries_act=one,
+                queries_mask=mask,
+                queries_to_keys=to_keys,
+                keys_mask=gather(mask, (-2, -1)),
+                queries_single_cond=cond,
+                keys_single_cond=gather(cond, (-3, -2)),
+                pair_cond=pair_cond,
+            ),
+            split_rng=False,
+        )(act)
+        # What the model draws afterwards.
+        return result, hk.next_rng_key()
+
+    arguments = (act * mask[..., None], cond * mask[..., None], pair_cond)
+    result, key = blocks.run_block(run, *arguments)
+    return np.asarray(result).reshape(samples, -1, CHANNELS)[:, :atoms], key
+
+
+@pytest.mark.engine
+@pytest.mark.parametrize("atoms", [SUBSETS * QUERIES, 170, 130, 40])
+def test_equals_the_engine_but_for_rounding(prepared_home, atoms):
+    bootstrap_engine()
+    assert OPTIMIZATION.obstacle() is None
+    reference, key = transformer(atoms)
+    patches = Patches()
+    patches.apply(OPTIMIZATION, Context(backend="cpu"))
+    try:
+        ours, our_key = transformer(atoms)
+    finally:
+        patches.revert()
+    np.testing.assert_array_equal(our_key, key)
+    assert not np.array_equal(ours, reference)
+    spread = float(np.sqrt(np.mean(np.square(reference))))
+    assert float(np.abs(ours - reference).max()) < 1e-4 * spread
