@@ -6,6 +6,7 @@ average, so two subsets in three are empty. Real atoms come first, every subset 
 to real atoms only, and nothing reads what the empty ones compute.
 """
 
+import logging
 import math
 from collections.abc import Mapping
 from typing import Any
@@ -13,6 +14,8 @@ from typing import Any
 import numpy as np
 
 from af3opt.optimizations.base import REORDERED, Optimization
+
+_log = logging.getLogger(__name__)
 
 # Atoms a token to make room for; the engine's is 24. Each is a shape of its own to
 # compile, so there are few: proteins, mixtures with ligands and nucleotides.
@@ -44,7 +47,11 @@ def trim_atom_slots(batch: Mapping[str, Any]) -> dict[str, Any]:
         atoms than a window has keys leave it unchanged too: such a window reaches into
         empty slots, which the engine does not mask.
     """
-    if any(name not in batch for name in (*_SUBSET_FEATURES, *_SHAPES, *_BACK)):
+    unknown = [name for name in (*_SUBSET_FEATURES, *_SHAPES, *_BACK) if name not in batch]
+    if unknown:
+        _log.warning(
+            "Optimisation %s steps aside: the features have no %s", ATOM_SLOTS.name, unknown[0]
+        )
         return dict(batch)
     mask = np.asarray(batch["tokens_to_queries:gather_mask"])
     subsets, atoms_per_subset = mask.shape

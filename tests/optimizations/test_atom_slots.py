@@ -49,10 +49,11 @@ def test_subsets_are_rounded_up_and_none_with_an_atom_is_lost(atoms, subsets):
     assert trimmed["queries_to_token_atoms:gather_idxs"].max() < subsets * 32
 
 
-def test_unknown_layouts_are_left_alone():
+def test_unknown_layouts_are_left_alone(caplog):
     batch = batch_of(80, 600)
     del batch["tokens_to_keys:gather_mask"]
     assert trim_atom_slots(batch) == batch
+    assert "atom_slots steps aside: the features have no tokens_to_keys" in caplog.text
     # A window of an atom that would be cut off.
     batch = batch_of(80, 600)
     batch["queries_to_keys:gather_idxs"][0, 0] = 1500
