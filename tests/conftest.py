@@ -43,14 +43,29 @@ def untouched_engine():
 
 
 @pytest.fixture(autouse=True)
+def untouched_compile_cache():
+    """Switches the compile cache off after a test that ran the command in process.
+
+    What later tests compile would come from the cache, even of an earlier session.
+    """
+    yield
+    jax = sys.modules.get("jax")
+    if jax is not None and getattr(jax.config, "jax_compilation_cache_dir", None) is not None:
+        from jax.experimental.compilation_cache import compilation_cache
+
+        jax.config.update("jax_compilation_cache_dir", None)
+        compilation_cache.reset_cache()
+
+
+@pytest.fixture(autouse=True)
 def untouched_logging():
     """Puts loggers back after a test that ran the command in process."""
     root, own, absl = (logging.getLogger(name) for name in (None, "af3opt", "absl"))
-    levels = root.level, own.level
+    levels = [(logger, logger.level) for logger in (root, own, absl)]
     handlers, filters = root.handlers[:], absl.filters[:]
     yield
-    root.setLevel(levels[0])
-    own.setLevel(levels[1])
+    for logger, level in levels:
+        logger.setLevel(level)
     root.handlers[:], absl.filters[:] = handlers, filters
 
 
