@@ -5,6 +5,7 @@ cache directory. Compiled programs are loaded from there and run as the user, so
 directories are created for the owner alone and foreign ones are refused.
 """
 
+import itertools
 import os
 import stat
 from pathlib import Path
@@ -22,11 +23,25 @@ def af3opt_home() -> Path:
     return Path(platformdirs.user_cache_dir("af3opt", appauthor=False))
 
 
+def make_private(path: Path) -> None:
+    """Creates a directory, and those above it that are missing, for this user alone.
+
+    Whatever the umask: under one that lets the group write, everything made there
+    would have to be refused later.
+
+    Raises:
+        OSError: one of them cannot be created.
+    """
+    missing = itertools.takewhile(lambda folder: not folder.exists(), (path, *path.parents))
+    for folder in reversed(list(missing)):
+        folder.mkdir(mode=0o700, exist_ok=True)
+
+
 def private_directory(path: Path) -> Path:
     """Creates `path` for this user alone and checks that nobody else can write to it.
 
     Args:
-        path: Directory to create; parents are created with the same mode.
+        path: Directory to create; parents that are missing are as private.
 
     Returns:
         `path`.
@@ -36,7 +51,7 @@ def private_directory(path: Path) -> Path:
             by group or others.
     """
     try:
-        path.mkdir(mode=0o700, parents=True, exist_ok=True)
+        make_private(path)
         status = path.stat()
     except OSError as error:
         raise SetupError(

@@ -32,6 +32,7 @@ from af3opt.engine.resources import (
 )
 from af3opt.options.upstream import DEFAULT_BUCKETS
 from af3opt.output.atomic import atomic_file
+from af3opt.paths import make_private
 
 _MANIFEST = "af3opt_synthetic.json"
 _DEFAULT_DATE = datetime.date(2021, 9, 30)
@@ -90,7 +91,7 @@ def build_component_pickle() -> Path | None:
     if not path.is_file():
         offer_libcifpp_data(prepared)
         components = dict(CcdIndex(prepared.ccd_index))
-        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        make_private(path.parent)
         with atomic_file(path) as stream:
             pickle.dump(components, stream, protocol=pickle.HIGHEST_PROTOCOL)
         write_index = getattr(

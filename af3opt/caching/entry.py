@@ -52,7 +52,12 @@ class EntryHeader:
 
 
 def write_entry(
-    path: Path, key: CacheKey, payload: Sequence[Buffer], information: Mapping[str, Any]
+    path: Path,
+    key: CacheKey,
+    payload: Sequence[Buffer],
+    information: Mapping[str, Any],
+    *,
+    mode: int = 0o600,
 ) -> int:
     """Writes an entry atomically; concurrent writers of one key do not disturb each other.
 
@@ -61,6 +66,7 @@ def write_entry(
         key: Identity of the entry.
         payload: Buffers that make up the payload, in order.
         information: See `EntryHeader.information`.
+        mode: Permission bits of the file before the umask.
 
     Returns:
         Size of the file in bytes.
@@ -81,7 +87,7 @@ def write_entry(
     for part in (lengths, header, *payload):
         checksum.update(part)
     size = 0
-    with atomic_file(path, mode=0o600) as stream:
+    with atomic_file(path, mode=mode) as stream:
         for part in (_MAGIC, checksum.digest(), lengths, header, *payload):
             size += stream.write(part)
     return size

@@ -5,12 +5,16 @@
     <root>/quarantine/                     damaged entries, for inspection
 
 Writers replace entries by rename, readers verify what they read, so no lock is
-needed, not even on network file systems where locks are unreliable.
+needed, not even on network file systems where locks are unreliable. Entries have the
+permissions of `<root>`: private in one that is made here, shared in one whose owner
+has opened it to a group.
 """
 
+import contextlib
 import dataclasses
 import logging
 import os
+import stat
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -26,7 +30,7 @@ from af3opt.caching.entry import (
 )
 from af3opt.caching.key import CacheKey, differences
 from af3opt.output.atomic import is_temporary
-from af3opt.paths import trust_problem
+from af3opt.paths import make_private, trust_problem
 
 _log = logging.getLogger(__name__)
 
@@ -153,8 +157,9 @@ class CacheManager:
             return False
         path = self.path_of(key.digest)
         try:
-            path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-            size = write_entry(path, key, payload, information or {})
+            make_private(self.root)
+            self._make_folder(path.parent)
+            size = write_entry(path, key, payload, information or {}, mode=self._file_mode())
         except OSError as error:
             self._writable = False
             _log.warning(
@@ -170,7 +175,7 @@ class CacheManager:
         _log.warning("%s: %s %s; it is made again", self.name, path, reason)
         target = self.root / _QUARANTINE / f"{path.stem}-{time.time_ns()}{_ENTRY_SUFFIX}"
         try:
-            target.parent.mkdir(mode=0o700, exist_ok=True)
+            self._make_folder(target.parent)
             path.rename(target)
         except OSError:
             # Another process may have been faster, or the directory is read-only:
@@ -253,16 +258,28 @@ class CacheManager:
         """
         removed, freed = self.prune(max_bytes=-1)
         for path in list(self._quarantined()):
-            freed += path.stat().st_size
+            with contextlib.suppress(OSError):
+                freed += path.stat().st_size
             _remove(path)
         return removed, freed
+
+    def _make_folder(self, folder: Path) -> None:
+        """Makes a directory of the cache as open as the cache itself, whatever the umask."""
+        try:
+            folder.mkdir(mode=0o700)
+        except FileExistsError:
+            return
+        folder.chmod(stat.S_IMODE(self.root.stat().st_mode))
+
+    def _file_mode(self) -> int:
+        return self.root.stat().st_mode & 0o666
 
     def _files(self) -> Iterator[tuple[Path, os.stat_result]]:
         for path in self.root.glob(f"[0-9a-f][0-9a-f]/*{_ENTRY_SUFFIX}"):
             if not is_temporary(path):
                 try:
                     yield path, path.stat()
-                except FileNotFoundError:
+                except OSError:
                     continue  # Pruned or replaced by another process meanwhile.
 
     def _quarantined(self) -> Iterator[Path]:
@@ -272,7 +289,7 @@ class CacheManager:
         for path in self.root.glob("[0-9a-f][0-9a-f]/.*"):
             try:
                 abandoned = time.time() - path.stat().st_mtime > _ABANDONED_AFTER_S
-            except FileNotFoundError:
+            except OSError:
                 continue
             if abandoned and is_temporary(path):
                 _remove(path)
@@ -282,7 +299,9 @@ class CacheManager:
         # system only makes a count one too small.
         try:
             descriptor = os.open(
-                path.with_suffix(_USED_SUFFIX), os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600
+                path.with_suffix(_USED_SUFFIX),
+                os.O_WRONLY | os.O_APPEND | os.O_CREAT,
+                self._file_mode(),
             )
         except OSError:
             return  # Read-only cache: entries are served all the same.

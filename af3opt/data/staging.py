@@ -30,7 +30,7 @@ def build_directory(
     take that one.
 
     Args:
-        folder: Final name; its parent must exist.
+        folder: Final name; its parent must exist. What is in it is for its owner alone.
         fill: Writes the files into the scratch directory it is given.
         is_complete: Tells whether `folder` holds a finished build.
 
@@ -41,6 +41,7 @@ def build_directory(
     try:
         with atomic_directory(folder) as scratch:
             fill(scratch)
+            _make_private(scratch)
     except OSError as error:
         if error.errno in _OVERTAKEN and _appears(is_complete):
             _log.info("Another process has just built %s; using that", folder)
@@ -49,6 +50,12 @@ def build_directory(
             f"cannot write {folder}: {error.strerror or error}; free some space or set AF3OPT_HOME "
             "to another directory"
         ) from error
+
+
+def _make_private(folder: Path) -> None:
+    """Takes everybody else's permissions away: what others could write to is refused when read."""
+    for path in (folder, *folder.rglob("*")):
+        path.chmod(path.stat().st_mode & 0o700)
 
 
 def _appears(is_complete: Callable[[], bool]) -> bool:

@@ -23,7 +23,7 @@ from af3opt.caching.manager import CacheManager
 from af3opt.cgroups import read_cgroup_limits
 from af3opt.errors import SetupError, UsageError
 from af3opt.host import probe_cpu
-from af3opt.paths import af3opt_home, private_directory, trust_problem
+from af3opt.paths import af3opt_home, make_private, private_directory, trust_problem
 
 _log = logging.getLogger(__name__)
 
@@ -128,7 +128,7 @@ def _base_directory(requested: str | None) -> tuple[Path, bool]:
     if requested is None:
         return private_directory(af3opt_home() / DIRECTORY_NAME), True
     base = Path(requested).expanduser().absolute()
-    base.mkdir(mode=0o700, parents=True, exist_ok=True)
+    make_private(base)
     status = base.stat()
     problem = trust_problem(status)
     if problem is None:

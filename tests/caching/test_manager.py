@@ -165,6 +165,37 @@ def test_a_directory_that_others_can_write_to_is_said(tmp_path, caplog):
     assert "writable by others" in caplog.text
 
 
+@pytest.fixture
+def open_umask():
+    """As on clusters where each user has a group of their own."""
+    old = os.umask(0o002)
+    yield
+    os.umask(old)
+
+
+def test_a_cache_made_here_is_private_whatever_the_umask(tmp_path, open_umask, caplog):
+    manager = CacheManager("test cache", tmp_path / "home" / "cache")
+    manager.put(_key(), [b"x"])
+    assert manager.get(_key()) is not None
+    assert [path for path in (tmp_path / "home").rglob("*") if path.stat().st_mode & 0o077] == []
+    assert (tmp_path / "home").stat().st_mode & 0o777 == 0o700
+    assert caplog.text == ""
+
+
+def test_a_cache_opened_to_a_group_is_shared_with_it(tmp_path, manager):
+    manager.root.mkdir()
+    manager.root.chmod(0o2770)
+    manager.put(_key(), [b"x"])
+    manager.get(_key())
+    path = manager.path_of(_key().digest)
+    assert path.parent.stat().st_mode & 0o7777 == 0o2770
+    # What is left to the umask is whether others of the group may change an entry.
+    assert path.stat().st_mode & 0o047 == 0o040
+    path.write_bytes(b"damaged")
+    manager.get(_key())
+    assert (manager.root / "quarantine").stat().st_mode & 0o7777 == 0o2770
+
+
 def test_verify_finds_what_is_damaged(manager):
     for number in range(3):
         manager.put(_key(number), [os.urandom(100)])

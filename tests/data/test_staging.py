@@ -58,6 +58,20 @@ def test_builds_at_the_same_time_give_one_whole_result(tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["result"]
 
 
+def test_what_is_built_is_private_whatever_the_umask(tmp_path):
+    def fill(scratch):
+        (scratch / "inner").mkdir()
+        (scratch / "inner" / "file").touch()
+
+    old = os.umask(0o002)
+    try:
+        build_directory(tmp_path / "result", fill, lambda: True)
+    finally:
+        os.umask(old)
+    made = [tmp_path / "result", *(tmp_path / "result").rglob("*")]
+    assert [path.stat().st_mode & 0o777 for path in made] == [0o700, 0o700, 0o600]
+
+
 def test_a_full_disk_is_one_line(tmp_path):
     def fill(scratch):
         raise OSError(28, "No space left on device")

@@ -1,0 +1,36 @@
+"""Where af3opt keeps its files, and who may write there."""
+
+import os
+
+import pytest
+
+from af3opt.errors import SetupError
+from af3opt.paths import private_directory
+
+
+def test_parents_are_as_private_as_the_directory_whatever_the_umask(tmp_path):
+    old = os.umask(0o002)
+    try:
+        made = private_directory(tmp_path / "home" / "cache" / "inner")
+    finally:
+        os.umask(old)
+    modes = [path.stat().st_mode & 0o777 for path in (made, made.parent, made.parent.parent)]
+    assert modes == [0o700] * 3
+
+
+def test_a_directory_that_is_there_keeps_its_mode(tmp_path):
+    tmp_path.chmod(0o755)
+    private_directory(tmp_path / "inner")
+    assert tmp_path.stat().st_mode & 0o777 == 0o755
+
+
+def test_a_directory_that_others_can_write_to_is_refused(tmp_path):
+    tmp_path.chmod(0o770)
+    with pytest.raises(SetupError, match="is writable by others"):
+        private_directory(tmp_path)
+
+
+def test_a_file_in_the_way_is_named(tmp_path):
+    (tmp_path / "file").touch()
+    with pytest.raises(SetupError, match=r"cannot create directory .*AF3OPT_HOME"):
+        private_directory(tmp_path / "file" / "inner")
