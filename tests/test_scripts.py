@@ -21,6 +21,7 @@ SCRIPTS = sorted(
 )
 LOCKS = sorted((REPOSITORY / "requirements").glob("*.txt"))
 STAGE = REPOSITORY / "scripts" / "slurm" / "stage-to-scratch.sh"
+FOLD = REPOSITORY / "scripts" / "slurm" / "fold.sbatch"
 ARRAY = REPOSITORY / "scripts" / "slurm" / "fold-array.sbatch"
 SETUP = REPOSITORY / "scripts" / "setup-env.sh"
 
@@ -169,12 +170,55 @@ def test_staging_starts_again_after_an_interrupted_copy(tmp_path):
     assert not partial.exists()
 
 
-@pytest.mark.parametrize(("status", "requeued"), [(0, False), (3, False), (75, True)])
-def test_array_task_stages_folds_and_asks_for_more_time(tmp_path, status, requeued):
-    _executable(
-        tmp_path / "srun", f'#!/bin/sh\necho "$AF3_MODEL_PARAMETERS_DIR: $@"\nexit {status}'
+def test_staging_refuses_a_directory_that_others_can_write_to(tmp_path):
+    (tmp_path / "weights").mkdir()
+    (tmp_path / "scratch").mkdir()
+    (tmp_path / "scratch").chmod(0o777)
+    completed = _run(STAGE, "--weights", tmp_path / "weights", tmp_path / "scratch")
+    assert completed.returncode == 2
+    assert "is not yours alone to write to" in completed.stderr
+    assert list((tmp_path / "scratch").iterdir()) == []
+
+
+def _stub_slurm(folder: Path, status: int, state: str) -> None:
+    """srun that ends with a status, squeue that knows the job's state, scontrol that notes."""
+    said = 'echo "$AF3_MODEL_PARAMETERS_DIR: $SRUN_CPUS_PER_TASK: $@"'
+    _executable(folder / "srun", f"#!/bin/sh\n{said}\nexit {status}")
+    _executable(folder / "squeue", f"#!/bin/sh\necho {state}")
+    _executable(folder / "scontrol", f'#!/bin/sh\necho "$@" > {folder}/requeued')
+
+
+_ENDINGS = [
+    (0, "RUNNING", False),
+    (3, "RUNNING", False),
+    (75, "RUNNING", True),
+    (75, "CANCELLED", False),
+]
+
+
+@pytest.mark.parametrize(("status", "state", "requeued"), _ENDINGS)
+def test_single_job_folds_and_asks_for_more_time(tmp_path, status, state, requeued):
+    _stub_slurm(tmp_path, status, state)
+    completed = _run(
+        "bash",
+        FOLD,
+        "input.json",
+        "out",
+        PATH=f"{tmp_path}:{os.environ['PATH']}",
+        SLURM_JOB_ID=17,
+        SLURM_CPUS_PER_TASK=8,
+        AF3_MODEL_PARAMETERS_DIR="/models",
     )
-    _executable(tmp_path / "scontrol", f'#!/bin/sh\necho "$@" > {tmp_path}/requeued')
+    assert completed.returncode == status, completed.stderr
+    assert completed.stdout.strip() == (
+        "/models: 8: af3opt run --json_path=input.json --output_dir=out"
+    )
+    assert (tmp_path / "requeued").exists() == requeued
+
+
+@pytest.mark.parametrize(("status", "state", "requeued"), _ENDINGS)
+def test_array_task_stages_folds_and_asks_for_more_time(tmp_path, status, state, requeued):
+    _stub_slurm(tmp_path, status, state)
     (tmp_path / "weights").mkdir()
     completed = _run(
         "bash",
@@ -191,7 +235,7 @@ def test_array_task_stages_folds_and_asks_for_more_time(tmp_path, status, requeu
     )
     assert completed.returncode == status, completed.stderr
     assert completed.stdout.strip() == (
-        f"{tmp_path}/scratch/weights: af3opt run --input_dir=inputs --output_dir=out --array"
+        f"{tmp_path}/scratch/weights: : af3opt run --input_dir=inputs --output_dir=out --array"
     )
     assert (tmp_path / "requeued").exists() == requeued
     if requeued:

@@ -35,6 +35,8 @@ def job_script(
         "#!/usr/bin/env bash",
         *(f"#SBATCH {option}" for option in _options(stage, resources, tasks, log_dir)),
         "set -uo pipefail",
+        "# Since Slurm 22.05 srun does not take this from sbatch, and may bind to one core.",
+        '[[ -z "${SLURM_CPUS_PER_TASK:-}" ]] || export SRUN_CPUS_PER_TASK="$SLURM_CPUS_PER_TASK"',
         *resources.prologue,
         f'list={shlex.quote(str(lists))}/$(printf %04d "$SLURM_ARRAY_TASK_ID").txt',
         "status=0",
@@ -49,7 +51,8 @@ def _options(stage: str, resources: StageResources, tasks: int, log_dir: Path) -
     throttle = f"%{resources.throttle}" if resources.throttle else ""
     yield f"--job-name=af3opt-{stage}"
     yield f"--array=0-{tasks - 1}{throttle}"
-    yield f"--output={log_dir}/{stage}-%A_%a.log"
+    # sbatch reads quotes as a shell does.
+    yield f"--output={shlex.quote(f'{log_dir}/{stage}-%A_%a.log')}"
     yield "--open-mode=append"
     yield "--requeue"
     if resources.term_before_end:

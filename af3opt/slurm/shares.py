@@ -37,7 +37,7 @@ def share_out(
         # A file with several jobs is one unit, as large as its largest job.
         costs[job.path] = costs.get(job.path, 0.0) + seconds
         sizes[job.path] = max(sizes.get(job.path, 0), bucket)
-    seconds_per_task = float(site.minutes_per_task * 60)
+    seconds_per_task = float(max(1, site.minutes_per_task) * 60)
     jobs_per_task = max(1, site.max_jobs_per_task)
     while True:
         shares = _fill(costs, sizes, seconds_per_task, jobs_per_task)

@@ -6,7 +6,11 @@
 #
 #   --weights DIR     directory of the model parameters (about 1 GB)
 #   --databases DIR   directory of the databases (hundreds of GB)
+#
+# The scratch directory must be yours: whoever else can write there could put other files in place.
+# What is made there is for you alone, as the terms of the parameters want it.
 set -euo pipefail
+umask 077
 
 say() { echo "stage-to-scratch: $*" >&2; }
 
@@ -52,6 +56,10 @@ stage() {
 }
 
 mkdir -p "$scratch"
+if [[ ! -O "$scratch" || -n "$(find "$scratch" -maxdepth 0 -perm /022)" ]]; then
+  say "$scratch is not yours alone to write to; name a directory of your own, such as $scratch/$(id -un)"
+  exit 2
+fi
 if [[ -n "$weights" ]]; then
   stage "$weights" weights
   printf 'export AF3_MODEL_PARAMETERS_DIR=%q\n' "$scratch/weights"

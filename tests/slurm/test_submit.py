@@ -85,8 +85,8 @@ def test_tasks_hold_one_padded_size_for_about_the_wanted_time(tmp_path):
 
 def test_there_are_never_more_tasks_than_allowed(tmp_path):
     plan = [planned(tmp_path, f"{n:03}", 10 if n % 2 else 60) for n in range(100)]
-    for most in (1, 2, 7, 100):
-        made = shares(tmp_path, plan, minutes_per_task=1, max_tasks=most)
+    for most, minutes in ((1, 1), (2, 1), (7, 0), (100, 1)):
+        made = shares(tmp_path, plan, minutes_per_task=minutes, max_tasks=most)
         assert len(made) <= most
         assert sorted(itertools.chain(*made)) == [f"{n:03}" for n in range(100)]
 
@@ -101,7 +101,7 @@ def test_scripts_are_valid_shell_and_say_what_the_site_wants(tmp_path):
         ["--output_dir=/a b", "--num_recycles=3"],
         tasks=4,
         lists=tmp_path / "li sts",
-        log_dir=tmp_path,
+        log_dir=tmp_path / "lo gs",
     )
     for line in (
         "#SBATCH --array=0-3%3",
@@ -109,6 +109,8 @@ def test_scripts_are_valid_shell_and_say_what_the_site_wants(tmp_path):
         "#SBATCH --gres=gpu:1",
         "#SBATCH --constraint=a100",
         "#SBATCH --signal=TERM@60",
+        f"#SBATCH --output='{tmp_path}/lo gs/inference-%A_%a.log'",
+        '[[ -z "${SLURM_CPUS_PER_TASK:-}" ]] || export SRUN_CPUS_PER_TASK="$SLURM_CPUS_PER_TASK"',
     ):
         assert line in text.splitlines()
     assert "'--output_dir=/a b' --num_recycles=3 --norun_data_pipeline" in text
