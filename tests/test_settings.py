@@ -34,6 +34,9 @@ def value_strategy(option: Option) -> st.SearchStrategy:
         Kind.STRING: ANY_TEXT,
         Kind.PATH: PATH_TEXT.map(Path),
         Kind.STRINGS: st.lists(PATH_TEXT, min_size=1).map(tuple),
+        Kind.NAMES: st.lists(st.text(string.ascii_lowercase + "_", min_size=1), min_size=1).map(
+            tuple
+        ),
         Kind.INTEGERS: st.sets(st.integers(1, 10**6), min_size=1).map(lambda s: tuple(sorted(s))),
     }[option.kind]
 
@@ -107,6 +110,13 @@ class TestAbslSyntax:
         )
         assert settings.num_recycles == 2
         assert settings.db_dir == ("a", "b")
+
+    def test_names_are_separated_by_commas(self):
+        flag = "--disable_optimizations="
+        assert resolve_settings([f"{flag}a, b"], {}).disable_optimizations == ("a", "b")
+        assert resolve_settings([flag], {}).disable_optimizations == ()
+        with pytest.raises(UsageError, match="comma-separated names"):
+            resolve_settings([f"{flag}a,,b"], {})
 
     def test_flagfile(self, tmp_path):
         flagfile = tmp_path / "flags"

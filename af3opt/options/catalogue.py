@@ -16,7 +16,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from af3opt.options.field import OptionSpec, spec_of
+from af3opt.options.field import Names, OptionSpec, spec_of
 from af3opt.options.own import OwnOptions
 from af3opt.options.upstream import UpstreamOptions
 
@@ -33,6 +33,7 @@ class Kind(enum.Enum):
     PATH = "path"
     STRINGS = "path, repeatable"
     INTEGERS = "comma-separated integers"
+    NAMES = "comma-separated names"
 
 
 _KINDS: dict[Any, Kind] = {
@@ -43,6 +44,7 @@ _KINDS: dict[Any, Kind] = {
     Path: Kind.PATH,
     tuple[str, ...]: Kind.STRINGS,
     tuple[int, ...]: Kind.INTEGERS,
+    Names: Kind.NAMES,
 }
 
 # The spellings absl accepts for a boolean flag.
@@ -99,6 +101,8 @@ class Option:
             if not value:
                 raise ValueError("must not be an empty list")
             return self._checked(tuple(_of_type(int, item) for item in value))
+        if self.kind is Kind.NAMES and isinstance(value, list):
+            return self.from_text(",".join(_of_type(str, item) for item in value))
         if self.kind is Kind.BOOLEAN:
             return _of_type(bool, value)
         if self.kind is Kind.INTEGER:
@@ -181,6 +185,13 @@ def _read_integers(text: str) -> tuple[int, ...]:
         raise ValueError("must be comma-separated integers") from None
 
 
+def _read_names(text: str) -> tuple[str, ...]:
+    names = tuple(part.strip() for part in text.split(",")) if text.strip() else ()
+    if not all(names):
+        raise ValueError("must be comma-separated names")
+    return names
+
+
 _READERS: Mapping[Kind, Callable[[str], Any]] = {
     Kind.BOOLEAN: _read_boolean,
     Kind.INTEGER: _read_integer,
@@ -189,6 +200,7 @@ _READERS: Mapping[Kind, Callable[[str], Any]] = {
     Kind.PATH: lambda text: Path(_read_path_text(text)),
     Kind.STRINGS: lambda text: tuple(_read_path_text(part) for part in text.split(os.pathsep)),
     Kind.INTEGERS: _read_integers,
+    Kind.NAMES: _read_names,
 }
 
 _TOML_NAMES = {bool: "true or false", int: "an integer", str: "a string"}

@@ -4,6 +4,9 @@ import dataclasses
 from collections.abc import Callable
 from typing import Any
 
+# Several names in one value, written with commas between them.
+type Names = tuple[str, ...]
+
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class OptionSpec:

@@ -3,14 +3,13 @@
 import dataclasses
 from pathlib import Path
 
-from af3opt.options.field import option
+from af3opt.options.field import Names, option
 
 CONFIGURATION = "af3opt: configuration"
 ENGINE = "af3opt: engine"
 ENVIRONMENT = "af3opt: environment"
 NUMERICS = "af3opt: fidelity and numerics"
 EXECUTION = "af3opt: batches, resume and limits"
-CACHES = "af3opt: caches"
 CACHES = "af3opt: features and caches"
 OUTPUT = "af3opt: output"
 LOGGING = "af3opt: logging"
@@ -65,10 +64,10 @@ class OwnOptions:
         affects_results=True,
     )
 
-    disable_optimizations: tuple[str, ...] = option(
+    disable_optimizations: Names = option(
         (),
-        "Names of optimisations to leave out, such as triangle_attention_blocks; the log and the "
-        "run record list those in force.",
+        "Names of optimisations to leave out, such as triangle_attention_blocks,msa_depth; the log "
+        "and the run record list those in force.",
         group=NUMERICS,
         affects_results=True,
     )
