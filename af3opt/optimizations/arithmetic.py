@@ -37,6 +37,11 @@ def rows_per_block(num_rows: int, positions_per_row: int, threads: int) -> int:
     return next(rows for rows in range(min(most, num_rows), 0, -1) if num_rows % rows == 0)
 
 
+def operand_type(operands: str) -> Any:
+    """Type that the operands of a matrix product are rounded to."""
+    return jnp.bfloat16 if operands == BFLOAT16 else jnp.float32
+
+
 def product(left: Any, right: Any, operands: str) -> Any:
     """Matrix product with float32 sums and result.
 
@@ -50,7 +55,7 @@ def product(left: Any, right: Any, operands: str) -> Any:
     Returns:
         (..., n), float32.
     """
-    kind = jnp.bfloat16 if operands == BFLOAT16 else jnp.float32
+    kind = operand_type(operands)
     flat = jnp.reshape(left, (-1, left.shape[-1])).astype(kind)
     result = jnp.dot(flat, right.astype(kind), preferred_element_type=jnp.float32)
     return jnp.reshape(result, (*left.shape[:-1], right.shape[-1]))

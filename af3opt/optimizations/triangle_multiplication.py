@@ -14,9 +14,16 @@ from af3opt.optimizations.haiku_access import (
 _TARGET = Target(
     "model.network.modules",
     "TriangleMultiplication.__call__",
-    frozenset({"8fc3164833aa04c1", "22979a47d16e708d"}),
+    frozenset(
+        {
+            "8fc3164833aa04c1",  # the fork 3.1.18
+            "22979a47d16e708d",  # the fork 3.1.6
+            "70160fd2d60531dc",  # DeepMind v3.0.2 to v3.0.4
+            "edb7e9139f25a6ed",  # DeepMind v3.0.1
+        }
+    ),
 )
-_CHANNEL_MAJOR = {"ikc,jkc->ijc": "cik,cjk->cij", "kjc,kic->ijc": "ckj,cki->cij"}
+_INCOMING = "kjc,kic->ijc"
 
 
 def _replace(original: Callable[..., Any], context: Context) -> Callable[..., Any]:
@@ -47,9 +54,17 @@ def _multiplication(module: Any, act: Any, mask: Any, context: Context) -> Any:
     import jax.numpy as jnp
     from jax import lax
 
-    from af3opt.optimizations.arithmetic import block_rows, normalise, product, sigmoid
+    from af3opt.optimizations.arithmetic import (
+        block_rows,
+        map_row_blocks,
+        normalise,
+        operand_type,
+        product,
+        sigmoid,
+    )
 
     operands = context.trunk_operands
+    kind = operand_type(operands)
     tokens, channels = act.shape[1:]
     in_norm = norm_parameters("left_norm_input", channels)
     projection = weights(act, "projection", channels * 2)
@@ -58,40 +73,47 @@ def _multiplication(module: Any, act: Any, mask: Any, context: Context) -> Any:
     out_weights = weights(act, "output_projection", channels)
     out_gate_weights = weights(act, "gating_linear", channels)
     # The engine interleaves the two operands' channels.
-    sides = [(projection[:, side::2], gate[:, side::2]) for side in (0, 1)]
+    sides = [(projection[:, side::2].T, gate[:, side::2].T) for side in (0, 1)]
     rows = block_rows(act, context)
-    mask = mask.astype(jnp.float32)
+    incoming = module.config.equation == _INCOMING
+    # The product then sums over the last axis in both directions.
+    source, real = (jnp.swapaxes(x, 0, 1) if incoming else x for x in (act, mask))
+    real = real.astype(jnp.float32)
 
     def fill(index: Any, buffers: tuple[Any, ...]) -> tuple[Any, ...]:
-        block = lax.dynamic_slice_in_dim(act, index * rows, rows, 0)
-        real = lax.dynamic_slice_in_dim(mask, index * rows, rows, 0)[..., None]
-        normed = normalise(block, *in_norm)
+        block = lax.dynamic_slice_in_dim(source, index * rows, rows, 0)
+        present = lax.dynamic_slice_in_dim(real, index * rows, rows, 0).reshape(-1)
+        normed = normalise(block, *in_norm).reshape(-1, channels).astype(kind)
+
+        def project(transposed: Any) -> Any:
+            return lax.dot_general(
+                transposed.astype(kind),
+                normed,
+                (((1,), (1,)), ((), ())),
+                preferred_element_type=jnp.float32,
+            )
 
         def side(buffer: Any, value_weights: Any, gate_weights: Any) -> Any:
-            value = product(normed, value_weights, operands) * real
-            value = value * sigmoid(product(normed, gate_weights, operands))
-            # Transposed on its own: inside the product's loop it would read with a stride.
-            value = jnp.transpose(lax.optimization_barrier(value), (2, 0, 1))
+            value = project(value_weights) * present * sigmoid(project(gate_weights))
+            value = value.astype(kind).reshape(channels, rows, tokens)
             return lax.dynamic_update_slice_in_dim(buffer, value, index * rows, 1)
 
         return tuple(side(buffer, *pair) for buffer, pair in zip(buffers, sides, strict=True))
 
-    empty = jnp.zeros((channels, tokens, tokens), jnp.float32)
+    empty = jnp.zeros((channels, tokens, tokens), kind)
     left, right = lax.fori_loop(0, tokens // rows, fill, (empty, empty))
-    triangles = jnp.einsum(_CHANNEL_MAJOR[module.config.equation], left, right)
+    left, right = (right, left) if incoming else (left, right)
+    triangles = jnp.einsum("cik,cjk->cij", left, right, preferred_element_type=jnp.float32)
+    # On its own and at once: fused with the norm it would read with a stride.
     triangles = lax.optimization_barrier(triangles)
+    triangles = lax.optimization_barrier(jnp.transpose(triangles, (1, 2, 0)))
 
-    def finish(index: Any, result: Any) -> Any:
-        block = lax.dynamic_slice_in_dim(act, index * rows, rows, 0)
-        inner = lax.dynamic_slice_in_dim(triangles, index * rows, rows, 1)
-        inner = lax.optimization_barrier(jnp.transpose(inner, (1, 2, 0)))
+    def finish(block: Any, inner: Any) -> Any:
         update = product(normalise(inner, *centre_norm), out_weights, operands)
-        normed = normalise(block, *in_norm)
-        update = update * sigmoid(product(normed, out_gate_weights, operands))
-        return lax.dynamic_update_slice_in_dim(result, update, index * rows, 0)
+        out_gate = product(normalise(block, *in_norm), out_gate_weights, operands)
+        return update * sigmoid(out_gate)
 
-    empty = jnp.zeros(act.shape, jnp.float32)
-    return lax.fori_loop(0, tokens // rows, finish, empty).astype(act.dtype)
+    return map_row_blocks(finish, (act, triangles), rows, act.shape).astype(act.dtype)
 
 
 OPTIMIZATION = Optimization(
