@@ -31,6 +31,12 @@ _OTHER_VARIABLES = frozenset(
 
 _SCRIPT_ALIAS = "AF3OPT_SCRIPT"
 
+# Settings that say what is run, of which a site's own script knows nothing.
+_OWN_RUNNER_ONLY = (
+    *("input_list", "recursive", "shard", "array", "dry_run"),
+    *("gpus", "cpu_workers", "num_diffusion_steps"),
+)
+
 # Names that sites already export for AlphaFold 3; they rank between AF3OPT_* and presets.
 _SITE_VARIABLES = {"model_dir": "AF3_MODEL_PARAMETERS_DIR", "db_dir": "AF3_DATABASES_DIR"}
 
@@ -103,6 +109,8 @@ def check_run_settings(settings: Settings) -> None:
         raise UsageError(f"--input_dir={settings.input_dir}: no such directory")
     if settings.gpus is not None and settings.cpu_workers is not None:
         raise UsageError("--gpus and --cpu_workers contradict each other; give one")
+    if settings.run_alphafold_script is not None:
+        _check_script_settings(settings)
     if settings.output_dir is None:
         raise UsageError("--output_dir is required: give the directory for the results")
     if not (settings.run_data_pipeline or settings.run_inference):
@@ -111,6 +119,15 @@ def check_run_settings(settings: Settings) -> None:
         )
     if settings.debug and settings.quiet:
         raise UsageError("--debug and --quiet contradict each other; give one")
+
+
+def _check_script_settings(settings: Settings) -> None:
+    for name in _OWN_RUNNER_ONLY:
+        if getattr(settings, name) not in (None, False):
+            raise UsageError(
+                f"--{name} needs af3opt's own runner: leave it out, or --run_alphafold_script "
+                "(which runs the site's script as it is)"
+            )
 
 
 def format_settings(settings: Settings) -> str:

@@ -32,7 +32,7 @@ def test_host_arrays_are_counted_by_shape():
 
 def test_job_that_fits_is_left_alone():
     plan = plan_memory(SIZE, make_room(), by_samples(1), can_split_samples=True)
-    assert (plan.size, plan.unify, plan.warning) == (SIZE, False, "")
+    assert (plan.size, plan.warning) == (SIZE, "")
 
 
 def test_first_remedy_is_one_seed_at_a_time():
@@ -48,18 +48,14 @@ def test_then_fewer_samples_at_a_time():
     assert "3 of 5 samples at a time" in plan.warning
 
 
-def test_then_unified_memory():
-    plan = plan_memory(
-        SIZE, make_room(device=3.5, may_unify=True), by_samples(1), can_split_samples=False
-    )
-    assert plan.unify
-    assert "unified memory" in plan.warning
+def test_unified_memory_is_room_on_the_host():
+    def plan(host):
+        room = make_room(host=host, device=3.5, unified=True)
+        return plan_memory(SIZE, room, by_samples(1), can_split_samples=False)
 
-
-def test_unified_memory_needs_room_on_the_host():
-    room = make_room(host=1, device=3.5, may_unify=True)
+    assert plan(host=64).size == SIZE
     with pytest.raises(MemoryShortageError):
-        plan_memory(SIZE, room, by_samples(1), can_split_samples=False)
+        plan(host=1)
 
 
 def test_refusal_names_the_numbers():
@@ -91,12 +87,11 @@ def test_arrays_that_cannot_be_on_the_host_refuse_whatever_the_program_needs():
 
 def test_room_is_what_is_left_of_the_limit():
     gpu = Gpu(0, "GPU-1", "Test", 8.0, 1000, "1")
-    room = room_now(Memory(1 << 50, "Slurm"), gpu, may_unify=True)
+    room = room_now(Memory(1 << 50, "Slurm"), gpu)
     assert 0 < room.host_bytes < 1 << 50
     assert room.device_bytes == 950 << 20
-    assert room.may_unify
-    on_cpu = room_now(Memory(1, "Slurm"), None, may_unify=True)
-    assert (on_cpu.host_bytes, on_cpu.device_bytes, on_cpu.may_unify) == (0, None, False)
+    on_cpu = room_now(Memory(1, "Slurm"), None)
+    assert (on_cpu.host_bytes, on_cpu.device_bytes) == (0, None)
 
 
 def test_compiled_programs_are_remembered(tmp_path):

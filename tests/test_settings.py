@@ -281,6 +281,8 @@ class TestRunChecks:
             (["--output_dir="], "--output_dir is required"),
             (["--norun_inference", "--norun_data_pipeline"], "nothing to do"),
             (["--debug", "--quiet"], "--debug and --quiet contradict"),
+            (["--run_alphafold_script=x", "--dry_run"], "--dry_run needs af3opt's own runner"),
+            (["--run_alphafold_script=x", "--gpus=all"], "--gpus needs af3opt's own runner"),
         ],
     )
     def test_bad(self, good, extra, message):

@@ -11,7 +11,7 @@ from af3opt.execution.compile_leases import CompileLeases
 from af3opt.execution.deadline import Deadline
 from af3opt.execution.fold_job import FoldJob, JobLostError
 from af3opt.execution.interrupt import InterruptGuard
-from af3opt.execution.memory_fit import MemoryFit
+from af3opt.execution.memory_fit import MemoryFit, UnwrittenResults
 from af3opt.execution.opening import JobHeldError, JobOpener, OpenJob
 from af3opt.execution.outcomes import Outcome, Status
 from af3opt.execution.output_directory import (
@@ -83,6 +83,7 @@ class BatchRun:
         self._wrote = False
         # Buckets of the seeds begun that have not left the device, first to go first.
         self._ahead: collections.deque[int] = collections.deque()
+        self._unwritten = UnwrittenResults()
 
     def run(self, plan: Sequence[PlannedJob], *, alone: bool) -> list[Outcome]:
         """Does the jobs of a plan.
@@ -290,14 +291,17 @@ class BatchRun:
         try:
             start = time.monotonic()
             padded = int(batch["token_index"].shape[0])
-            samples = self._memory.samples_at_once(padded)
-            checked = job.infer(batch, unit.seed, samples)
+            size = self._memory.size(padded)
+            if size.seeds_in_flight == 1:
+                self._unwritten.wait_for_none()
+            checked = job.infer(batch, unit.seed, size.samples)
             seconds = ready.seconds + time.monotonic() - start
         except Exception as error:
             self._job_failed(job, error)
             return None
         if self._leases is not None:
             self._leases.compiled(unit.bucket)
+        self._unwritten.add()
         return Ran(unit, batch, checked, padded, seconds)
 
     def _write(self, ran: Ran | JobEnd) -> None:
@@ -312,6 +316,8 @@ class BatchRun:
         except Exception as error:
             self._job_failed(unit.job, error)
             return
+        finally:
+            self._unwritten.remove()
         self._deadline.learn(ran.padded, ran.seconds + time.monotonic() - start)
 
     def _end_job(self, end: JobEnd) -> None:

@@ -1,11 +1,36 @@
 """Whether a seed fits into memory, and how it has to be run so that it does."""
 
 import logging
+import threading
 
 from af3opt.execution.session import Session
-from af3opt.memory import JobSize, KnownPrograms, plan_memory, room_now
+from af3opt.memory import JobSize, KnownPrograms, MemoryPlan, plan_memory, room_now
 
 _log = logging.getLogger(__name__)
+
+
+class UnwrittenResults:
+    """Counts the results in memory, for seeds that have to wait until there is none."""
+
+    def __init__(self) -> None:
+        self._number = 0
+        self._changed = threading.Condition()
+
+    def add(self) -> None:
+        """A seed has left the device."""
+        with self._changed:
+            self._number += 1
+
+    def remove(self) -> None:
+        """A result is written, or will never be."""
+        with self._changed:
+            self._number -= 1
+            self._changed.notify_all()
+
+    def wait_for_none(self) -> None:
+        """Waits until every result is written."""
+        with self._changed:
+            self._changed.wait_for(lambda: not self._number)
 
 
 class MemoryFit:
@@ -20,10 +45,10 @@ class MemoryFit:
         """
         self._session = session
         self._seeds_in_flight = seeds_in_flight
-        self._samples: dict[int, int] = {}
+        self._sizes: dict[int, JobSize] = {}
 
-    def samples_at_once(self, padded_tokens: int) -> int:
-        """Returns how many diffusion samples to compute together.
+    def size(self, padded_tokens: int) -> JobSize:
+        """Returns how many samples to compute together, and seeds to have in memory.
 
         Args:
             padded_tokens: Size of the input with padding.
@@ -32,16 +57,19 @@ class MemoryFit:
             MemoryShortageError: it is certain that the seed does not fit; the text
                 has the numbers.
         """
-        if padded_tokens not in self._samples:
-            self._samples[padded_tokens] = self._plan(padded_tokens)
-        return self._samples[padded_tokens]
+        if padded_tokens not in self._sizes:
+            plan = self._plan(padded_tokens)
+            if plan.warning:
+                _log.warning("%d tokens: %s", padded_tokens, plan.warning)
+            self._sizes[padded_tokens] = plan.size
+        return self._sizes[padded_tokens]
 
-    def _plan(self, padded_tokens: int) -> int:
+    def _plan(self, padded_tokens: int) -> MemoryPlan:
         settings, startup = self._session.settings, self._session.startup
         kind = self._session.runner.program_kind
         flash_attention = self._session.backend.flash_attention != "xla"
         known = KnownPrograms()
-        plan = plan_memory(
+        return plan_memory(
             JobSize(
                 tokens=padded_tokens,
                 samples=settings.num_diffusion_samples,
@@ -53,6 +81,3 @@ class MemoryFit:
             lambda size: known.need(kind, size, flash_attention=flash_attention),
             can_split_samples=True,
         )
-        if plan.warning:
-            _log.warning("%d tokens: %s", padded_tokens, plan.warning)
-        return plan.size.samples

@@ -30,13 +30,16 @@ from af3opt.execution.claims import (
 from af3opt.execution.fold_job import FoldJob
 from af3opt.execution.identity import Identity, input_digest
 from af3opt.execution.interrupt import InterruptGuard, remove_temporaries
-from af3opt.execution.journal import DataRecord, JobJournal
+from af3opt.execution.journal import STATE_DIRECTORY, DataRecord, JobJournal
 from af3opt.execution.planning import PlannedJob
 from af3opt.execution.session import Session
 from af3opt.output.atomic import is_temporary
 from af3opt.output.tree import JobTree, choose_job_directory
 
 _log = logging.getLogger(__name__)
+
+# Directories that a job's name must not lead to: the output directory, the one above, our own.
+_TAKEN_NAMES = frozenset({".", "..", STATE_DIRECTORY})
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -110,6 +113,7 @@ class JobOpener:
             InputError: it cannot be used.
             SetupError: something its search needs is missing.
         """
+        _check_name(planned)
         return self._load(planned).job
 
     def open(self, planned: PlannedJob) -> OpenJob:
@@ -121,6 +125,7 @@ class JobOpener:
             SetupError: something its search needs is missing.
             OSError: the output directory cannot be written.
         """
+        _check_name(planned)
         if not self._settings.resume:
             opened = self._load(planned)
             self._use(opened.job, self._free_directory(opened.job))
@@ -276,6 +281,14 @@ class JobOpener:
             return fold_input.with_multiple_seeds(number)
         except ValueError as error:
             raise InputError(f"{planned.path}: --num_seeds={number}: {error}") from error
+
+
+def _check_name(planned: PlannedJob) -> None:
+    if planned.sanitised_name in _TAKEN_NAMES:
+        raise InputError(
+            f"{planned.path}: the name {planned.name!r} cannot be a job's, whose results go to a "
+            "directory of that name; give it letters or digits"
+        )
 
 
 def remove_stale_temporaries(directory: Path) -> None:

@@ -1,7 +1,8 @@
 """Times blocks of the model in this process; `af3opt tune` starts one per flag set.
 
-Run as a module with one argument, a JSON list of [trunk, diffusion] precisions;
-prints one JSON object. XLA reads its flags once, hence a process for each set.
+Run as a module with one argument, a JSON object with the precisions to try, such as
+{"trunk": ["float32", "mixed"]}; prints one JSON object with seconds and errors.
+XLA reads its flags once, hence a process for each set.
 """
 
 import json

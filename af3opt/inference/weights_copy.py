@@ -158,13 +158,13 @@ def make_copy(files: WeightFiles, *, wait: bool = False) -> MappedWeights | None
         parent = private_directory(directory.parent)
         needed = sum(path.stat().st_size for path in files.paths)
         free = shutil.disk_usage(parent).free
+        if free < _FREE_SPACE_FACTOR * needed:
+            _log.info("No local copy of the weights: %s has only %d MB free", parent, free >> 20)
+            return None
+        lock = _take_lock(directory.with_suffix(".lock"))
     except (SetupError, OSError) as error:
         _log.warning("No local copy of the weights: %s", error)
         return None
-    if free < _FREE_SPACE_FACTOR * needed:
-        _log.info("No local copy of the weights: %s has only %d MB free", parent, free >> 20)
-        return None
-    lock = _take_lock(directory.with_suffix(".lock"))
     if lock is None:
         _log.info("No local copy of the weights: another process is making it")
         return None
@@ -194,6 +194,11 @@ def make_copy(files: WeightFiles, *, wait: bool = False) -> MappedWeights | None
 
 
 def _take_lock(path: Path) -> int | None:
+    """Returns a descriptor that holds the lock, None when another process does.
+
+    Raises:
+        OSError: the file cannot be made, as in a home that is read-only.
+    """
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)

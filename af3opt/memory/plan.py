@@ -25,27 +25,22 @@ class Room:
         host_bytes: Host memory still available.
         host_limit: The limit behind it and who sets it, for messages.
         device_bytes: Memory of the device, None when the model runs in host memory.
-        unified: Whether the device may already spill to host memory.
-        may_unify: Whether it could be allowed to (a GPU, JAX not started yet).
+        unified: Whether the device may spill to host memory.
     """
 
     host_bytes: int
     host_limit: Memory
     device_bytes: int | None
     unified: bool = False
-    may_unify: bool = False
 
 
-def room_now(
-    limit: Memory, gpu: Gpu | None, *, unified: bool = False, may_unify: bool = False
-) -> Room:
+def room_now(limit: Memory, gpu: Gpu | None, *, unified: bool = False) -> Room:
     """Measures what there is; JAX is not needed.
 
     Args:
         limit: The host's memory limit.
         gpu: The GPU the model will run on, or None.
         unified: Whether it may spill to host memory.
-        may_unify: Whether it could be allowed to.
     """
     used = resident_bytes() + children_bytes()
     return Room(
@@ -53,7 +48,6 @@ def room_now(
         host_limit=limit,
         device_bytes=None if gpu is None else int(gpu.memory_bytes * _DEVICE_SHARE),
         unified=unified,
-        may_unify=may_unify and gpu is not None,
     )
 
 
@@ -63,12 +57,10 @@ class MemoryPlan:
 
     Attributes:
         size: The job, with the samples and seeds to handle at once.
-        unify: Whether to let the device spill to host memory.
         warning: What the log must say, or "".
     """
 
     size: JobSize
-    unify: bool = False
     warning: str = ""
 
 
@@ -96,17 +88,8 @@ def plan_memory(
     """
     candidates = list(_smaller(size, can_split_samples=can_split_samples))
     for candidate in candidates:
-        if _fits(candidate, room, device_need(candidate), unified=room.unified):
+        if _fits(candidate, room, device_need(candidate)):
             return MemoryPlan(size=candidate, warning=_change(size, candidate))
-    if room.may_unify:
-        for candidate in candidates:
-            if _fits(candidate, room, device_need(candidate), unified=True):
-                return MemoryPlan(
-                    size=candidate,
-                    unify=True,
-                    warning="unified memory: the job is larger than the GPU's memory, "
-                    "so the rest goes to host memory, which is slower",
-                )
     least = candidates[-1]
     text = _shortage(least, room, device_need(least))
     if _certainly_too_large(least, room, device_need(least)):
@@ -127,17 +110,17 @@ def _smaller(size: JobSize, *, can_split_samples: bool) -> Iterator[JobSize]:
             yield dataclasses.replace(single, samples=samples)
 
 
-def _needs(size: JobSize, room: Room, need: DeviceNeed, *, unified: bool) -> tuple[int, int]:
+def _needs(size: JobSize, room: Room, need: DeviceNeed) -> tuple[int, int]:
     """Host and device memory; what the device cannot hold moves to the host if it may."""
     host = host_bytes(size)
     if room.device_bytes is None:
         return host + need.bytes, 0
-    spilt = max(0, need.bytes - room.device_bytes) if unified else 0
+    spilt = max(0, need.bytes - room.device_bytes) if room.unified else 0
     return host + spilt, need.bytes - spilt
 
 
-def _fits(size: JobSize, room: Room, need: DeviceNeed, *, unified: bool) -> bool:
-    host, device = _needs(size, room, need, unified=unified)
+def _fits(size: JobSize, room: Room, need: DeviceNeed) -> bool:
+    host, device = _needs(size, room, need)
     return host <= room.host_bytes and (room.device_bytes is None or device <= room.device_bytes)
 
 
@@ -158,7 +141,7 @@ def _change(asked: JobSize, planned: JobSize) -> str:
 
 
 def _shortage(size: JobSize, room: Room, need: DeviceNeed) -> str:
-    host, device = _needs(size, room, need, unified=room.unified)
+    host, device = _needs(size, room, need)
     limit = room.host_limit
     of_limit = f" of {_gib(limit.limit_bytes)} ({limit.source})" if limit.limit_bytes else ""
     needs = f"{_gib(host)} of host memory ({_gib(room.host_bytes)} available{of_limit})"

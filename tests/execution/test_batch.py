@@ -102,6 +102,48 @@ def test_noresume_does_everything_again_in_a_stamped_directory(runs, inputs, tmp
     assert len([path for path in output.glob("job0*") if path.is_dir()]) == 2
 
 
+@pytest.mark.parametrize(
+    ("name", "flags"),
+    [("..", ("--noresume", "--force_output_dir")), (".", ()), (".af3opt", ())],
+)
+def test_a_name_leads_to_no_directory_but_the_jobs_own(runs, inputs, tmp_path, name, flags):
+    path = write_input(inputs, "job9", [1])
+    path.write_text(path.read_text().replace('"job9"', f'"{name}"'))
+    output = tmp_path / "all" / "out"
+    assert runs.run(inputs, output, *flags) == ExitCode.SOME_FAILED
+    (failed,) = json.loads((output / "failed.json").read_text())
+    assert f"job9.json: the name '{name}' cannot be a job's" in failed["reason"]
+    assert [path.name for path in output.parent.iterdir()] == ["out"]
+    assert runs.run(path, tmp_path / "alone", *flags) == ExitCode.USAGE
+    assert not (tmp_path / "alone").exists()
+
+
+def test_a_seed_waits_for_the_last_ones_files_where_memory_is_short(runs, inputs, tmp_path):
+    def short_of_memory():
+        from af3opt.execution import fold_job, memory_fit
+        from af3opt.memory import JobSize, MemoryPlan
+
+        memory_fit.plan_memory = lambda size, *_, **__: MemoryPlan(
+            size=JobSize(tokens=size.tokens, samples=size.samples)
+        )
+        write_files = fold_job.write_seed_files
+
+        def write_slowly(*arguments, **options):
+            time.sleep(0.3)
+            return write_files(*arguments, **options)
+
+        fold_job.write_seed_files = write_slowly
+
+    flags = ("--overlap=on", f"--trace={tmp_path / 'trace.json'}")
+    assert runs.run(inputs / "job0.json", tmp_path / "out", *flags, before=short_of_memory) == 0
+    events = json.loads((tmp_path / "trace.json").read_text())["traceEvents"]
+    spans = {kind: [e for e in events if e.get("cat") == kind] for kind in ("inference", "write")}
+    ends = sorted(event["ts"] + event["dur"] for event in spans["write"])
+    begins = sorted(event["ts"] for event in spans["inference"])
+    assert len(begins) == 3
+    assert all(end <= begin for end, begin in zip(ends, begins[1:], strict=False))
+
+
 def test_a_directory_that_is_not_ours_is_left_alone(runs, inputs, tmp_path):
     foreign = tmp_path / "out" / "job0" / "notes.txt"
     foreign.parent.mkdir(parents=True)

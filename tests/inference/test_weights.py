@@ -132,6 +132,13 @@ def test_copy_is_private_aligned_and_used_in_place(tmp_path, device):
     assert any(int(low, 16) <= address < int(high, 16) for low, high in ranges)
 
 
+def test_a_home_where_no_lock_can_be_made_costs_the_copy_only(tmp_path, device, caplog):
+    model_dir = write_model(tmp_path / "model", "af3.bin")
+    copy_directory(find_weight_files(model_dir)).with_suffix(".lock").mkdir(parents=True)
+    assert load_weights(model_dir, device).source == "files"
+    assert "No local copy of the weights" in caplog.text
+
+
 def test_model_directory_is_never_written(tmp_path, device):
     model_dir = write_model(tmp_path / "model", "af3.bin")
     model_dir.chmod(0o500)
