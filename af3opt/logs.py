@@ -24,6 +24,10 @@ _TIME_FORMAT = "%Y-%m-%d %H:%M:%S"
 # configuration is used", with a traceback for each operation of the model.
 _ROUTINE_MESSAGES = ("Failed to run implementation", "Autotuning cache miss for ")
 
+# The engine's message for every atom of a modified residue, each with kilobytes of layout. Such
+# an atom is a token of its own, so there is no other that could stand for it.
+_NO_PSEUDO_BETA = "%s token %i (%s), does not contain a pseudo-beta atom."
+
 
 def debug_exported() -> bool:
     """Returns whether the environment asks for debug output."""
@@ -79,9 +83,11 @@ def configure_logging(settings: HasVerbosity) -> None:
     logging.getLogger("af3opt").setLevel(_own_level(settings))
     # A filter on the logger, not the handler: upstream's script installs absl's own handler.
     absl_logger = logging.getLogger("absl")
-    absl_logger.removeFilter(_is_worth_showing)
+    for previous_filter in absl_logger.filters[:]:
+        if isinstance(previous_filter, _EngineMessages):
+            absl_logger.removeFilter(previous_filter)
     if not settings.debug:
-        absl_logger.addFilter(_is_worth_showing)
+        absl_logger.addFilter(_EngineMessages())
         warnings.simplefilter("ignore")
 
 
@@ -97,8 +103,28 @@ def _formatter(settings: HasVerbosity) -> logging.Formatter:
     return (logging.Formatter if settings.debug else _OneLineFormatter)(_FORMAT, _TIME_FORMAT)
 
 
-def _is_worth_showing(record: logging.LogRecord) -> bool:
-    return not str(record.msg).startswith(_ROUTINE_MESSAGES)
+class _EngineMessages(logging.Filter):
+    """Keeps routine messages of the engine out, and makes one line a job of a long one."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._said: set[str] = set()
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        message = str(record.msg)
+        if message.startswith(_NO_PSEUDO_BETA) and isinstance(record.args, tuple):
+            return self._shorten(record, job=str(record.args[0]).partition(", random_seed=")[0])
+        return not message.startswith(_ROUTINE_MESSAGES)
+
+    def _shorten(self, record: logging.LogRecord, job: str) -> bool:
+        """Puts a short text into the job's first such record; the others are not shown."""
+        first = job not in self._said
+        self._said.add(job)
+        record.msg = (
+            "%s: tokens without a pseudo-beta atom (modified residues) use their first atom"
+        )
+        record.args = (job,)
+        return first
 
 
 class _OneLineFormatter(logging.Formatter):

@@ -39,6 +39,21 @@ def test_default_is_one_line_an_event(capsys):
     ]
 
 
+def test_the_engines_long_warning_is_one_short_line_a_job(capsys):
+    configure_logging(Verbosity())
+    text = (
+        "%s token %i (%s), does not contain a pseudo-beta atom.Using first valid atom (%s) instead."
+    )
+    for job in ("one", "two, three"):
+        for seed in (1, 2):
+            for token in range(3):
+                name = f"{job}, random_seed={seed}"
+                absl_logging.warning(text, name, token, "layout " * 300, "CA")
+    lines = capsys.readouterr().err.splitlines()
+    assert [line.split(maxsplit=3)[3].partition(":")[0] for line in lines] == ["one", "two, three"]
+    assert max(map(len, lines)) < 130
+
+
 def test_quiet(capsys):
     configure_logging(Verbosity(quiet=True))
     log_something()
