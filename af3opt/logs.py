@@ -121,7 +121,7 @@ class _EngineMessages(logging.Filter):
         first = job not in self._said
         self._said.add(job)
         record.msg = (
-            "%s: tokens without a pseudo-beta atom (modified residues) use their first atom"
+            "%s: tokens without a pseudo-beta atom (modified residues) use their first"
         )
         record.args = (job,)
         return first
