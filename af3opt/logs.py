@@ -120,9 +120,7 @@ class _EngineMessages(logging.Filter):
         """Puts a short text into the job's first such record; the others are not shown."""
         first = job not in self._said
         self._said.add(job)
-        record.msg = (
-            "%s: tokens without a pseudo-beta atom (modified residues) use their first"
-        )
+        record.msg = "%s: tokens without a pseudo-beta atom (modified residues) use their first"
         record.args = (job,)
         return first
 
