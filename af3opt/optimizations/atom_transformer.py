@@ -10,20 +10,36 @@ from collections.abc import Callable
 from typing import Any
 
 from af3opt.optimizations.base import REORDERED, Context, Optimization, Target
+from af3opt.optimizations.diffusion_transformer import CONDITIONED_LAYERS
 from af3opt.optimizations.haiku_access import as_module_method, is_alphafold3
 
 _TRANSFORMER = "model.network.diffusion_transformer"
 _ATOMS = "model.network.atom_cross_attention"
-_TARGET = Target(_TRANSFORMER, "CrossAttTransformer.__call__", frozenset({"66a4d2b5feed5e1c"}))
+# Digests of the fork 3.1.18, the fork 3.1.6 and DeepMind v3.0.1 to v3.0.4, where different.
+_TARGET = Target(
+    _TRANSFORMER,
+    "CrossAttTransformer.__call__",
+    frozenset({"66a4d2b5feed5e1c", "3a1d43442a01dc53"}),
+)
 # The layers that are written out here, and the callers: they gather the keys'
 # conditioning from the queries'.
 _RELIES_ON = (
-    Target(_TRANSFORMER, "cross_attention", frozenset({"854817dc5251e0a9", "badbb84a96ea5b43"})),
-    Target(_TRANSFORMER, "transition_block", frozenset({"f61c84b6c1dc2bb6"})),
-    Target(_TRANSFORMER, "adaptive_layernorm", frozenset({"5d4b09e267ea636c"})),
-    Target(_TRANSFORMER, "adaptive_zero_init", frozenset({"d2bb7310848e362f"})),
-    Target(_ATOMS, "atom_cross_att_encoder", frozenset({"5844f1f20a01d06d", "cac6dbfee16e011a"})),
-    Target(_ATOMS, "atom_cross_att_decoder", frozenset({"d4175f5746915e91", "b3a5b902595d17d6"})),
+    Target(
+        _TRANSFORMER,
+        "cross_attention",
+        frozenset({"854817dc5251e0a9", "badbb84a96ea5b43", "61dab52a7274fd51"}),
+    ),
+    *CONDITIONED_LAYERS,
+    Target(
+        _ATOMS,
+        "atom_cross_att_encoder",
+        frozenset({"5844f1f20a01d06d", "cac6dbfee16e011a", "7f72914e0134910e"}),
+    ),
+    Target(
+        _ATOMS,
+        "atom_cross_att_decoder",
+        frozenset({"d4175f5746915e91", "b3a5b902595d17d6", "333d15d9cc824ce0"}),
+    ),
 )
 _STACK = "__layer_stack_with_per_layer"
 _MASKED = 1e9

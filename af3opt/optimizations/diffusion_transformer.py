@@ -12,10 +12,31 @@ from typing import Any
 from af3opt.optimizations.base import BFLOAT16, FLOAT32, PRECISION, Context, Optimization, Target
 from af3opt.optimizations.haiku_access import as_module_method, is_alphafold3
 
+_MODULE = "model.network.diffusion_transformer"
+# Digests of the fork 3.1.18, the fork 3.1.6 and DeepMind v3.0.1 to v3.0.4, where different;
+# the transition changed with v3.0.2.
 _TARGET = Target(
-    "model.network.diffusion_transformer",
+    _MODULE,
     "Transformer.__call__",
-    frozenset({"290734dedd9b960d", "656df5f62aaaf942"}),
+    frozenset({"290734dedd9b960d", "656df5f62aaaf942", "a9e1a0204ebe902f"}),
+)
+CONDITIONED_LAYERS = (
+    Target(
+        _MODULE,
+        "transition_block",
+        frozenset({"f61c84b6c1dc2bb6", "e21064fcfc441641", "ef0e0e2b35db095c"}),
+    ),
+    Target(_MODULE, "adaptive_layernorm", frozenset({"5d4b09e267ea636c", "2b2f8d8d4a3875d8"})),
+    Target(_MODULE, "adaptive_zero_init", frozenset({"d2bb7310848e362f", "cefb06da74b1dad9"})),
+)
+# The layers that are written out here.
+_RELIES_ON = (
+    Target(
+        _MODULE,
+        "self_attention",
+        frozenset({"b4e90560a7154123", "eaff63253d8c727f", "1d035e62dfe206b8"}),
+    ),
+    *CONDITIONED_LAYERS,
 )
 _STACK = "__layer_stack_with_per_layer"
 _MASKED = 1e9
@@ -226,5 +247,6 @@ OPTIMIZATION = Optimization(
     fidelity=PRECISION,
     summary="Large products of the diffusion transformer run on bfloat16 matrix units.",
     replacements=((_TARGET, _replace),),
+    relies_on=_RELIES_ON,
     wanted=lambda context: context.diffusion_precision != FLOAT32,
 )

@@ -16,6 +16,7 @@ from af3opt.optimizations.base import REORDERED, Context, Optimization, Target
 _TARGET = Target(
     "model.network.featurization",
     "truncate_msa_batch",
+    # The fork 3.1.18; the fork 3.1.6 and DeepMind v3.0.1 to v3.0.4.
     frozenset({"c60a3658646cce77", "085360088863e448"}),
 )
 # Depths to round up to: each is a shape of its own to compile.

@@ -14,7 +14,14 @@ from af3opt.optimizations.haiku_access import (
 _TARGET = Target(
     "model.network.modules",
     "TransitionBlock.__call__",
-    frozenset({"3ee5867ce0bd86b8", "69fa5522da46e39b"}),
+    frozenset(
+        {
+            "3ee5867ce0bd86b8",  # the fork 3.1.18
+            "69fa5522da46e39b",  # the fork 3.1.6
+            "1fca213eab766c31",  # DeepMind v3.0.2 to v3.0.4
+            "4a599e9792f6e44e",  # DeepMind v3.0.1
+        }
+    ),
 )
 
 

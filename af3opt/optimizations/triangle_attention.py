@@ -14,7 +14,29 @@ from af3opt.optimizations.haiku_access import (
 _TARGET = Target(
     "model.network.modules",
     "GridSelfAttention.__call__",
-    frozenset({"8f306c75de28df9a", "87e34ff392fa4de3"}),
+    frozenset(
+        {
+            "8f306c75de28df9a",  # the fork 3.1.18
+            "87e34ff392fa4de3",  # the fork 3.1.6
+            "88d2a804582bb3d3",  # DeepMind v3.0.2 to v3.0.4
+            "9d43fb7e04d0c0ed",  # DeepMind v3.0.1
+        }
+    ),
+)
+# The method that the engine's applies to chunks of rows, and which is written out here.
+_RELIES_ON = (
+    Target(
+        "model.network.modules",
+        "GridSelfAttention._attention",
+        frozenset(
+            {
+                "24366b7e10581552",  # the fork 3.1.18
+                "6332b23997d2da18",  # the fork 3.1.6
+                "b73013807fe84f85",  # DeepMind v3.0.2 to v3.0.4
+                "ad217b5174697705",  # DeepMind v3.0.1
+            }
+        ),
+    ),
 )
 # Below any logit, and far enough from float32's end that adding to it stays finite.
 _MASKED = -1e30
@@ -108,4 +130,5 @@ OPTIMIZATION = Optimization(
     fidelity=REORDERED,
     summary="Triangle attention walks over rows that fit the cache.",
     replacements=((_TARGET, _replace),),
+    relies_on=_RELIES_ON,
 )

@@ -12,6 +12,7 @@ from typing import Any
 from af3opt.optimizations.base import BFLOAT16, PRECISION, Context, Optimization, Target
 from af3opt.optimizations.haiku_access import as_module_method
 
+# The fork 3.1.18; the fork 3.1.6 and DeepMind v3.0.1 to v3.0.4.
 _TARGET = Target(
     "model.model", "Model.__init__", frozenset({"5a3d2923f684bd8b", "5059c931d018bff8"})
 )
