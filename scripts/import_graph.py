@@ -9,11 +9,15 @@ import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
+from written_part import WrittenPart
+
 ROOT = Path(__file__).parent.parent
 PACKAGE = ROOT / "af3opt"
-DOCUMENT = ROOT / "docs" / "architecture.md"
-BEGIN = "<!-- imports: written by scripts/import_graph.py -->"
-END = "<!-- end of imports -->"
+PART = WrittenPart(
+    ROOT / "docs" / "architecture.md",
+    "<!-- imports: written by scripts/import_graph.py -->",
+    "<!-- end of imports -->",
+)
 BASE = "base"
 CLI = "cli"
 _CLI_MODULES = frozenset({"af3opt.cli", "af3opt.__main__"})
@@ -117,16 +121,9 @@ def diagram() -> str:
     return "\n".join(["```mermaid", "flowchart TD", *arrows, "```", "", *table])
 
 
-def with_diagram(text: str) -> str:
-    """Returns a document's text with what lies between the two markers replaced."""
-    head, _, rest = text.partition(BEGIN)
-    _, _, tail = rest.partition(END)
-    return f"{head}{BEGIN}\n{diagram()}\n{END}{tail}"
-
-
 def main() -> int:
     """Rewrites docs/architecture.md in place."""
-    DOCUMENT.write_text(with_diagram(DOCUMENT.read_text(encoding="utf-8")), encoding="utf-8")
+    PART.write(diagram())
     return 0
 
 

@@ -4,6 +4,8 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
+from written_part import WrittenPart
+
 from af3opt.benchmarks.markdown import format_result, summary_table
 from af3opt.benchmarks.plot import write_plot
 from af3opt.benchmarks.results import SuiteResult, read_result
@@ -11,9 +13,11 @@ from af3opt.errors import SetupError
 
 ROOT = Path(__file__).parent.parent
 RESULTS = ROOT / "benchmarks"
-README = ROOT / "README.md"
-BEGIN = "<!-- benchmarks: written by scripts/write_benchmark_table.py -->"
-END = "<!-- end of benchmarks -->"
+PART = WrittenPart(
+    ROOT / "README.md",
+    "<!-- benchmarks: written by scripts/write_benchmark_table.py -->",
+    "<!-- end of benchmarks -->",
+)
 
 
 def committed_results(folder: Path = RESULTS) -> dict[Path, SuiteResult]:
@@ -29,15 +33,6 @@ def benchmark_table(results: Mapping[Path, SuiteResult]) -> str:
     return f"{summary_table(list(results.values()))}\n\nStages, spreads and commands: {details}."
 
 
-def with_table(readme: str, results: Mapping[Path, SuiteResult]) -> str:
-    """Returns the README's text with the table between its two markers replaced."""
-    head, begin, rest = readme.partition(BEGIN)
-    _, end, tail = rest.partition(END)
-    if not begin or not end:
-        raise ValueError(f"{README.name} lacks the markers of the benchmarks")
-    return f"{head}{BEGIN}\n{benchmark_table(results)}\n{END}{tail}"
-
-
 def main() -> int:
     """Rewrites README.md and, beside each result, its report and picture."""
     results = committed_results()
@@ -47,7 +42,7 @@ def main() -> int:
             write_plot(result, path.with_suffix(".svg"))
         except SetupError as error:
             print(error, file=sys.stderr)
-    README.write_text(with_table(README.read_text(encoding="utf-8"), results), encoding="utf-8")
+    PART.write(benchmark_table(results))
     return 0
 
 

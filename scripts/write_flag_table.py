@@ -3,11 +3,15 @@
 import sys
 from pathlib import Path
 
+from written_part import WrittenPart
+
 from af3opt.options.catalogue import Option, all_options
 
-README = Path(__file__).parent.parent / "README.md"
-BEGIN = "<!-- flags: written by scripts/write_flag_table.py -->"
-END = "<!-- end of flags -->"
+PART = WrittenPart(
+    Path(__file__).parent.parent / "README.md",
+    "<!-- flags: written by scripts/write_flag_table.py -->",
+    "<!-- end of flags -->",
+)
 
 
 def flag_table() -> str:
@@ -22,16 +26,9 @@ def _default(option: Option) -> str:
     return option.spec.default_text or option.to_text(option.default()) or "unset"
 
 
-def with_table(readme: str) -> str:
-    """Returns the README's text with the table between its two markers replaced."""
-    head, _, rest = readme.partition(BEGIN)
-    _, _, tail = rest.partition(END)
-    return f"{head}{BEGIN}\n{flag_table()}\n{END}{tail}"
-
-
 def main() -> int:
     """Rewrites README.md in place."""
-    README.write_text(with_table(README.read_text(encoding="utf-8")), encoding="utf-8")
+    PART.write(flag_table())
     return 0
 
 

@@ -2,12 +2,14 @@
 
 import ast
 import functools
-import importlib.util
 import re
 import shlex
 import sys
 
 import pytest
+import write_benchmark_table
+import write_flag_table
+import write_reference
 
 from af3opt import cli
 from af3opt.benchmarks.results import write_result
@@ -81,7 +83,7 @@ def run_flags():
 
 @functools.cache
 def help_of(command):
-    return load_script("write_reference").command_help(command)
+    return write_reference.command_help(command)
 
 
 def flags_of(command):
@@ -197,46 +199,42 @@ def test_scripts_and_examples_that_are_mentioned_exist(document):
         assert (REPOSITORY / name).exists() or (document.parent / name).exists(), name
 
 
-def load_script(name):
-    spec = importlib.util.spec_from_file_location(name, REPOSITORY / "scripts" / f"{name}.py")
-    script = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(script)
-    return script
-
-
 @pytest.mark.skipif(sys.version_info[:2] != (3, 12), reason="argparse words help differently")
 def test_reference_is_what_the_options_say():
-    script = load_script("write_reference")
-    assert script.reference() == text_of(script.DOCUMENT), "run scripts/write_reference.py"
+    written = text_of(write_reference.DOCUMENT)
+    assert write_reference.reference() == written, "run scripts/write_reference.py"
 
 
 def test_the_flag_table_is_what_the_options_say():
-    script = load_script("write_flag_table")
-    text = text_of(script.README)
-    assert script.with_table(text) == text, "run scripts/write_flag_table.py"
-    assert "--save_pdb" in script.flag_table()
-    assert "--num_recycles" not in script.flag_table()
+    part, table = write_flag_table.PART, write_flag_table.flag_table()
+    text = text_of(part.document)
+    assert part.replaced_in(text, table) == text, "run scripts/write_flag_table.py"
+    assert "--save_pdb" in table
+    assert "--num_recycles" not in table
 
 
 def test_the_readmes_figures_are_those_of_the_committed_results():
-    script = load_script("write_benchmark_table")
-    readme = text_of(script.README)
-    written = script.with_table(readme, script.committed_results())
+    part, results = write_benchmark_table.PART, write_benchmark_table.committed_results()
+    readme = text_of(part.document)
+    written = part.replaced_in(readme, write_benchmark_table.benchmark_table(results))
     assert written == readme, "run scripts/write_benchmark_table.py"
 
 
 def test_the_readmes_table_with_and_without_results(tmp_path):
-    script = load_script("write_benchmark_table")
-    readme = text_of(script.README)
-    assert "No results" in script.with_table(readme, script.committed_results(tmp_path))
+    def table():
+        results = write_benchmark_table.committed_results(tmp_path)
+        return write_benchmark_table.benchmark_table(results)
+
+    assert "No results" in table()
     write_result(make_result(), tmp_path / "cpu.json")
-    text = script.with_table(readme, script.committed_results(tmp_path))
+    part, text = write_benchmark_table.PART, table()
     row = "| case a; baseline with jax 0.10.2 | 42 s | 10 s (4.0x) | 4 s (9.5x) | 2.0 GB |"
     assert row in text
     assert "[cpu](benchmarks/cpu.md)" in text
-    assert script.with_table(text, script.committed_results(tmp_path)) == text
+    readme = part.replaced_in(text_of(part.document), text)
+    assert part.replaced_in(readme, text) == readme
     with pytest.raises(ValueError, match="markers"):
-        script.with_table("no markers", {})
+        part.replaced_in("no markers", text)
 
 
 def constant_texts():

@@ -1,0 +1,40 @@
+"""The part of a document that a script writes, between two comments."""
+
+import dataclasses
+from pathlib import Path
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class WrittenPart:
+    """A part of a document and where it lies.
+
+    Attributes:
+        document: The Markdown file.
+        begin: The comment before the part, alone on its line.
+        end: The comment behind it.
+    """
+
+    document: Path
+    begin: str
+    end: str
+
+    def replaced_in(self, text: str, content: str) -> str:
+        """Returns the document's text with the part replaced.
+
+        Args:
+            text: Text of the document, or of a version of it.
+            content: The new part.
+
+        Raises:
+            ValueError: the text lacks one of the comments.
+        """
+        head, begin, rest = text.partition(self.begin)
+        _, end, tail = rest.partition(self.end)
+        if not begin or not end:
+            raise ValueError(f"{self.document.name} lacks the markers {self.begin}, {self.end}")
+        return f"{head}{begin}\n{content}\n{end}{tail}"
+
+    def write(self, content: str) -> None:
+        """Replaces the part in the document itself."""
+        text = self.document.read_text(encoding="utf-8")
+        self.document.write_text(self.replaced_in(text, content), encoding="utf-8")
