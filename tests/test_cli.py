@@ -84,6 +84,13 @@ def test_unknown_command_names_the_nearest():
     assert "the nearest is 'run'" in shown.stderr
 
 
+@pytest.mark.parametrize("command", cli.command_names())
+def test_a_wrong_flag_is_one_line_whatever_the_command(command, capsys):
+    assert cli.main([command, "--no_such_flag"]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("af3opt: error: ")
+
+
 def test_flags_without_a_command_mean_run():
     shown = run_cli("--json_path=/no.json")
     assert shown.returncode == 2

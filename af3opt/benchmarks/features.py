@@ -28,6 +28,7 @@ import psutil
 from af3opt.benchmarks.alignments import LETTERS, family_alignment
 from af3opt.benchmarks.feature_profile import profiled
 from af3opt.caching.manager import CacheManager
+from af3opt.command_parser import CommandParser
 from af3opt.data.prepared import find_prepared
 from af3opt.engine.modules import engine_module
 from af3opt.engine.resources import redirect_resources
@@ -230,7 +231,11 @@ def _timed(work: Callable[[], Any]) -> tuple[float, float]:
 
 
 def _parse(argv: Sequence[str]) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="af3opt bench features", description=__doc__)
+    parser = CommandParser(
+        prog="af3opt bench --suite=features --",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
     parser.add_argument("--tokens", type=int, default=360)
     parser.add_argument("--rows", type=int, default=6000)
     parser.add_argument("--seeds", type=int, default=5)

@@ -7,11 +7,12 @@ import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 from af3opt.caching.explain import explain_entries
 from af3opt.caching.locations import CACHES, open_cache
 from af3opt.caching.manager import CacheManager, EntryInfo
+from af3opt.command_parser import CommandParser
 from af3opt.errors import ExitCode, UsageError
 from af3opt.inference.compiled_caches import (
     COMPILED_CACHES,
@@ -33,13 +34,6 @@ _NOTHING_AGAINST = (
 
 type _Caches = Mapping[str, CacheManager]
 type _Report = tuple[Any, list[str]]
-
-
-class _Parser(argparse.ArgumentParser):
-    """An argument parser whose errors are the command's one-line errors."""
-
-    def error(self, message: str) -> NoReturn:
-        raise UsageError(f"af3opt cache: {message}; see `af3opt cache --help`")
 
 
 def main(argv: list[str]) -> int:
@@ -69,7 +63,7 @@ def _open(name: str, flags: argparse.Namespace) -> _Caches:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = _Parser(prog="af3opt cache", description=SUMMARY, allow_abbrev=False)
+    parser = CommandParser(prog="af3opt cache", description=SUMMARY)
     parser.add_argument(
         "action",
         choices=sorted(_ACTIONS),
@@ -100,7 +94,10 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _seeds(text: str) -> tuple[int, ...]:
-    return tuple(int(seed) for seed in text.split(","))
+    try:
+        return tuple(int(seed) for seed in text.split(","))
+    except ValueError:
+        raise argparse.ArgumentTypeError("must be integers, as in 1,2,3") from None
 
 
 def _fill(caches: _Caches, flags: argparse.Namespace) -> _Report:

@@ -1,6 +1,5 @@
 """`af3opt collect`: one table of the scores of a batch."""
 
-import argparse
 import csv
 import importlib
 import io
@@ -8,6 +7,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from af3opt.command_parser import CommandParser
 from af3opt.errors import ExitCode, SetupError, UsageError
 from af3opt.output.atomic import atomic_file, atomic_write_text
 from af3opt.output.scores import COLUMNS, collect_scores
@@ -31,7 +31,7 @@ def main(argv: list[str]) -> int:
         UsageError: the directory does not exist, or the file's suffix is unknown.
         SetupError: Parquet is asked for without pyarrow, or the file cannot be written.
     """
-    parser = argparse.ArgumentParser(prog="af3opt collect", description=SUMMARY)
+    parser = CommandParser(prog="af3opt collect", description=SUMMARY)
     parser.add_argument("directory", type=Path, help="output directory of a batch")
     parser.add_argument(
         "--output", type=Path, help="file ending in .csv or .parquet; default: CSV on stdout"

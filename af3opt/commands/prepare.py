@@ -5,8 +5,8 @@ import logging
 import sys
 import time
 from pathlib import Path
-from typing import NoReturn
 
+from af3opt.command_parser import CommandParser
 from af3opt.data.build import build_prepared
 from af3opt.data.libcifpp import find_mmcif_dictionary
 from af3opt.data.prepared import prepared_root, select_prepared
@@ -28,19 +28,11 @@ from the package biotite. Running it again is cheap: what is there is kept."""
 _log = logging.getLogger(__name__)
 
 
-class _Parser(argparse.ArgumentParser):
-    """Reports errors the way the rest of af3opt does: one line, exit code 2."""
-
-    def error(self, message: str) -> NoReturn:
-        raise UsageError(f"{self.prog}: {message}; see `{self.prog} --help`")
-
-
 def _parser() -> argparse.ArgumentParser:
-    parser = _Parser(
+    parser = CommandParser(
         prog="af3opt prepare",
         description=_DESCRIPTION,
         formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
     )
     parser.add_argument(
         "--components_cif",

@@ -4,6 +4,7 @@ import argparse
 import sys
 from pathlib import Path
 
+from af3opt.command_parser import CommandParser
 from af3opt.errors import ExitCode, UsageError
 
 SUMMARY = "write an HTML page (and PNG, CSV) of a job's or a batch's results"
@@ -13,13 +14,6 @@ Writes one self-contained HTML page that works offline: structure coloured by pL
 PAE, chain pairs, ranking, timings. A directory of jobs gets a table that links to one
 page per job. Results of run_alphafold.py are read as well as af3opt's own, compressed or
 not, complete or not. Prints the path of the page."""
-
-
-class _Parser(argparse.ArgumentParser):
-    """Reports errors as af3opt does: one line, exit code 2."""
-
-    def error(self, message: str) -> None:  # type: ignore[override]
-        raise UsageError(f"{message}; see af3opt report --help")
 
 
 def main(argv: list[str]) -> int:
@@ -47,11 +41,10 @@ def main(argv: list[str]) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = _Parser(
+    parser = CommandParser(
         prog="af3opt report",
         description=_DESCRIPTION,
         formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
     )
     parser.add_argument(
         "directory", metavar="DIR", type=Path, help="output directory of a job, or of several jobs"

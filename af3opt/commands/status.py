@@ -1,12 +1,12 @@
 """`af3opt status`: how far a batch is."""
 
-import argparse
 import dataclasses
 import json
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from af3opt.command_parser import CommandParser
 from af3opt.errors import ExitCode, UsageError
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ def main(argv: list[str]) -> int:
     Raises:
         UsageError: the directory does not exist or holds no batch.
     """
-    parser = argparse.ArgumentParser(prog="af3opt status", description=SUMMARY)
+    parser = CommandParser(prog="af3opt status", description=SUMMARY)
     parser.add_argument("directory", type=Path, help="output directory of a batch")
     parser.add_argument("--json", action="store_true", help="print everything as JSON")
     arguments = parser.parse_args(argv)
