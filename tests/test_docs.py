@@ -12,6 +12,7 @@ import write_flag_table
 import write_reference
 
 from af3opt import cli
+from af3opt.benchmarks import suites
 from af3opt.benchmarks.results import write_result
 from af3opt.extra_flag import take_flag
 from af3opt.options.catalogue import Kind, all_options
@@ -122,10 +123,10 @@ def called_commands(caller):
     return [(command, rest) for command, rest in commands_in(lines) if re.match(r"\s+--", rest)]
 
 
-def flags_of_features_suite():
-    """Read from its source: importing it needs an engine."""
-    source = text_of(REPOSITORY / "af3opt" / "benchmarks" / "features.py")
-    return {"help", *re.findall(r'add_argument\(\s*"--(\w+)"', source)}
+def flags_of_suite(name):
+    """Flags of a suite that has its own, from its source: importing it needs an engine."""
+    source = text_of(REPOSITORY / "af3opt" / "benchmarks" / f"{name}.py")
+    return {"help", *re.findall(r'\badd(?:_argument)?\(\s*"--(\w+)"', source)}
 
 
 def check_flags(command, rest):
@@ -133,7 +134,9 @@ def check_flags(command, rest):
     own, _, passed_on = rest.partition(" -- ")
     for flag in re.findall(r"--([a-z_]+)", own):
         assert flag in flags_of(command), f"af3opt {command}{rest}"
-    known = flags_of_features_suite() if "--suite=features" in own else run_flags()
+    suite = re.search(r"--suite=(\w+)", own)
+    has_own = suite is not None and suite[1] in suites.OWN_FLAGS
+    known = flags_of_suite(suite[1]) if has_own else run_flags()
     for flag in re.findall(r"--([a-z_]+)", passed_on):
         assert flag in known, f"af3opt {command}{rest}"
 

@@ -3,11 +3,14 @@
 import json
 import os
 import platform
+import shlex
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
+from af3opt.data.synthetic_weights import SyntheticManifest
 from af3opt.engine.discovery import find_engine
 from af3opt.errors import Af3optError, SetupError
 from af3opt.host import probe_host
@@ -60,6 +63,30 @@ def describe_host() -> dict[str, Any]:
         "system": f"{platform.system()} {platform.release()}",
         "load_average": round(os.getloadavg()[0], 2),
     }
+
+
+def weights_label(model_dir: Path, manifest: SyntheticManifest | None) -> str:
+    """Returns what kind of weights a directory holds, without its path."""
+    if manifest is None:
+        return f"those of --model_dir ({model_dir.name})"
+    return f"random ones, depth: {manifest.depth}"
+
+
+def shown_command(program: str, argv: Sequence[str]) -> str:
+    """Returns a command for a report, with names in place of this machine's paths.
+
+    Args:
+        program: Its first words, such as "af3opt bench".
+        argv: The flags.
+    """
+    words, name = [], ""
+    for word in argv:
+        flag, equals, value = word.rpartition("=")
+        if word.startswith("-"):
+            name = (flag or value).lstrip("-").upper()
+        is_path = value.startswith(("/", "~"))
+        words.append(f"{flag}{equals}${name}" if is_path else shlex.quote(word))
+    return " ".join([program, *words])
 
 
 if __name__ == "__main__":

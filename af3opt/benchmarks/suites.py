@@ -86,6 +86,9 @@ class Suite:
     cases: tuple[Case, ...]
 
 
+# Suites with flags of their own: modules beside this one.
+OWN_FLAGS = ("features", "deviation")
+
 _SHORT = {"num_recycles": 3, "num_diffusion_steps": 50}
 _QUICK = {"num_recycles": 2, "num_diffusion_samples": 2}
 _TINY = {"num_recycles": 1, "num_diffusion_samples": 1, "num_diffusion_steps": 20}
@@ -149,7 +152,7 @@ def find_suite(name: str) -> Suite:
         UsageError: there is none of this name.
     """
     if name not in SUITES:
-        raise UsageError(f"--suite={name}: choose one of {', '.join(SUITES)}, features")
+        raise UsageError(f"--suite={name}: choose one of {', '.join([*SUITES, *OWN_FLAGS])}")
     return SUITES[name]
 
 

@@ -4,9 +4,9 @@ import argparse
 import dataclasses
 import datetime
 import hashlib
+import importlib
 import logging
 import os
-import shlex
 import shutil
 import sys
 from collections.abc import Iterator, Sequence
@@ -18,7 +18,7 @@ from af3opt.benchmarks import comparison, describe, suites
 from af3opt.benchmarks.markdown import format_result
 from af3opt.benchmarks.plot import write_plot
 from af3opt.benchmarks.results import CaseResult, SuiteResult, write_result
-from af3opt.data.synthetic_weights import DEPTHS, SyntheticManifest, read_manifest
+from af3opt.data.synthetic_weights import DEPTHS, read_manifest
 from af3opt.errors import ExitCode, SetupError, UsageError
 from af3opt.host import probe_host
 from af3opt.paths import af3opt_home, private_directory
@@ -38,8 +38,9 @@ _EPILOG = """\
 Flags after -- go to af3opt run alone: af3opt bench --suite=quick -- --fidelity=exact
 --num_recycles, --num_diffusion_samples, --num_diffusion_steps and --depth shorten every case, for
 both sides alike; the results say so. Without --model_dir random weights of the true shapes are
-used: times are the same, structures mean nothing. --suite=features measures featurisation alone;
-its flags follow --, see af3opt bench --suite=features -- --help."""
+used: times are the same, structures mean nothing. --suite=features measures featurisation alone,
+--suite=deviation how far results are from float32; their flags follow --, see
+af3opt bench --suite=NAME -- --help."""
 
 # Flags that make every case shorter.
 _SHORTENING = ("num_recycles", "num_diffusion_samples", "num_diffusion_steps")
@@ -63,10 +64,8 @@ def main(argv: list[str]) -> int:
     """
     own, separator, rest = _split(argv)
     args = _parser().parse_args(own)
-    if args.suite == "features":
-        from af3opt.benchmarks.features import main as measure_features
-
-        return measure_features(rest)
+    if args.suite in suites.OWN_FLAGS:
+        return _measure_apart(args, rest)
     suite = suites.find_suite(args.suite)
     if args.repeats is not None and args.repeats < 1:
         raise UsageError("--repeats must be at least 1")
@@ -81,12 +80,12 @@ def main(argv: list[str]) -> int:
     manifest = read_manifest(sides.subject_weights)
     result = SuiteResult(
         suite=suite.name,
-        command=_shown(argv),
+        command=describe.shown_command("af3opt bench", argv),
         started=started,
         host=host,
         baseline=baseline,
         subject={"label": "af3opt run", **describe.describe_here()},
-        weights=_weights_label(sides.subject_weights, manifest),
+        weights=describe.weights_label(sides.subject_weights, manifest),
         overrides=manifest.config_overrides if manifest is not None else {},
         backend=backend.name,
         cases=(),
@@ -102,23 +101,21 @@ def main(argv: list[str]) -> int:
     return ExitCode.OK
 
 
+def _measure_apart(args: argparse.Namespace, rest: Sequence[str]) -> int:
+    """Runs a suite that has flags of its own and is a module of its own."""
+    for name, value in vars(_parser().parse_args([])).items():
+        if name != "suite" and getattr(args, name) != value:
+            raise UsageError(f"--{name}: the flags of --suite={args.suite} follow --")
+    module = importlib.import_module(f"af3opt.benchmarks.{args.suite}")
+    status: int = module.main(rest)
+    return status
+
+
 def _split(argv: Sequence[str]) -> tuple[list[str], bool, list[str]]:
     if "--" not in argv:
         return list(argv), False, []
     place = list(argv).index("--")
     return list(argv[:place]), True, list(argv[place + 1 :])
-
-
-def _shown(argv: Sequence[str]) -> str:
-    """Returns the command for the report, with names in place of this machine's paths."""
-    words, name = [], ""
-    for word in argv:
-        flag, equals, value = word.rpartition("=")
-        if word.startswith("-"):
-            name = (flag or value).lstrip("-").upper()
-        is_path = value.startswith(("/", "~"))
-        words.append(f"{flag}{equals}${name}" if is_path else shlex.quote(word))
-    return " ".join(["af3opt bench", *words])
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -130,7 +127,11 @@ def _parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
-    parser.add_argument("--suite", default="quick", help=f"{listing}; features (default: quick)")
+    parser.add_argument(
+        "--suite",
+        default="quick",
+        help=f"{listing}; {', '.join(suites.OWN_FLAGS)} (default: quick)",
+    )
     parser.add_argument(
         "--case", action="append", metavar="NAME", help="only this case of the suite; repeatable"
     )
@@ -247,12 +248,6 @@ def _sides(
         attention=backend.flash_attention,
     )
     return sides, {"label": label, **baseline}
-
-
-def _weights_label(model_dir: Path, manifest: SyntheticManifest | None) -> str:
-    if manifest is None:
-        return f"those of --model_dir ({model_dir.name})"
-    return f"random ones, depth: {manifest.depth}"
 
 
 def _measure(

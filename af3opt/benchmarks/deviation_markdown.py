@@ -1,0 +1,159 @@
+"""Tables of deviations for people, made from a result and from nothing else."""
+
+from collections.abc import Iterator
+
+from af3opt.benchmarks.deviation_metrics import POSITIONS, QUANTITIES
+from af3opt.benchmarks.deviation_result import (
+    CHANCE,
+    FROM_ENGINE,
+    FROM_FLOAT32,
+    DeviationResult,
+    excesses,
+    ratio,
+)
+
+
+def format_deviations(result: DeviationResult) -> str:
+    """Returns the whole report as Markdown."""
+    commands = "\n".join(result.commands)
+    parts = [
+        f"# Deviations: {title(result)}",
+        circumstances(result),
+        "## From float32",
+        table(result, FROM_FLOAT32),
+        verdict(result),
+        "## From the engine as it is",
+        table(result, FROM_ENGINE),
+        legend(result),
+        "## By example: coordinates from float32",
+        example_table(result),
+        "## Variants",
+        variant_table(result),
+        f"## Commands\n\n```text\n{commands}\n```",
+    ]
+    return "\n\n".join(parts) + "\n"
+
+
+def title(result: DeviationResult) -> str:
+    """Returns what was compared in a few words."""
+    number = len(result.examples)
+    what = result.examples[0].name if number == 1 else f"{number} examples"
+    depth = "fewer layers" if result.overrides else "true depth"
+    run = result.run
+    return f"{what}, {depth}, {run['recycles']} recycles, {run['diffusion steps']} diffusion steps"
+
+
+def circumstances(result: DeviationResult) -> str:
+    """Returns a list of what the figures belong to."""
+    host, software = result.host, result.software
+    versions = ", ".join(f"{name} {text}" for name, text in software["versions"].items())
+    changed = ", ".join(f"{path} {value}" for path, value in result.overrides.items())
+    run = ", ".join(f"{name} {value}" for name, value in result.run.items())
+    lines = [
+        f"- Started: {result.started}",
+        f"- Host: {host['cpu']}, {host['usable_cores']} usable cores, bfloat16: "
+        f"{', '.join(host['bf16']) or 'none'}, {host['system']}",
+        f"- Software: {software['engine']}; {versions}",
+        f"- Weights: {result.weights} (sha256 {result.weights_sha256[:16]})"
+        + (f"; changed for them: {changed}" if changed else ""),
+        f"- Every run: {run}",
+    ]
+    return "\n".join(lines)
+
+
+def table(result: DeviationResult, origin: str) -> str:
+    """Returns a table with a row for each variant, over all examples.
+
+    Args:
+        result: The result.
+        origin: FROM_FLOAT32 or FROM_ENGINE.
+    """
+    rows = [
+        f"| | Class | {' | '.join(one.title for one in QUANTITIES.values())} |",
+        "|---|---|" + "---|" * len(QUANTITIES),
+    ]
+    own = result.variants[0].name
+    for variant in result.variants:
+        if origin == FROM_ENGINE and variant.name == own:
+            continue
+        cells = (_cell(result, variant.name, quantity, origin) for quantity in QUANTITIES)
+        rows.append(f"| {variant.meaning} | {variant.fidelity} | {' | '.join(cells)} |")
+    return "\n".join(rows)
+
+
+def _cell(result: DeviationResult, variant: str, quantity: str, origin: str) -> str:
+    found = result.total(variant, quantity, origin)
+    # A share of the reference's size, where a number alone would say nothing.
+    unit = result.scale(quantity).rms if QUANTITIES[quantity].relative else 1.0
+    text = f"{_number(found.rms / unit)} / {_number(found.largest / unit)}"
+    if origin == FROM_FLOAT32 and variant != result.variants[0].name:
+        text += f" ({ratio(result, variant, quantity):.2f})"
+    return text
+
+
+def _number(value: float) -> str:
+    return f"{value:.1e}" if 0 < value < 0.01 else f"{value:.3g}"
+
+
+def legend(result: DeviationResult) -> str:
+    """Returns what the columns mean."""
+    units = ", ".join(
+        f"{one.title} in {one.unit}" for one in QUANTITIES.values() if not one.relative
+    )
+    return (
+        "Cells: RMS over all entries of all examples / the largest of one entry (of one atom, for "
+        "coordinates), and in brackets the RMS by that of the engine as it is. Embeddings are "
+        f"given as a share of their RMS, {units}. Superposed: each sample moved onto the other by "
+        f"least squares. Atoms lie {result.scale(POSITIONS).rms:.1f} Å (RMS) from the centre of "
+        "their sample. Padding is left out; every variant gets the same features, weights and "
+        "random key."
+    )
+
+
+def verdict(result: DeviationResult) -> str:
+    """Returns which variants are further from float32 than the engine as it is."""
+    found = [
+        f"`{one.variant}` in {QUANTITIES[one.quantity].title} ({one.ratio:.2f})"
+        for one in excesses(result)
+    ]
+    who = "Of the reordered and precision variants, further from float32 than the engine as it is"
+    return f"{who} by more than {CHANCE:.0%} of the RMS: {', '.join(found) or 'none'}."
+
+
+def example_table(result: DeviationResult) -> str:
+    """Returns a table with a row for each example: coordinates in Å."""
+    shown = [one for one in result.variants if one.name in ("engine", "default")]
+    shown = shown or list(result.variants[:1])
+    rows = [
+        "| Example | Tokens | Atoms | MSA rows | Atoms from centre | "
+        + " | ".join(variant.meaning for variant in shown)
+        + " |",
+        "|---|---|---|---|---|" + "---|" * len(shown),
+    ]
+    for example in result.examples:
+        cells = [example.name, example.tokens, example.atoms, example.msa_rows]
+        cells.append(f"{example.scales[POSITIONS].rms:.1f}")
+        for variant in shown:
+            found = example.from_float32[variant.name][POSITIONS]
+            cells.append(f"{_number(found.rms)} / {_number(found.largest)}")
+        rows.append(f"| {' | '.join(map(str, cells))} |")
+    return "\n".join(rows)
+
+
+def variant_table(result: DeviationResult) -> str:
+    """Returns a table of what each variant consists of."""
+    return "\n".join(_variant_rows(result))
+
+
+def _variant_rows(result: DeviationResult) -> Iterator[str]:
+    yield "| Variant | Flags | Trunk | Sampler | Optimisations in force |"
+    yield "|---|---|---|---|---|"
+    for one in result.variants:
+        cells = (
+            f"`{one.name}`: {one.meaning}",
+            f"`{' '.join(one.flags)}`",
+            one.trunk_precision,
+            one.diffusion_precision,
+            ", ".join(one.optimizations) or "none",
+        )
+        yield f"| {' | '.join(cells)} |"

@@ -1,0 +1,200 @@
+"""What a comparison of variants found, its file, and what follows from it."""
+
+import dataclasses
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from af3opt.benchmarks.deviation_metrics import (
+    QUANTITIES,
+    Deviation,
+    Scale,
+    pooled,
+    pooled_scale,
+)
+from af3opt.errors import InputError
+from af3opt.output.atomic import atomic_write_text
+
+FORMAT = "af3opt deviation 1"
+# What a comparison is made with: the float32 reference, or the engine as it is.
+FROM_FLOAT32, FROM_ENGINE = "from_float32", "from_engine"
+# Two runs of equal precision differ in their distances by chance; more than this is not.
+CHANCE = 0.01
+# Of the host, what may change from one call to the next.
+_PASSING = "load_average"
+
+# Quantity -> deviation.
+Deviations = Mapping[str, Deviation]
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class VariantRecord:
+    """A variant as it ran; see `deviation_variants.Variant`.
+
+    Attributes:
+        name: Short.
+        meaning: What ran, in words.
+        fidelity: Its class.
+        bound: Whether it must be no further from float32 than the engine's own run.
+        flags: Flags of `af3opt run`.
+        optimizations: Those in force.
+        trunk_precision: What `--trunk_precision` came to.
+        diffusion_precision: What `--diffusion_precision` came to.
+    """
+
+    name: str
+    meaning: str
+    fidelity: str
+    bound: bool
+    flags: Sequence[str]
+    optimizations: Sequence[str]
+    trunk_precision: str
+    diffusion_precision: str
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class ExampleResult:
+    """One input in every variant.
+
+    Attributes:
+        name: Of the input.
+        tokens: Without padding.
+        atoms: In one sample.
+        msa_rows: Rows of its MSA, the query included.
+        scales: Quantity -> size of the float32 reference.
+        from_float32: Variant -> deviations from the float32 reference.
+        from_engine: Variant -> deviations from the engine as it is.
+    """
+
+    name: str
+    tokens: int
+    atoms: int
+    msa_rows: int
+    scales: Mapping[str, Scale]
+    from_float32: Mapping[str, Deviations]
+    from_engine: Mapping[str, Deviations]
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class DeviationResult:
+    """Everything that `af3opt bench --suite=deviation` found out.
+
+    Attributes:
+        commands: The commands that made it, one for each call that added examples.
+        started: Date and time of the first, ISO 8601.
+        host: See `describe.describe_host`.
+        software: See `describe.describe_here`.
+        weights: What kind of weights all used.
+        weights_sha256: Digest of their files.
+        overrides: What these weights change in the model's configuration.
+        run: What all runs have in common, such as bucket and seed, by name of the flag.
+        variants: Those compared, the engine as it is first.
+        examples: The inputs.
+    """
+
+    commands: Sequence[str]
+    started: str
+    host: Mapping[str, Any]
+    software: Mapping[str, Any]
+    weights: str
+    weights_sha256: str
+    overrides: Mapping[str, int]
+    run: Mapping[str, int]
+    variants: Sequence[VariantRecord]
+    examples: Sequence[ExampleResult]
+
+    def circumstances(self) -> dict[str, Any]:
+        """What must be equal for two results to be one, as plain JSON."""
+        content = plain(dataclasses.replace(self, commands=(), started="", examples=()))
+        content["host"].pop(_PASSING, None)
+        return content
+
+    def total(self, variant: str, quantity: str, origin: str) -> Deviation:
+        """The deviation of a variant over all examples.
+
+        Args:
+            variant: Its name.
+            quantity: Name in `QUANTITIES`.
+            origin: FROM_FLOAT32 or FROM_ENGINE.
+        """
+        return pooled(
+            (getattr(example, origin)[variant][quantity], example.scales[quantity])
+            for example in self.examples
+        )
+
+    def scale(self, quantity: str) -> Scale:
+        """Size of a quantity over all examples."""
+        return pooled_scale(example.scales[quantity] for example in self.examples)
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Excess:
+    """A variant that is further from float32 than the engine as it is.
+
+    Attributes:
+        variant: Its name.
+        quantity: Name in `QUANTITIES`.
+        ratio: Its RMS by that of the engine's own run.
+    """
+
+    variant: str
+    quantity: str
+    ratio: float
+
+
+def ratio(result: DeviationResult, variant: str, quantity: str) -> float:
+    """RMS of a variant's distance from float32 by that of the engine as it is."""
+    own = result.total(result.variants[0].name, quantity, FROM_FLOAT32).rms
+    rms = result.total(variant, quantity, FROM_FLOAT32).rms
+    return rms / own if own else float(rms > 0)
+
+
+def excesses(result: DeviationResult) -> Iterator[Excess]:
+    """Yields where a bound variant is further from float32 than the engine, by more than chance."""
+    for variant in result.variants:
+        for quantity in QUANTITIES if variant.bound else ():
+            found = ratio(result, variant.name, quantity)
+            if found > 1 + CHANCE:
+                yield Excess(variant.name, quantity, found)
+
+
+def plain(result: DeviationResult) -> dict[str, Any]:
+    """Returns a result as it is in the file."""
+    content: dict[str, Any] = json.loads(json.dumps(dataclasses.asdict(result)))
+    return {"format": FORMAT, **content}
+
+
+def write_deviations(result: DeviationResult, path: Path) -> None:
+    """Writes a result as JSON."""
+    atomic_write_text(path, json.dumps(plain(result)) + "\n")
+
+
+def read_deviations(path: Path) -> DeviationResult:
+    """Reads a result back.
+
+    Raises:
+        InputError: the file is not one of `write_deviations`.
+    """
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+        if content.pop("format") != FORMAT:
+            raise ValueError("another format")
+        variants = [VariantRecord(**variant) for variant in content.pop("variants")]
+        examples = [_example(example) for example in content.pop("examples")]
+        return DeviationResult(variants=variants, examples=examples, **content)
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise InputError(f"{path}: not a result of the deviation suite ({error})") from error
+
+
+def _example(content: dict[str, Any]) -> ExampleResult:
+    scales = {name: Scale(**scale) for name, scale in content.pop("scales").items()}
+    float32, engine = (_deviations(content.pop(origin)) for origin in (FROM_FLOAT32, FROM_ENGINE))
+    return ExampleResult(scales=scales, from_float32=float32, from_engine=engine, **content)
+
+
+def _deviations(content: dict[str, Any]) -> dict[str, Deviations]:
+    return {
+        variant: {name: Deviation(**found) for name, found in quantities.items()}
+        for variant, quantities in content.items()
+    }
