@@ -63,5 +63,21 @@ def source_digest(obj: Any) -> str:
         OSError: the source cannot be found (a compiled or generated function).
     """
     tree = ast.parse(textwrap.dedent(inspect.getsource(inspect.unwrap(obj))))
-    dump = ast.dump(_StripText().visit(tree), annotate_fields=False)
-    return hashlib.sha256(dump.encode()).hexdigest()[:16]
+    return hashlib.sha256(_dump(_StripText().visit(tree)).encode()).hexdigest()[:16]
+
+
+def _dump(node: Any) -> str:
+    """Writes a syntax tree as `ast.dump` of Python 3.12 does; later ones leave things out."""
+    if isinstance(node, list):
+        return f"[{', '.join(map(_dump, node))}]"
+    if not isinstance(node, ast.AST):
+        return repr(node)
+    parts = []
+    named = False
+    for field in node._fields:
+        value = getattr(node, field, None)
+        if value is None and getattr(type(node), field, ...) is None:
+            named = True  # What follows an absent field is told by its name.
+            continue
+        parts.append(f"{field}={_dump(value)}" if named else _dump(value))
+    return f"{type(node).__name__}({', '.join(parts)})"
