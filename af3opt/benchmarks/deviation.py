@@ -19,7 +19,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from af3opt.benchmarks import describe
-from af3opt.benchmarks.deviation_examples import featurise_example, find_inputs
+from af3opt.benchmarks.deviation_examples import DEEP_MSA, featurise_example, find_inputs
 from af3opt.benchmarks.deviation_markdown import format_deviations
 from af3opt.benchmarks.deviation_result import DeviationResult, read_deviations, write_deviations
 from af3opt.benchmarks.deviation_runs import VariantRuns, compare
@@ -114,16 +114,31 @@ def _parse(argv: Sequence[str]) -> argparse.Namespace:
     add = parser.add_argument
     add("--input_dir", type=Path, required=True, metavar="DIR", help="fold inputs, *.json")
     add("--example", action="append", default=[], metavar="NAME", help="only this; repeatable")
-    add("--msa_rows", type=int, default=300, help="of one more input; 0: none (default: 300)")
+    add(
+        "--msa_rows",
+        type=int,
+        default=300,
+        metavar="N",
+        help=f"rows of the MSA of one more input, {DEEP_MSA}; 0: without it (default: %(default)s)",
+    )
     add("--variant", action="append", default=[], metavar="NAME", help="only this; repeatable")
-    add("--bucket", type=int, default=80, help="tokens to pad to (default: %(default)s)")
-    add("--seed", type=int, default=1, help="of every run (default: %(default)s)")
-    add("--depth", choices=tuple(DEPTHS), default="small", help="of the random weights")
-    add("--model_dir", type=Path, metavar="DIR", help="true weights instead")
-    add("--num_recycles", type=int, default=1, help="default: %(default)s")
-    add("--num_diffusion_samples", type=int, default=2, help="default: %(default)s")
-    add("--num_diffusion_steps", type=int, default=8, help="default: %(default)s")
-    add("--output", type=Path, default=Path("af3opt_bench"), metavar="DIR", help="for the results")
+    add("--bucket", type=int, default=80, metavar="N", help="tokens to pad to (default: 80)")
+    add("--seed", type=int, default=1, metavar="N", help="of every run (default: 1)")
+    weights = parser.add_mutually_exclusive_group()
+    weights.add_argument(
+        "--depth", choices=tuple(DEPTHS), default="small", help="of the random weights"
+    )
+    weights.add_argument("--model_dir", type=Path, metavar="DIR", help="true weights instead")
+    add("--num_recycles", type=int, default=1, metavar="N", help="of every run (default: 1)")
+    add("--num_diffusion_samples", type=int, default=2, metavar="N", help="(default: 2)")
+    add("--num_diffusion_steps", type=int, default=8, metavar="N", help="(default: 8)")
+    add(
+        "--output",
+        type=Path,
+        default=Path("af3opt_bench"),
+        metavar="DIR",
+        help="directory for the results (default: %(default)s)",
+    )
     add("--name", default="deviation", help="name of the files (default: %(default)s)")
     return parser.parse_args(argv)
 
