@@ -82,6 +82,13 @@ class SlurmJob:
     memory_bytes: int | None
     end_time: int | None
 
+    @property
+    def label(self) -> str:
+        """What squeue and scontrol know it by; an array's last task has the array's own job id."""
+        if self.array_job_id is None or self.array_task_id is None:
+            return self.job_id
+        return f"{self.array_job_id}_{self.array_task_id}"
+
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Host:

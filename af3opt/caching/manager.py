@@ -75,14 +75,12 @@ class CacheStats:
         size: Bytes of all entries.
         hits: Reads of the entries that are there now.
         quarantined: Number of damaged files set aside.
-        limit: Size in bytes that pruning keeps to; None for no limit.
     """
 
     entries: int
     size: int
     hits: int
     quarantined: int
-    limit: int | None
 
 
 class CacheManager:
@@ -199,7 +197,6 @@ class CacheManager:
             size=sum(info.size for info in infos),
             hits=sum(info.hits for info in infos),
             quarantined=sum(1 for _ in self._quarantined()),
-            limit=self.max_bytes,
         )
 
     def verify(self) -> tuple[int, list[tuple[Path, str]]]:

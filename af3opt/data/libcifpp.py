@@ -31,16 +31,13 @@ _SEARCHED = (
 )
 
 
-def find_mmcif_dictionary(engine_share: Path | None = None) -> Path | None:
+def find_mmcif_dictionary() -> Path | None:
     """Looks for a `mmcif_pdbx.dic` installed on this machine.
-
-    Args:
-        engine_share: `share/libcifpp` beside the engine, if any.
 
     Returns:
         The file, or None. Debian and Ubuntu have it in the package libcifpp-data.
     """
-    folders = [os.environ.get("LIBCIFPP_DATA_DIR"), engine_share, *_SEARCHED]
+    folders = [os.environ.get("LIBCIFPP_DATA_DIR"), *_SEARCHED]
     for folder in folders:
         if folder and (path := Path(folder) / DICTIONARY_FILE).is_file():
             return path

@@ -23,6 +23,7 @@ from typing import Any
 
 import psutil
 
+from af3opt.host import read_slurm_job
 from af3opt.output.atomic import atomic_write_text, temporary_sibling
 
 _log = logging.getLogger(__name__)
@@ -58,14 +59,13 @@ class Holder:
 def this_process() -> Holder:
     """Describes the running process."""
     process = psutil.Process()
-    array, task = os.environ.get("SLURM_ARRAY_JOB_ID"), os.environ.get("SLURM_ARRAY_TASK_ID")
-    job = f"{array}_{task}" if array and task else os.environ.get("SLURM_JOB_ID")
+    job = read_slurm_job(os.environ)
     return Holder(
         host=socket.gethostname(),
         process_id=process.pid,
         process_start=process.create_time(),
         namespace=_pid_namespace(),
-        slurm_job=job,
+        slurm_job=job.label if job is not None else None,
     )
 
 

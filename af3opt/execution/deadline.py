@@ -127,17 +127,11 @@ def find_deadline(settings: Settings, environ: Mapping[str, str], times: SeedTim
     """Takes the end from `--max_runtime`, else from the Slurm job, else there is none."""
     if settings.max_runtime is not None:
         return Deadline(settings.max_runtime, times)
-    if "SLURM_JOB_ID" not in environ:
+    job = read_slurm_job(environ)
+    if job is None:
         return Deadline(None, times)
-    exported = environ.get("SLURM_JOB_END_TIME", "")
-    end = float(exported) if exported.isdigit() else _ask_scontrol(_slurm_task(environ))
+    end = job.end_time if job.end_time is not None else _ask_scontrol(job.label)
     return Deadline(None if end is None else end - time.time(), times)
-
-
-def _slurm_task(environ: Mapping[str, str]) -> str:
-    """Names this task alone: the last one of an array has the id of the whole array."""
-    array, task = environ.get("SLURM_ARRAY_JOB_ID"), environ.get("SLURM_ARRAY_TASK_ID")
-    return f"{array}_{task}" if array and task else environ["SLURM_JOB_ID"]
 
 
 def _ask_scontrol(job: str) -> float | None:

@@ -71,11 +71,6 @@ class CompressedFeatures:
     seconds: float
     arrays: tuple[ArrayReport, ...]
 
-    @property
-    def packed_bytes(self) -> int:
-        """Size of the packed form."""
-        return sum(map(len, self.buffers))
-
     def to_bytes(self) -> bytes:
         """Returns the packed form in one piece."""
         return b"".join(self.buffers)

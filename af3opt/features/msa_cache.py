@@ -11,7 +11,7 @@ import hashlib
 import inspect
 import json
 import logging
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +22,7 @@ from af3opt.caching.locations import open_cache
 from af3opt.caching.manager import CacheManager
 from af3opt.engine.discovery import find_engine
 from af3opt.engine.modules import engine_module
+from af3opt.engine.msa import database_files
 from af3opt.settings import Settings
 
 _log = logging.getLogger(__name__)
@@ -169,15 +170,8 @@ def database_identity(spec: str) -> list[Any]:
         over it, so that a copy that keeps times is the same database under any
         path. For a directory, which is not read, its path and time.
     """
-    return [_directory_identity(path) if path.is_dir() else _sampled(path) for path in _files(spec)]
-
-
-def _files(spec: str) -> Iterator[Path]:
-    try:
-        shards = engine_module("data.tools.shards").get_sharded_paths(spec)
-    except ImportError:  # Engines before sharded databases.
-        shards = None
-    yield from map(Path, shards or (spec,))
+    files = map(Path, database_files(spec))
+    return [_directory_identity(path) if path.is_dir() else _sampled(path) for path in files]
 
 
 def _directory_identity(path: Path) -> dict[str, Any]:

@@ -112,7 +112,7 @@ class JobReport:
             "job_done",
             {"job": self.name, "output_dir": str(output_dir)},
         )
-        self._reporter.job_ended(self)
+        self._reporter.job_ended()
 
     def failed(self, reason: str) -> None:
         """Logs why the job failed."""
@@ -122,7 +122,7 @@ class JobReport:
             reason,
             extra={"event": "job_failed", "fields": {"job": self.name, "reason": reason}},
         )
-        self._reporter.job_ended(self)
+        self._reporter.job_ended()
 
     def stage_records(self) -> list[StageRecord]:
         """The stages for the run record."""
@@ -246,9 +246,8 @@ class Reporter:
             use.misses += not hit
             use.seconds_saved += seconds_saved
 
-    def job_ended(self, report: JobReport) -> None:
+    def job_ended(self) -> None:
         """Ends a job on the display and keeps its times for the next run."""
-        del report
         self._display.end_job()
         self.learned.save()
 

@@ -13,13 +13,11 @@ class Stage:
         name: Name in the run record.
         begin: Format of the line at its start, "" for none.
         end: Format of the line at its end; `{seconds}` is filled in.
-        per_seed: Whether it is run for a seed (`{seed}`) or for the job.
     """
 
     name: str
     begin: str
     end: str
-    per_seed: bool = True
 
 
 # People find times in logs by these words, so they are kept as they are.
@@ -27,17 +25,11 @@ DATA_PIPELINE = Stage(
     "data_pipeline",
     "Running data pipeline...",
     "Running data pipeline took {seconds:.2f} seconds.",
-    per_seed=False,
 )
 FEATURISE = Stage(
     "featurise",
     "Featurising data with seed {seed}.",
     "Featurising data with seed {seed} took {seconds:.2f} seconds.",
-)
-COMPILE = Stage(
-    "compile",
-    "Compiling the model for seed {seed}'s shapes...",
-    "Compiling the model took {seconds:.2f} seconds.",
 )
 INFERENCE = Stage(
     "inference",
@@ -55,12 +47,12 @@ WRITE = Stage(
     "Writing outputs with seed {seed} took {seconds:.2f} seconds.",
 )
 
-STAGES = (DATA_PIPELINE, FEATURISE, COMPILE, INFERENCE, EXTRACT, WRITE)
+STAGES = (DATA_PIPELINE, FEATURISE, INFERENCE, EXTRACT, WRITE)
 
 # Upstream's totals over a job's seeds: stages -> line.
 JOB_TOTALS: Mapping[tuple[str, ...], str] = {
     (FEATURISE.name,): "Featurising data with {seeds} seed(s) took {seconds:.2f} seconds.",
-    (COMPILE.name, INFERENCE.name, EXTRACT.name): (
+    (INFERENCE.name, EXTRACT.name): (
         "Running model inference and extracting output structures with {seeds} seed(s) took "
         "{seconds:.2f} seconds."
     ),
