@@ -1,6 +1,7 @@
 # syntax=docker/dockerfile:1
 #
 #   docker build -t af3opt .
+#   mkdir -p -m 700 ~/.cache/af3opt    # else Docker makes it, and root owns it
 #   docker run --rm --gpus all -u "$(id -u):$(id -g)" \
 #     -v ~/.cache/af3opt:/cache -v "$PWD:/work" -v ~/models:/models:ro \
 #     af3opt run --json_path=input.json --output_dir=out --model_dir=/models

@@ -9,7 +9,7 @@
 # Needs a C compiler, make, patch and curl.
 set -euo pipefail
 
-prefix="${1:?usage: build-hmmer.sh PREFIX}"
+prefix="$(realpath -m -- "${1:?usage: build-hmmer.sh PREFIX}")"
 tag="${ALPHAFOLD3_TAG:-v3.0.3}"
 archive=hmmer-3.4.tar.gz
 archive_sha256=ca70d94fd0cf271bd7063423aabb116d42de533117343a9b27a65c17ff06fbf3

@@ -4,8 +4,8 @@
 # installation works and means nothing else.
 set -euo pipefail
 
+output="$(realpath -m -- "${1:-quickstart_output}")"
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
-output="${1:-quickstart_output}"
 
 ./scripts/setup-env.sh
 # It prints the directory of the weights; progress goes to stderr.

@@ -130,6 +130,11 @@ def test_setup_names_an_unknown_lock():
     assert "no such lock: requirements/nonsense.txt" in completed.stderr
 
 
+def test_apptainer_files_are_not_put_where_the_hosts_directories_lie():
+    text = (REPOSITORY / "packaging" / "af3opt.def").read_text()
+    assert not re.findall(r"^ +\S+ (?:/tmp|/home|/var/tmp)/\S*$", text, re.MULTILINE)
+
+
 def test_a_download_that_is_not_hmmer_is_not_built(tmp_path):
     _executable(tmp_path / "curl", '#!/bin/sh\necho something else > "$3"\n')
     completed = _run(
