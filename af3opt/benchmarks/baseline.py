@@ -11,6 +11,7 @@ import argparse
 import csv
 import datetime
 import functools
+import importlib
 import inspect
 import json
 import os
@@ -26,7 +27,8 @@ from af3opt.data.prepared import PreparedData, find_prepared, prepared_root
 from af3opt.engine.discovery import find_engine
 from af3opt.engine.modules import engine_module
 from af3opt.engine.resources import (
-    engine_ccd_pickle,
+    ccd_loader_name,
+    engine_ccd_file,
     offer_libcifpp_data,
     redirect_resources,
 )
@@ -82,7 +84,7 @@ def build_component_pickle() -> Path | None:
     Returns:
         The file, or None when the engine has one of its own.
     """
-    if engine_ccd_pickle().is_file():
+    if engine_ccd_file().is_file():
         return None
     prepared = find_prepared()
     if prepared is None:
@@ -93,7 +95,10 @@ def build_component_pickle() -> Path | None:
         components = dict(CcdIndex(prepared.ccd_index))
         make_private(path.parent)
         with atomic_file(path) as stream:
-            pickle.dump(components, stream, protocol=pickle.HIGHEST_PROTOCOL)
+            if path.suffix == ".msgpack":
+                importlib.import_module("msgpack").pack(components, stream)
+            else:
+                pickle.dump(components, stream, protocol=pickle.HIGHEST_PROTOCOL)
         write_index = getattr(
             engine_module("constants.chemical_components"), "write_ccd_index", None
         )
@@ -104,7 +109,7 @@ def build_component_pickle() -> Path | None:
 
 def _component_pickle(prepared: PreparedData) -> Path:
     folder = prepared_root() / f"bench-{find_engine().fingerprint}"
-    return folder / prepared.root.name / "ccd.pickle"
+    return folder / prepared.root.name / engine_ccd_file().name
 
 
 def _use_component_pickle() -> None:
@@ -114,11 +119,16 @@ def _use_component_pickle() -> None:
     if prepared is not None:
         offer_libcifpp_data(prepared)
     components: Any = engine_module("constants.chemical_components")
-    own_loader = components._load_ccd_pickle_cached
+    loader = ccd_loader_name(components)
+    own_loader = getattr(components, loader) if loader else None
+    own_init = components.Ccd.__init__
     redirect_resources(prepared)
-    components._load_ccd_pickle_cached = own_loader
+    if loader:
+        setattr(components, loader, own_loader)
+    components.Ccd.__init__ = own_init
     if path is not None:
-        components._CCD_PICKLE_FILE = path
+        kind = path.suffix.removeprefix(".").upper()
+        setattr(components, f"_CCD_{kind}_FILE", path)
 
 
 def _empty_command_line() -> None:

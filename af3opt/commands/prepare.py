@@ -12,7 +12,7 @@ from af3opt.data.libcifpp import find_mmcif_dictionary
 from af3opt.data.prepared import prepared_root, select_prepared
 from af3opt.data.sources import ComponentSource, bundled_source, engine_source, mmcif_source
 from af3opt.data.synthetic_weights import DEPTHS, NOTE, write_synthetic_weights
-from af3opt.engine.resources import engine_ccd_pickle
+from af3opt.engine.resources import engine_ccd_file
 from af3opt.errors import ExitCode, UsageError
 from af3opt.logs import Verbosity, configure_logging
 from af3opt.output.atomic import is_temporary
@@ -22,7 +22,7 @@ SUMMARY = "make the chemical data (and synthetic weights) that the engine needs"
 _DESCRIPTION = """\
 Builds, under AF3OPT_HOME/prepared, an index of the chemical component dictionary, the component
 sets and the data for solvent accessibility. The engine's own folder is never written to.
-Components come from --components_cif, else from the engine's own ccd.pickle when it has one, else
+Components come from --components_cif, else from the engine's own dictionary when it has one, else
 from the package biotite. Running it again is cheap: what is there is kept."""
 
 _log = logging.getLogger(__name__)
@@ -102,8 +102,8 @@ def _source(components_cif: Path | None) -> ComponentSource:
     """Chooses where the components come from: the flag, the engine, biotite."""
     if components_cif is not None:
         return mmcif_source(components_cif)
-    pickle_path = engine_ccd_pickle()
-    return engine_source(pickle_path) if pickle_path.is_file() else bundled_source()
+    own_file = engine_ccd_file()
+    return engine_source(own_file) if own_file.is_file() else bundled_source()
 
 
 def _prepare_weights(flags: argparse.Namespace) -> None:

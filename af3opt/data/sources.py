@@ -1,6 +1,7 @@
 """The places from which a component dictionary can be read."""
 
 import dataclasses
+import importlib
 import pickle
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -43,10 +44,10 @@ def bundled_source() -> ComponentSource:
 
 
 def engine_source(path: Path) -> ComponentSource:
-    """The engine's own `ccd.pickle`.
+    """The engine's own dictionary, `ccd.pickle` or `ccd.msgpack`.
 
     Args:
-        path: The pickle.
+        path: The file.
 
     Raises:
         SetupError: the file cannot be read or belongs to somebody else.
@@ -55,10 +56,12 @@ def engine_source(path: Path) -> ComponentSource:
         problem = trust_problem(path.stat())
         if problem:
             raise SetupError(f"{path} {problem}; give --components_cif instead")
-        description = _describe("engine pickle", path)
+        packed = path.suffix == ".msgpack"
+        description = _describe("engine MessagePack" if packed else "engine pickle", path)
     except OSError as error:
         raise SetupError(f"cannot read {path}: {error.strerror}") from error
-    return ComponentSource(str(path), description, lambda: read_engine_pickle(path))
+    read = read_engine_msgpack if packed else read_engine_pickle
+    return ComponentSource(str(path), description, lambda: read(path))
 
 
 def mmcif_source(path: Path) -> ComponentSource:
@@ -113,7 +116,28 @@ def read_engine_pickle(path: Path) -> Serialised:
     """
     try:
         with path.open("rb") as stream:
-            components = _PlainUnpickler(stream).load()
-        return list(components), [encode_component(value) for value in components.values()]
+            return _serialise(_PlainUnpickler(stream).load())
     except (pickle.UnpicklingError, EOFError, AttributeError, TypeError, ValueError) as error:
         raise SetupError(f"{path} is not a component dictionary ({error})") from error
+
+
+def read_engine_msgpack(path: Path) -> Serialised:
+    """Reads a dictionary that the generator of DeepMind v3.0.5 has packed.
+
+    Raises:
+        SetupError: it holds anything but strings in containers, or the package
+            that reads it is missing.
+    """
+    try:
+        msgpack = importlib.import_module("msgpack")
+    except ImportError as error:
+        raise SetupError(f"{path} cannot be read; run: pip install msgpack") from error
+    try:
+        with path.open("rb") as stream:
+            return _serialise(msgpack.unpack(stream))
+    except (ValueError, AttributeError, TypeError) as error:
+        raise SetupError(f"{path} is not a component dictionary ({error})") from error
+
+
+def _serialise(components: Any) -> Serialised:
+    return list(components), [encode_component(value) for value in components.values()]

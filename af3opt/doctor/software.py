@@ -17,6 +17,7 @@ from af3opt.doctor.check import (
     warning,
 )
 from af3opt.engine.discovery import find_engine
+from af3opt.engine.resources import engine_ccd_file
 from af3opt.errors import SetupError
 from af3opt.inference.tuning import load_tuning
 
@@ -39,7 +40,7 @@ def check_engine(_: Subject) -> Iterator[Check]:
         yield failure_of("engine", error, "install AlphaFold 3 for this Python")
         return
     yield ok("engine", f"{engine.label} in {engine.root}")
-    own = engine.root / "constants" / "converters" / "ccd.pickle"
+    own = engine_ccd_file()
     prepared = find_prepared()
     if prepared is not None:
         yield ok("component data", f"prepared in {prepared.root}")

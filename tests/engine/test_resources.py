@@ -3,6 +3,7 @@
 import json
 import os
 import pickle
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -12,6 +13,7 @@ import pytest
 from af3opt.commands import prepare
 from af3opt.data.prepared import find_prepared
 from af3opt.engine import resources
+from af3opt.engine.discovery import find_engine
 from af3opt.errors import ExitCode, SetupError
 
 pytestmark = pytest.mark.engine
@@ -117,7 +119,7 @@ print("ok")
 
 
 def test_engine_folder_is_left_alone(prepared_home):
-    root = resources.engine_ccd_pickle().parent
+    root = resources.engine_ccd_file().parent
     assert not list(root.glob("*.pickle*"))
 
 
@@ -138,7 +140,7 @@ def test_engines_own_pickle_is_used_unless_it_has_been_indexed(
 ):
     own = tmp_path / "ccd.pickle"
     own.write_bytes(pickle.dumps({"ALA": {}}))
-    monkeypatch.setattr(resources, "engine_ccd_pickle", lambda: own)
+    monkeypatch.setattr(resources, "engine_ccd_file", lambda: own)
     assert resources._index_for_engine(find_prepared()) is None
 
 
@@ -150,13 +152,84 @@ def test_engines_own_pickle_is_read_through_an_index_made_of_it(monkeypatch, tmp
     own = tmp_path / "ccd.pickle"
     own.write_bytes(pickle.dumps(components))
     for module in (resources, prepare):
-        monkeypatch.setattr(module, "engine_ccd_pickle", lambda: own)
+        monkeypatch.setattr(module, "engine_ccd_file", lambda: own)
     assert prepare.main(["--quiet"]) == ExitCode.OK
     index = resources._index_for_engine(find_prepared())
     assert index is not None
     assert dict(index) == components
     own.write_bytes(pickle.dumps({**components, "NEW": components["ZN"]}))
     assert resources._index_for_engine(find_prepared()) is None
+
+
+@pytest.fixture
+def msgpack_engine(tmp_path):
+    """A folder with the installed engine, its component data kept as DeepMind v3.0.5 keeps it."""
+    pytest.importorskip("msgpack")
+    root = tmp_path / "alphafold3"
+    shutil.copytree(find_engine().root, root, copy_function=os.symlink)
+    constants = root / "constants"
+    (constants / "converters" / "ccd_msgpack_gen.py").touch()
+    changes = {
+        "safe_pickle.load(f)": "msgpack.unpack(f)",
+        "import safe_pickle": "import safe_pickle\nimport msgpack",
+        "_ccd_pickle": "_ccd_msgpack",
+        "_CCD_PICKLE": "_CCD_MSGPACK",
+        ".pickle'": ".msgpack'",
+        "self._dict.update(user_ccd_cifs)": "self._dict = {**self._dict, **user_ccd_cifs}",
+    }
+    for name in ("chemical_components.py", "chemical_component_sets.py"):
+        path = constants / name
+        text = path.read_text()
+        for old, new in changes.items():
+            text = text.replace(old, new)
+        path.unlink()
+        path.write_text(text)
+    return root
+
+
+def test_engine_that_keeps_messagepack_works_from_prepared_data(prepared_home, msgpack_engine):
+    script = f"""
+from af3opt.data.prepared import find_prepared
+from af3opt.engine import resources
+assert resources.engine_ccd_file().name == "ccd.msgpack"
+resources.redirect_resources(find_prepared())
+from alphafold3.constants import chemical_component_sets as sets
+from alphafold3.constants import chemical_components as ccds
+assert ccds.__file__.startswith({str(msgpack_engine)!r})
+assert resources.ccd_loader_name(ccds) == "_load_ccd_msgpack_cached"
+resources._overlay_user_components(ccds)
+user = ccds.Ccd(user_ccd={USER_CCD!r})
+after = ccds.Ccd()
+assert user["MY-LIG"]["_chem_comp.name"] == ["mine"]
+assert user["ALA"]["_chem_comp.name"] == ["not alanine"]
+assert user["ZN"] == after["ZN"]
+assert "MY-LIG" not in after
+assert after["ALA"]["_chem_comp.name"] == ["ALANINE"]
+assert len(user) == len(after) + 1
+try:
+    ccds.Ccd(user_ccd="")
+except ValueError:
+    print("refused")
+assert "NAG" in sets.GLYCAN_LINKING_LIGANDS
+"""
+    paths = os.pathsep.join([str(msgpack_engine.parent), str(Path(__file__).parents[2])])
+    assert run_python(script, prepared_home, PYTHONPATH=paths).strip() == "refused"
+
+
+def test_engines_own_messagepack_is_read_through_an_index_made_of_it(monkeypatch, tmp_path):
+    msgpack = pytest.importorskip("msgpack")
+    components = {"ZN": {"_chem_comp.type": ["non-polymer"], "_chem_comp.name": ["ZINC ION"]}}
+    own = tmp_path / "ccd.msgpack"
+    own.write_bytes(msgpack.packb(components))
+    for module in (resources, prepare):
+        monkeypatch.setattr(module, "engine_ccd_file", lambda: own)
+    assert prepare.main(["--quiet"]) == ExitCode.OK
+    index = resources._index_for_engine(find_prepared())
+    assert index is not None
+    assert dict(index) == components
+    own.write_bytes(msgpack.packb(["ZN"]))
+    with pytest.raises(SetupError, match="not a component dictionary"):
+        prepare.main(["--quiet"])
 
 
 @pytest.mark.slow
