@@ -118,7 +118,13 @@ def sigmoid(values: Any) -> Any:
 
 
 def map_row_blocks(
-    function: Callable[..., Any], arrays: tuple[Any, ...], rows: int, shape: tuple[int, ...]
+    function: Callable[..., Any],
+    arrays: tuple[Any, ...],
+    rows: int,
+    shape: tuple[int, ...],
+    *,
+    kind: Any = jnp.float32,
+    onto: Any = None,
 ) -> Any:
     """Applies a function to blocks of rows and puts the results together.
 
@@ -127,19 +133,41 @@ def map_row_blocks(
         arrays: Arrays with equal leading axes, a multiple of `rows` long.
         rows: Rows in a block.
         shape: Shape of the whole result.
+        kind: Type of the result.
+        onto: Array of that shape and type to add the results to; one that nothing
+            else needs is overwritten, which saves two sweeps through memory.
 
     Returns:
-        What `function` would return for the whole arrays, row for row, float32.
+        What `function` would return for the whole arrays, row for row, plus `onto`.
     """
-    num_rows = arrays[0].shape[0]
-    if rows >= num_rows:
-        return function(*arrays)
 
     def step(index: Any, result: Any) -> Any:
         blocks = [lax.dynamic_slice_in_dim(array, index * rows, rows, 0) for array in arrays]
-        return lax.dynamic_update_slice_in_dim(result, function(*blocks), index * rows, 0)
+        block = function(*blocks).astype(kind)
+        if onto is not None:
+            block = lax.dynamic_slice_in_dim(result, index * rows, rows, 0) + block
+        return lax.dynamic_update_slice_in_dim(result, block, index * rows, 0)
 
-    return lax.fori_loop(0, num_rows // rows, step, jnp.zeros(shape, jnp.float32))
+    if rows >= shape[0]:
+        whole = function(*arrays).astype(kind)
+        return whole if onto is None else onto + whole
+    start = jnp.zeros(shape, kind) if onto is None else onto
+    return lax.fori_loop(0, shape[0] // rows, step, start)
+
+
+def normalise_rows(values: Any, scale: Any, offset: Any, kind: Any, rows: int) -> Any:
+    """`normalise` in blocks of rows, rounded to the type that products take.
+
+    Args:
+        values: (rows in all, ..., channels).
+        scale: (channels,).
+        offset: (channels,).
+        kind: Type of the result.
+        rows: Rows in a block.
+    """
+    return map_row_blocks(
+        lambda block: normalise(block, scale, offset), (values,), rows, values.shape, kind=kind
+    )
 
 
 def block_rows(array: Any, context: Context) -> int:

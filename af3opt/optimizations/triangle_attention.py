@@ -48,14 +48,12 @@ def _replace(original: Callable[..., Any], context: Context) -> Callable[..., An
         special = getattr(config, "dual_output", False) or getattr(config, "qkv_dim", None)
         if args or special or not is_alphafold3(module):
             return original(module, act, pair_mask, *args, **kwargs)
-        update = _attention(module, act, pair_mask, context)
-        residual = kwargs.get("residual")
-        return update if residual is None else residual + update
+        return _attention(module, act, pair_mask, context, kwargs.get("residual"))
 
     return as_module_method("__call__", attend)
 
 
-def _attention(module: Any, act: Any, pair_mask: Any, context: Context) -> Any:
+def _attention(module: Any, act: Any, pair_mask: Any, context: Context, residual: Any) -> Any:
     """Triangle attention (supplement of AlphaFold 3, algorithms 14 and 15).
 
     Args:
@@ -63,17 +61,20 @@ def _attention(module: Any, act: Any, pair_mask: Any, context: Context) -> Any:
         act: (tokens, tokens, channels).
         pair_mask: (tokens, tokens), 1 where both tokens are real.
         context: Type of the operands, threads.
+        residual: What to add the update to, shape and type of `act`, or None.
 
     Returns:
-        The update, shape and type of `act`.
+        The update or the sum, shape and type of `act`.
     """
     import jax
     import jax.numpy as jnp
+    from jax import lax
 
     from af3opt.optimizations.arithmetic import (
         block_rows,
         map_row_blocks,
-        normalise,
+        normalise_rows,
+        operand_type,
         product,
         sigmoid,
     )
@@ -97,32 +98,37 @@ def _attention(module: Any, act: Any, pair_mask: Any, context: Context) -> Any:
     query_weights = jnp.reshape(query_weights, (inner, channels)).T * head_channels**-0.5
     key_weights = jnp.reshape(key_weights, (inner, channels)).T
     value_weights = jnp.reshape(value_weights, (channels, inner))
+    # Written out: with a transposed operand XLA widens bfloat16 products to float32.
+    gate_weights = lax.optimization_barrier(gate_weights.T)
     rows = block_rows(act, context)
-
-    def project_bias(block: Any) -> Any:
-        return product(normalise(block, scale, offset), bias_weights, operands)
-
-    bias = map_row_blocks(project_bias, (act,), rows, (tokens, tokens, heads))
+    normed = normalise_rows(act, scale, offset, operand_type(operands), rows)
+    bias = map_row_blocks(
+        lambda block: product(block, bias_weights, operands),
+        (normed,),
+        rows,
+        (tokens, tokens, heads),
+    )
     bias = jnp.transpose(bias, (2, 0, 1))
-    rows_first = jnp.swapaxes(act, 0, 1) if module.transpose else act
 
     def update(block: Any, keys_mask: Any) -> Any:
-        normed = normalise(block, scale, offset)
         split = (*block.shape[:-1], *shape)
-        query = jnp.reshape(product(normed, query_weights, operands), split)
-        key = jnp.reshape(product(normed, key_weights, operands), split)
-        value = jnp.reshape(product(normed, value_weights, operands), split)
+        query = jnp.reshape(product(block, query_weights, operands), split)
+        key = jnp.reshape(product(block, key_weights, operands), split)
+        value = jnp.reshape(product(block, value_weights, operands), split)
         logits = jnp.einsum("bqhd,bkhd->bhqk", query, key) + bias
         logits = jnp.where(keys_mask[:, None, None, :], logits, _MASKED)
         average = jnp.einsum("bhqk,bkhd->bqhd", jax.nn.softmax(logits, axis=-1), value)
         average = jnp.reshape(average, (*block.shape[:-1], inner))
-        gate = sigmoid(product(normed, gate_weights.T, operands))
+        gate = sigmoid(product(block, gate_weights, operands))
         return product(average * gate, out_weights, operands)
 
     keys_mask = jnp.swapaxes(pair_mask, 0, 1).astype(jnp.bool_)
-    result = map_row_blocks(update, (rows_first, keys_mask), rows, act.shape)
-    result = jnp.swapaxes(result, 0, 1) if module.transpose else result
-    return result.astype(act.dtype)
+    if not module.transpose:
+        arrays = (normed, keys_mask)
+        return map_row_blocks(update, arrays, rows, act.shape, kind=act.dtype, onto=residual)
+    arrays = (jnp.swapaxes(normed, 0, 1), keys_mask)
+    result = jnp.swapaxes(map_row_blocks(update, arrays, rows, act.shape, kind=act.dtype), 0, 1)
+    return result if residual is None else residual + result
 
 
 OPTIMIZATION = Optimization(

@@ -32,14 +32,12 @@ def _replace(original: Callable[..., Any], context: Context) -> Callable[..., An
         special = getattr(config, "hidden_dim", None) or not config.use_glu_kernel
         if args or special or not is_alphafold3(module):
             return original(module, act, mask, *args, **kwargs)
-        update = _multiplication(module, act, mask, context)
-        residual = kwargs.get("residual")
-        return update if residual is None else residual + update
+        return _multiplication(module, act, mask, context, kwargs.get("residual"))
 
     return as_module_method("__call__", multiply)
 
 
-def _multiplication(module: Any, act: Any, mask: Any, context: Context) -> Any:
+def _multiplication(module: Any, act: Any, mask: Any, context: Context, residual: Any) -> Any:
     """Triangle multiplication (supplement of AlphaFold 3, algorithms 12 and 13).
 
     Args:
@@ -47,9 +45,10 @@ def _multiplication(module: Any, act: Any, mask: Any, context: Context) -> Any:
         act: (tokens, tokens, channels).
         mask: (tokens, tokens), 1 where both tokens are real.
         context: Type of the operands, threads.
+        residual: What to add the update to, shape and type of `act`, or None.
 
     Returns:
-        The update, shape and type of `act`.
+        The update or the sum, shape and type of `act`.
     """
     import jax.numpy as jnp
     from jax import lax
@@ -58,6 +57,7 @@ def _multiplication(module: Any, act: Any, mask: Any, context: Context) -> Any:
         block_rows,
         map_row_blocks,
         normalise,
+        normalise_rows,
         operand_type,
         product,
         sigmoid,
@@ -77,18 +77,19 @@ def _multiplication(module: Any, act: Any, mask: Any, context: Context) -> Any:
     rows = block_rows(act, context)
     incoming = module.config.equation == _INCOMING
     # The product then sums over the last axis in both directions.
-    source, real = (jnp.swapaxes(x, 0, 1) if incoming else x for x in (act, mask))
+    normed = normalise_rows(act, *in_norm, kind, rows)
+    source, real = (jnp.swapaxes(x, 0, 1) if incoming else x for x in (normed, mask))
     real = real.astype(jnp.float32)
 
     def fill(index: Any, buffers: tuple[Any, ...]) -> tuple[Any, ...]:
         block = lax.dynamic_slice_in_dim(source, index * rows, rows, 0)
         present = lax.dynamic_slice_in_dim(real, index * rows, rows, 0).reshape(-1)
-        normed = normalise(block, *in_norm).reshape(-1, channels).astype(kind)
+        positions = block.reshape(-1, channels)
 
         def project(transposed: Any) -> Any:
             return lax.dot_general(
                 transposed.astype(kind),
-                normed,
+                positions,
                 (((1,), (1,)), ((), ())),
                 preferred_element_type=jnp.float32,
             )
@@ -110,10 +111,11 @@ def _multiplication(module: Any, act: Any, mask: Any, context: Context) -> Any:
 
     def finish(block: Any, inner: Any) -> Any:
         update = product(normalise(inner, *centre_norm), out_weights, operands)
-        out_gate = product(normalise(block, *in_norm), out_gate_weights, operands)
-        return update * sigmoid(out_gate)
+        return update * sigmoid(product(block, out_gate_weights, operands))
 
-    return map_row_blocks(finish, (act, triangles), rows, act.shape).astype(act.dtype)
+    return map_row_blocks(
+        finish, (normed, triangles), rows, act.shape, kind=act.dtype, onto=residual
+    )
 
 
 OPTIMIZATION = Optimization(
