@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from af3opt.optimizations.atom_transformer import ATOM_CALLERS
 from af3opt.optimizations.base import REORDERED, Optimization
 
 _log = logging.getLogger(__name__)
@@ -79,5 +80,7 @@ ATOM_SLOTS = Optimization(
     fidelity=REORDERED,
     summary="Atom attention works on the atoms there are, not always on 24 a token.",
     replacements=(),
+    # All that the model does with the layouts.
+    relies_on=ATOM_CALLERS,
     backends=frozenset({"cpu", "gpu", "mps"}),
 )

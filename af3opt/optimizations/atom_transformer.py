@@ -21,15 +21,8 @@ _TARGET = Target(
     "CrossAttTransformer.__call__",
     frozenset({"66a4d2b5feed5e1c", "3a1d43442a01dc53"}),
 )
-# The layers that are written out here, and the callers: they gather the keys'
-# conditioning from the queries'.
-_RELIES_ON = (
-    Target(
-        _TRANSFORMER,
-        "cross_attention",
-        frozenset({"854817dc5251e0a9", "badbb84a96ea5b43", "61dab52a7274fd51"}),
-    ),
-    *CONDITIONED_LAYERS,
+# They gather the keys' conditioning from the queries'.
+ATOM_CALLERS = (
     Target(
         _ATOMS,
         "atom_cross_att_encoder",
@@ -40,6 +33,16 @@ _RELIES_ON = (
         "atom_cross_att_decoder",
         frozenset({"d4175f5746915e91", "b3a5b902595d17d6", "333d15d9cc824ce0"}),
     ),
+)
+# The layers that are written out here, and the callers.
+_RELIES_ON = (
+    Target(
+        _TRANSFORMER,
+        "cross_attention",
+        frozenset({"854817dc5251e0a9", "badbb84a96ea5b43", "61dab52a7274fd51"}),
+    ),
+    *CONDITIONED_LAYERS,
+    *ATOM_CALLERS,
 )
 _STACK = "__layer_stack_with_per_layer"
 _MASKED = 1e9
