@@ -39,8 +39,8 @@ from af3opt.features.reference import (
 
 _log = logging.getLogger(__name__)
 
-# Module, function -> digests of the versions this module stands in for or relies on:
-# the fork 3.1.6, which has them from DeepMind's v3.0 (first), and 3.1.18 (where it differs).
+# Module, function -> digests of the versions this module stands in for or relies on: the
+# fork 3.1.6 and DeepMind's v3.0.1 to v3.0.4 (first), and the fork 3.1.18 (where it differs).
 _KNOWN: Mapping[tuple[str, str], tuple[str, ...]] = {
     ("model.features", "get_reference"): ("a3de0be67b482228", "935efae3d83b53ac"),
     ("model.features", "RefStructure.compute_features"): ("d7f714bbac53f979", "bb2e3fb1fddb26a9"),
@@ -53,7 +53,8 @@ _KNOWN: Mapping[tuple[str, str], tuple[str, ...]] = {
     ("data.tools.rdkit_utils", "assign_atom_names_from_graph"): ("dab84b36251446c1",),
     ("model.features", "Frames.compute_features"): ("24faf7216230e6eb",),
 }
-# Methods of the pipeline through which the seed passes.
+# Methods of the pipeline through which the seed passes; DeepMind's v3.0.1 does all in the
+# first and has no second.
 _SEED_PATH = ("process_item", "process_structure")
 
 # The engine's arrays that a seed can change: the conformers, and, where embedding
@@ -89,8 +90,10 @@ def _unknown_function() -> str | None:
         if not recognised:
             return f"{module}.{name}"
     pipeline = engine_module("model.pipeline.pipeline").WholePdbPipeline
-    for name in _SEED_PATH:
-        method = getattr(pipeline, name, None)
+    methods = {name: getattr(pipeline, name, None) for name in _SEED_PATH}
+    if methods[_SEED_PATH[-1]] is None:
+        del methods[_SEED_PATH[-1]]
+    for name, method in methods.items():
         if method is None or not seed_reaches_only_conformers(method):
             return f"model.pipeline.pipeline.WholePdbPipeline.{name}"
     return None
