@@ -3,6 +3,7 @@
 import dataclasses
 import os
 import signal
+import time
 
 import psutil
 import pytest
@@ -65,9 +66,15 @@ def test_a_worker_that_dies_is_replaced_and_its_input_tried_again(jobs, caplog):
     stream = parallel_featurize(jobs, workers=2)
     outcomes = [next(stream)]
     # The other worker is at its second input, or idle: killed either way.
-    for child in psutil.Process().children():
-        if "spawn_main" in " ".join(child.cmdline()):
-            os.kill(child.pid, signal.SIGKILL)
+    workers = [
+        child for child in psutil.Process().children() if "spawn_main" in " ".join(child.cmdline())
+    ]
+    for worker in workers:
+        os.kill(worker.pid, signal.SIGKILL)
+    # A signal takes effect some time later; not waited for here, the second attempt might
+    # go to a worker that is about to end.
+    while any(worker.status() != psutil.STATUS_ZOMBIE for worker in workers):
+        time.sleep(0.01)
     outcomes += list(stream)
     _assert_same(outcomes, references)
 
