@@ -134,6 +134,14 @@ class CacheManager:
         self._count_hit(path)
         return payload
 
+    def seconds_to_make(self, key: CacheKey) -> float:
+        """Returns the `seconds` of an entry's information, or 0.0 where there are none."""
+        try:
+            seconds = read_header(self.path_of(key.digest)).information.get("seconds")
+        except (DamagedEntryError, OSError):
+            return 0.0
+        return float(seconds) if isinstance(seconds, int | float) else 0.0
+
     def put(
         self,
         key: CacheKey,
@@ -145,7 +153,8 @@ class CacheManager:
         Args:
             key: Identity of the entry; an existing one is replaced.
             payload: Buffers that make up the payload, in order.
-            information: Plain JSON shown by listings.
+            information: Plain JSON shown by listings; `seconds` is what making the payload
+                took, see `seconds_to_make`.
 
         Returns:
             Whether it was stored. A cache that turned out not to be writable is

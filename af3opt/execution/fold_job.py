@@ -218,7 +218,9 @@ class FoldJob:
         with self.report.stage(FEATURISE, seed), self._refusals():
             features = self._features.features(seed, upcoming)
         if self.session.feature_cache is not None:
-            self.report.cache_used("features", hit=features.from_cache)
+            self.report.cache_used(
+                "features", hit=features.from_cache, seconds_saved=features.seconds_saved
+            )
         batch = features.batch
         padded = int(batch["token_index"].shape[0])
         self.report.workload = seed_workload(
@@ -258,7 +260,9 @@ class FoldJob:
                 safer=safer_numerics(runner.config, self.session.active_optimizations),
             )
         for report in runner.compile_reports[compiled_before:]:
-            self.report.cache_used("compile", hit=report.origin != COMPILED)
+            self.report.cache_used(
+                "compile", hit=report.origin != COMPILED, seconds_saved=report.seconds_saved
+            )
         return checked
 
     def extract(

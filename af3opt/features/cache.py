@@ -84,13 +84,18 @@ class FeatureCache:
         together = {**shared, **seed_arrays}
         return {name: together[name] for name in order}
 
-    def save(self, key: FeatureKey, seed: int, batch: Batch) -> bool:
+    def seconds_to_make(self, key: FeatureKey, seed: int, batch: Batch) -> float:
+        """Returns what making a loaded batch once took, or 0.0 where that is not known."""
+        return self.manager.seconds_to_make(key.seed(int(batch["token_index"].shape[0]), seed))
+
+    def save(self, key: FeatureKey, seed: int, batch: Batch, seconds: float = 0.0) -> bool:
         """Stores the batch of one seed.
 
         Args:
             key: From `key`.
             seed: The seed it was made with.
             batch: The whole batch.
+            seconds: What making it took.
 
         Returns:
             Whether it can be loaded again.
@@ -102,14 +107,17 @@ class FeatureCache:
         shared = {name: array for name, array in batch.items() if name not in per_seed}
         seed_arrays = {name: array for name, array in batch.items() if name in per_seed}
         stored = self._keep_shared(key.shared(padded), shared) and self._keep_tokens(key, tokens)
-        return stored and self._put(key.seed(padded, seed), seed_arrays, list(batch))
+        return stored and self._put(key.seed(padded, seed), seed_arrays, list(batch), seconds)
 
     def _padded_tokens(self, key: FeatureKey) -> int | None:
         packed = self.manager.get(key.tokens())
         if packed is None:
             return None
-        arrays, _ = decompress_features(packed)
-        tokens = int(arrays["tokens"])
+        try:
+            tokens = int(decompress_features(packed)[0]["tokens"])
+        except (ValueError, KeyError, TypeError) as error:
+            self._set_aside(key.tokens(), error)
+            return None
         buckets = key.options.buckets or ()
         place = bisect.bisect_left(buckets, tokens)
         return buckets[place] if place < len(buckets) else tokens
@@ -147,13 +155,17 @@ class FeatureCache:
         self._last_shared = (key.digest, shared)
         return shared
 
-    def _put(self, key: CacheKey, batch: Batch, order: list[str]) -> bool:
+    def _put(
+        self, key: CacheKey, batch: Batch, order: list[str], seconds: float | None = None
+    ) -> bool:
         try:
             packed = pack_batch(batch, order)
         except (UnknownObjectError, TypeError) as error:
             _log.info("features are not cached: %s", error)
             return False
-        information = {"raw_bytes": packed.raw_bytes, "features": len(batch)}
+        information: dict[str, float] = {"raw_bytes": packed.raw_bytes, "features": len(batch)}
+        if seconds is not None:
+            information["seconds"] = round(seconds, 3)
         return self.manager.put(key, packed.buffers, information)
 
     def _unpack(self, key: CacheKey, packed: memoryview) -> tuple[Batch, list[str] | None]:
@@ -161,6 +173,9 @@ class FeatureCache:
         try:
             return unpack_batch(packed)
         except ValueError as error:
-            path = self.manager.path_of(key.digest)
-            self.manager.quarantine(path, f"cannot be decoded ({error})")
+            self._set_aside(key, error)
             return {}, None
+
+    def _set_aside(self, key: CacheKey, error: Exception) -> None:
+        path = self.manager.path_of(key.digest)
+        self.manager.quarantine(path, f"cannot be decoded ({error})")

@@ -44,6 +44,7 @@ class CompileReport:
         argument_bytes: Weights and batch.
         temporary_bytes: Peak of what XLA allocates in between.
         output_bytes: The result.
+        seconds_saved: What making it once took, where it comes from the executable store.
     """
 
     num_tokens: int
@@ -55,6 +56,12 @@ class CompileReport:
     argument_bytes: int | None
     temporary_bytes: int | None
     output_bytes: int | None
+    seconds_saved: float = 0.0
+
+    @property
+    def seconds(self) -> float:
+        """What making or reading it took in all."""
+        return self.trace_seconds + self.lower_seconds + self.compile_seconds
 
     @property
     def total_bytes(self) -> int | None:
@@ -175,9 +182,9 @@ class ModelCompiler:
             # callback is an address in this process: another one must not call it.
             fresh = compiled.report.origin == COMPILED
             if self._store is not None and fresh and not compiled.report.work.callbacks:
-                self._store.save(
-                    key, compiled.executable, compiled.report.work, {"tokens": num_tokens}
-                )
+                report = compiled.report
+                information = {"tokens": num_tokens, "seconds": round(report.seconds, 3)}
+                self._store.save(key, compiled.executable, report.work, information)
         _log.info("%s", compiled.report.summary())
         return compiled
 
@@ -213,7 +220,9 @@ class ModelCompiler:
         if stored is None:
             return None
         seconds = (0.0, 0.0, time.perf_counter() - start)
-        return _described(stored.executable, stored.work, num_tokens, STORED, seconds)
+        loaded = _described(stored.executable, stored.work, num_tokens, STORED, seconds)
+        report = dataclasses.replace(loaded.report, seconds_saved=stored.seconds)
+        return dataclasses.replace(loaded, report=report)
 
     def _compile(self, arguments: Any, num_tokens: int, samples_at_once: int) -> CompiledModel:
         import jax

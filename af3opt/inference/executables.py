@@ -54,10 +54,12 @@ class StoredExecutable:
     Attributes:
         executable: A `jax.stages.Compiled`.
         work: What one run of it computes.
+        seconds: What making it once took; 0.0 if unknown.
     """
 
     executable: Any
     work: OperationCount
+    seconds: float
 
 
 class ExecutableStore:
@@ -89,7 +91,8 @@ class ExecutableStore:
             executable = serialize_executable.deserialize_and_load(
                 serialized, in_tree, out_tree, backend=device.client, execution_devices=[device]
             )
-            return StoredExecutable(executable, OperationCount(*work))
+            seconds = self._manager.seconds_to_make(key)
+            return StoredExecutable(executable, OperationCount(*work), seconds)
         except Exception as error:  # Loading native code can fail in any way.
             self._manager.quarantine(
                 self._manager.path_of(key.digest), f"cannot be loaded ({_first_line(error)})"
@@ -109,7 +112,7 @@ class ExecutableStore:
             key: Its key.
             compiled: A `jax.stages.Compiled`.
             work: What one run of it computes.
-            information: Plain JSON shown by listings.
+            information: Plain JSON shown by listings; `seconds` is what making it took.
         """
         if not self._usable:
             return

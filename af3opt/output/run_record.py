@@ -136,7 +136,11 @@ class StageRecord:
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class CacheRecord:
-    """What a cache did for this job; `seconds_saved` is what the hits once cost to make."""
+    """What a cache did for this job.
+
+    `seconds_saved` is what the hits once took to make, as far as it is known: for features,
+    and for programs from the executable store.
+    """
 
     name: str
     hits: int

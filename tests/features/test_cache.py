@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 
+import numpy as np
 import pytest
 
 from tests.conftest import REPOSITORY
@@ -151,6 +152,37 @@ def test_verify_names_the_option_that_sets_siblings_apart(engine, options, make_
     reasons = [text for _, found in explain_entries("features", cache.manager) for text in found]
     assert reasons
     assert all("options.resolve_msa_overlaps: entry has True" in text for text in reasons)
+
+
+def test_a_hit_knows_what_it_saved(engine, options, make_cache):
+    from af3opt.engine.features import make_ccd
+    from af3opt.features.featurise import JobFeatures
+
+    (fold_input,) = load_example("ubiquitin", seeds=(1,))
+    cache = make_cache()
+    key = _key(fold_input, options, cache)
+    batch = _batches(fold_input, options, cache)[1]
+    took = cache.seconds_to_make(key, 1, batch)
+    assert took > 0
+    job = JobFeatures(fold_input, make_ccd(fold_input.user_ccd), options, cache=cache)
+    assert job.features(1).seconds_saved == took
+    assert cache.seconds_to_make(key, 2, batch) == 0
+
+
+def test_a_number_of_tokens_that_cannot_be_read_is_made_again(engine, options, make_cache, caplog):
+    from af3opt.features.compress import compress_features
+
+    (fold_input,) = load_example("ubiquitin", seeds=(1,))
+    cache = make_cache()
+    key = _key(fold_input, options, cache)
+    _batches(fold_input, options, cache)
+    for content in (b"nonsense", compress_features({"other": np.array(1)}).to_bytes()):
+        cache.manager.put(key.tokens(), [content])
+        assert cache.load(key, 1) is None
+        assert "cannot be decoded" in caplog.text
+        caplog.clear()
+        _batches(fold_input, options, cache)
+        assert cache.load(key, 1) is not None
 
 
 def test_a_damaged_entry_is_made_again(engine, options, make_cache, caplog):

@@ -54,9 +54,9 @@ def compiled_double():
 
 def test_stored_executable_gives_the_same(cache, make_key, device):
     compiled = compiled_double()
-    ExecutableStore(cache).save(make_key(), compiled, WORK, {"tokens": 4})
+    ExecutableStore(cache).save(make_key(), compiled, WORK, {"tokens": 4, "seconds": 2.5})
     stored = ExecutableStore(cache).load(make_key(), device)
-    assert stored.work == WORK
+    assert (stored.work, stored.seconds) == (WORK, 2.5)
     loaded = stored.executable
     argument = {"x": jax.device_put(jax.numpy.arange(4.0), device)}
     assert loaded(argument)["y"].tolist() == compiled(argument)["y"].tolist() == [0, 2, 4, 6]

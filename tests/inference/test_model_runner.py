@@ -74,9 +74,12 @@ def test_stored_executable_gives_identical_results(small_model, tiny_batch, tmp_
     cache = CompileCache(root=tmp_path, trusted=True)
     first = small_model.runner(cache=cache)
     fresh = first.run_inference(tiny_batch, 5)
-    assert first.compile(tiny_batch).origin == "compiled"
+    made = first.compile(tiny_batch)
+    assert (made.origin, made.seconds_saved) == ("compiled", 0)
     second = small_model.runner(cache=cache)
-    assert second.compile(tiny_batch).origin == "executable store"
+    loaded = second.compile(tiny_batch)
+    assert loaded.origin == "executable store"
+    assert loaded.seconds_saved == pytest.approx(made.seconds, abs=0.001)
     assert_identical(second.run_inference(tiny_batch, 5), fresh)
 
 
