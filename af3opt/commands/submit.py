@@ -121,11 +121,23 @@ def _write_batch(settings: "Settings", site: "Site") -> dict[str, str]:
 
 
 def _absolute(flags: Sequence[str]) -> list[str]:
-    """Makes relative paths that exist here absolute: a task may start elsewhere."""
+    """Makes relative paths absolute: a task may start elsewhere.
+
+    A text may be a path, too (a program, a database): it is one if that exists here, or is
+    left alone.
+    """
+    from af3opt.options.catalogue import Kind, all_options
+
     result = []
     for flag in flags:
         name, _, value = flag.partition("=")
-        is_path = "/" in value and not value.startswith(("/", "$")) and Path(value).exists()
+        option = all_options().get(name.removeprefix("--"))
+        kind = option.kind if option is not None else None
+        is_path = kind is Kind.PATH or (
+            (kind is Kind.STRINGS or "/" in value)
+            and not value.startswith("$")
+            and Path(value).exists()
+        )
         result.append(f"{name}={Path(value).absolute()}" if is_path else flag)
     return result
 

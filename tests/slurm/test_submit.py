@@ -128,6 +128,24 @@ def test_dry_run_prints_both_scripts_and_writes_nothing(tmp_path, capfd):
     assert not (tmp_path / "out").exists()
 
 
+def test_tasks_get_absolute_paths(tmp_path, capfd, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    write_input(tmp_path / "in", "job")
+    (tmp_path / "databases").mkdir()
+    flags = ["--input_dir=in", "--output_dir=out", "--dry_run", "--model_dir=weights"]
+    flags += ["--db_dir=databases", "--pdb_database_path=${DB_DIR}/x", "--num_recycles=3"]
+    assert cli.main(["submit", "--slurm=two-partitions", *flags]) == ExitCode.OK
+    printed = capfd.readouterr().out
+    for flag in (
+        f"--output_dir={tmp_path}/out",
+        f"--model_dir={tmp_path}/weights",
+        f"--db_dir={tmp_path}/databases",
+        "'--pdb_database_path=${DB_DIR}/x'",
+        "--num_recycles=3",
+    ):
+        assert f" {flag}" in printed
+
+
 def test_without_slurm_the_error_is_one_line(tmp_path, capfd, monkeypatch):
     write_input(tmp_path / "in", "job")
     monkeypatch.setenv("PATH", str(tmp_path))
