@@ -9,6 +9,11 @@ set -euo pipefail
 
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
+full="${AF3OPT_FULL_TESTS:-auto}"
+if [[ ! "$full" =~ ^(yes|no|auto)$ ]]; then
+  echo "AF3OPT_FULL_TESTS must be yes, no or auto" >&2
+  exit 2
+fi
 logs=build/test-logs
 results=()
 failures=0
@@ -43,14 +48,10 @@ finish() {
 }
 
 want_full_tests() {
-  case "${AF3OPT_FULL_TESTS:-auto}" in
+  case "$full" in
     yes) return 0 ;;
     no) return 1 ;;
     auto) ((SECONDS < ${AF3OPT_FULL_TESTS_WITHIN:-25} * 60)) ;;
-    *)
-      echo "AF3OPT_FULL_TESTS must be yes, no or auto" >&2
-      exit 2
-      ;;
   esac
 }
 

@@ -282,6 +282,12 @@ def test_test_script_sums_up(tmp_path):
     assert "tests-full: skipped after 0 min" in completed.stdout
 
 
+def test_test_script_says_at_once_what_it_cannot_read(tmp_path):
+    completed = _run(_stub_checkout(tmp_path) / ".ci" / "run", AF3OPT_FULL_TESTS="maybe")
+    assert (completed.returncode, completed.stdout) == (2, "")
+    assert completed.stderr == "AF3OPT_FULL_TESTS must be yes, no or auto\n"
+
+
 @pytest.mark.parametrize(
     ("failing", "check"),
     [

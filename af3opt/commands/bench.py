@@ -18,6 +18,7 @@ from af3opt.benchmarks import comparison, describe, suites
 from af3opt.benchmarks.markdown import format_result
 from af3opt.benchmarks.plot import write_plot
 from af3opt.benchmarks.results import CaseResult, SuiteResult, write_result
+from af3opt.command_parser import CommandParser
 from af3opt.data.synthetic_weights import DEPTHS, read_manifest
 from af3opt.errors import ExitCode, SetupError, UsageError
 from af3opt.host import probe_host
@@ -46,13 +47,6 @@ af3opt bench --suite=NAME -- --help."""
 _SHORTENING = ("num_recycles", "num_diffusion_samples", "num_diffusion_steps")
 
 _log = logging.getLogger(__name__)
-
-
-class _Parser(argparse.ArgumentParser):
-    """Reports errors as af3opt does: one line, exit code 2."""
-
-    def error(self, message: str) -> None:  # type: ignore[override]
-        raise UsageError(f"{message}; see af3opt bench --help")
 
 
 def main(argv: list[str]) -> int:
@@ -120,12 +114,11 @@ def _split(argv: Sequence[str]) -> tuple[list[str], bool, list[str]]:
 
 def _parser() -> argparse.ArgumentParser:
     listing = "; ".join(f"{suite.name}: {suite.description}" for suite in suites.SUITES.values())
-    parser = _Parser(
+    parser = CommandParser(
         prog="af3opt bench",
         description=_DESCRIPTION,
         epilog=_EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
     )
     parser.add_argument(
         "--suite",

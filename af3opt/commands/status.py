@@ -56,6 +56,7 @@ def _counts(progress: "BatchProgress") -> dict[str, int]:
 
 
 def _as_text(progress: "BatchProgress") -> str:
+    from af3opt.execution.preview import duration_text
     from af3opt.execution.state import JobState
 
     counts = _counts(progress)
@@ -66,11 +67,10 @@ def _as_text(progress: "BatchProgress") -> str:
     )
     lines.append(f"{done} of {seeds} seeds")
     if progress.seconds_left:
-        running = counts[JobState.RUNNING]
-        each = f", {_duration(progress.seconds_left / running)} at {running} at once" * bool(
-            running
-        )
-        lines.append(f"about {_duration(progress.seconds_left)} of device time left{each}")
+        text = f"about {duration_text(progress.seconds_left)} of device time left"
+        if running := counts[JobState.RUNNING]:
+            text += f", {duration_text(progress.seconds_left / running)} at {running} at once"
+        lines.append(text)
     for state in (JobState.RUNNING, JobState.FAILED):
         jobs = [job for job in progress.jobs if job.state is state]
         for job in jobs[:_MOST_SHOWN]:
@@ -78,9 +78,3 @@ def _as_text(progress: "BatchProgress") -> str:
         if len(jobs) > _MOST_SHOWN:
             lines.append(f"{state:<8} and {len(jobs) - _MOST_SHOWN} more (--json lists all)")
     return "\n".join(lines) + "\n"
-
-
-def _duration(seconds: float) -> str:
-    if seconds < 120:
-        return f"{seconds:.0f} s"
-    return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"

@@ -83,13 +83,13 @@ def preview_lines(jobs: Sequence[JobPreview]) -> Iterator[str]:
     yield f"{'job':<{width}}  tokens  padded  seeds  estimated time  memory"
     for job in jobs:
         memory = f"{job.memory_bytes / GIB:.1f} GiB ({job.memory_basis})"
-        time = "done already" if job.done else _duration(job.seconds)
+        time = "done already" if job.done else duration_text(job.seconds)
         tokens = f"~{job.tokens}" if job.tokens else "?"
         sizes = f"{tokens:>6}  {job.bucket:>6}  {job.seeds:>5}"
         yield f"{job.name:<{width}}  {sizes}  {time:>14}  {memory}"
     left = [job for job in jobs if not job.done]
     known = [job.seconds for job in left if job.seconds is not None]
-    total = _duration(sum(known)) if known or not left else "unknown"
+    total = duration_text(sum(known)) if known or not left else "unknown"
     unknown = f" and {len(left) - len(known)} job(s) of unknown length" if known else ""
     yield (
         f"{len(left)} of {len(jobs)} job(s) to do, {len({job.bucket for job in left})} padded "
@@ -97,7 +97,8 @@ def preview_lines(jobs: Sequence[JobPreview]) -> Iterator[str]:
     )
 
 
-def _duration(seconds: float | None) -> str:
+def duration_text(seconds: float | None) -> str:
+    """Writes seconds for a person: "90 s", "12 min", "3.4 h", or "unknown" for None."""
     if seconds is None:
         return "unknown"
     if seconds < 120:

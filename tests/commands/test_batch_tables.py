@@ -119,6 +119,15 @@ def test_status_as_json(batch, capfd):
     assert status["seconds_left"] == pytest.approx(300)
 
 
+def test_status_of_a_batch_that_stopped_estimates_all_the_same(tmp_path, capfd):
+    batch = Batch(tmp_path / "out")
+    batch.expect("half", (1, 2))
+    batch.run("half", [1, 2], [1])
+    code, text, _ = call(capfd, "status", batch.root)
+    assert code == ExitCode.OK
+    assert text.splitlines()[2] == "about 60 s of device time left"
+
+
 def test_status_without_a_finished_seed_estimates_nothing(tmp_path, capfd):
     batch = Batch(tmp_path / "out")
     batch.expect("job", (1,))
