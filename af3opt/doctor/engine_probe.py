@@ -83,7 +83,7 @@ def _obstacles(backend: str) -> dict[str, str | None]:
     return {
         one.name: one.obstacle()
         for one in OPTIMIZATIONS
-        if backend in one.backends and one.wanted(context)
+        if backend in one.backends and one.wanted(context) and one.needed()
     }
 
 

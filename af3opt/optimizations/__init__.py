@@ -7,6 +7,8 @@ from af3opt.errors import UsageError
 from af3opt.optimizations import (
     atom_transformer,
     diffusion_transformer,
+    noise_conditioning,
+    template_slots,
     transition,
     triangle_attention,
     triangle_multiplication,
@@ -31,6 +33,8 @@ OPTIMIZATIONS: tuple[Optimization, ...] = (
     ATOM_SLOTS,
     atom_transformer.OPTIMIZATION,
     diffusion_transformer.OPTIMIZATION,
+    noise_conditioning.OPTIMIZATION,
+    template_slots.OPTIMIZATION,
 )
 
 _patches = Patches()
@@ -64,7 +68,8 @@ def activate(settings: Settings, context: Context) -> tuple[ActiveOptimization, 
         context: Backend, threads and precisions.
 
     Returns:
-        All optimisations for this backend, active or not.
+        All optimisations for this backend, active or not, but for those that the
+        engine has itself.
 
     Raises:
         UsageError: `--disable_optimizations` has a name that does not exist.
@@ -74,6 +79,9 @@ def activate(settings: Settings, context: Context) -> tuple[ActiveOptimization, 
     considered = []
     for optimization in OPTIMIZATIONS:
         if context.backend not in optimization.backends or not optimization.wanted(context):
+            continue
+        if not optimization.needed():
+            _log.debug("Optimisation %s: the engine does it itself", optimization.name)
             continue
         reason = _why_not(optimization, settings)
         if reason is None:
@@ -103,8 +111,8 @@ def permitted(settings: Settings, context: Context) -> tuple[str, ...]:
         one.name
         for one in OPTIMIZATIONS
         if context.backend in one.backends
-        and one.wanted(context)
         and one.fidelity != EXACT
+        and one.wanted(context)
         and _why_not(one, settings) is None
     )
 

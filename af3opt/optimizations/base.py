@@ -58,6 +58,17 @@ class Target:
             owner = getattr(owner, part)
         return owner, name
 
+    def obstacle(self) -> str | None:
+        """Says why the installed engine's function is not this one, or None when it is."""
+        try:
+            owner, name = self.owner()
+            digest = source_digest(getattr(owner, name))
+        except (ImportError, AttributeError, OSError, TypeError):
+            return f"the engine has no readable {self.module}.{self.qualname}"
+        if digest not in self.digests:
+            return f"{self.module}.{self.qualname} is not the function it knows"
+        return None
+
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Context:
@@ -101,6 +112,7 @@ class Optimization:
             replacements take over from, or are called by.
         backends: Backends it is meant for.
         wanted: Tells from the context whether there is anything to do.
+        built_in: The function of engines that do the same themselves, or None.
     """
 
     name: str
@@ -110,20 +122,17 @@ class Optimization:
     relies_on: tuple[Target, ...] = ()
     backends: frozenset[str] = frozenset({"cpu"})
     wanted: Callable[[Context], bool] = lambda _context: True
+    built_in: Target | None = None
 
     def obstacle(self) -> str | None:
         """Says why the installed engine does not suit, or None when it does."""
         replaced = tuple(target for target, _ in self.replacements)
-        for target in replaced + self.relies_on:
-            try:
-                owner, name = target.owner()
-                function = getattr(owner, name)
-                digest = source_digest(function)
-            except (ImportError, AttributeError, OSError, TypeError):
-                return f"the engine has no readable {target.module}.{target.qualname}"
-            if digest not in target.digests:
-                return f"{target.module}.{target.qualname} is not the function it knows"
-        return None
+        obstacles = (target.obstacle() for target in replaced + self.relies_on)
+        return next((obstacle for obstacle in obstacles if obstacle is not None), None)
+
+    def needed(self) -> bool:
+        """Whether the installed engine does not do the same itself."""
+        return self.built_in is None or self.built_in.obstacle() is not None
 
 
 class Patches:

@@ -4,7 +4,14 @@ import pytest
 
 from af3opt.engine.bootstrap import bootstrap_engine
 from af3opt.errors import UsageError
-from af3opt.optimizations import OPTIMIZATIONS, activate, deactivate
+from af3opt.optimizations import (
+    OPTIMIZATIONS,
+    activate,
+    deactivate,
+    noise_conditioning,
+    permitted,
+    template_slots,
+)
 from af3opt.optimizations.base import (
     EXACT,
     PRECISION,
@@ -50,6 +57,26 @@ def test_disabled_by_name(engine, settings_of):
     )
     (one,) = [one for one in considered if one.name == "transition_blocks"]
     assert (one.active, one.reason) == (False, "--disable_optimizations")
+
+
+def test_what_is_permitted_is_told_without_the_engine(settings_of, monkeypatch):
+    def imported(name):
+        raise AssertionError(name)
+
+    monkeypatch.setattr("af3opt.optimizations.base.engine_module", imported)
+    names = permitted(settings_of(), Context(backend="cpu"))
+    assert {"transition_blocks", "noise_conditioning"} <= set(names)
+
+
+@pytest.mark.engine
+def test_engine_that_does_it_itself_is_not_spoken_of(engine, settings_of, caplog):
+    considered = {one.name: one for one in activate(settings_of(), Context(backend="cpu"))}
+    for one in (noise_conditioning.OPTIMIZATION, template_slots.OPTIMIZATION):
+        if one.needed():
+            assert considered[one.name].active
+        else:
+            assert one.name not in considered
+    assert "steps aside" not in caplog.text
 
 
 @pytest.mark.engine

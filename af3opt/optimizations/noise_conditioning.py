@@ -1,0 +1,64 @@
+"""What depends on the noise level alone, computed once a step and not for each sample.
+
+All samples of a step have the same noise level, but older engines carry it beside the
+coordinates, one number a sample. Mapped over samples, the single conditioning and the
+adaptive norms and gates of all 24 transformer blocks are then computed for each.
+Here the denoiser gets the first sample's noise level, which belongs to no sample.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+from af3opt.optimizations.base import REORDERED, Context, Optimization, Target
+
+_MODULE = "model.network.diffusion_head"
+# The last two are DeepMind's, before and after the repair that `sampler_nan` makes.
+_SAMPLER = Target(
+    _MODULE, "sample", frozenset({"23fb69b04887bc77", "4fe27c6b6a3e0c8a", "0dd115a6ce52da52"})
+)
+# It takes the noise levels from the schedule.
+_SHARING_SAMPLER = Target(_MODULE, "sample", frozenset({"d43f046430e26b9b"}))
+
+
+def _replace(original: Callable[..., Any], context: Context) -> Callable[..., Any]:
+    del context
+
+    def sample(**arguments: Any) -> Any:
+        denoise = arguments["denoising_step"]
+
+        def denoise_at_one_level(positions: Any, noise_level: Any) -> Any:
+            return denoise(positions, one_for_all(noise_level))
+
+        return original(**{**arguments, "denoising_step": denoise_at_one_level})
+
+    return sample
+
+
+def one_for_all(value: Any) -> Any:
+    """A value that is the same in every place of the mapped axis, as one that is not mapped.
+
+    Args:
+        value: An array inside a function that `jax.vmap` maps, or outside of one.
+
+    Returns:
+        The value in the first place; what is computed from it alone is computed once.
+    """
+    import jax
+
+    def first(axis_size: int, in_batched: list[bool], values: Any) -> tuple[Any, bool]:
+        del axis_size, in_batched
+        return values[0], False
+
+    shared = jax.custom_batching.custom_vmap(lambda one: one)
+    shared.def_vmap(first)
+    return shared(value)
+
+
+OPTIMIZATION = Optimization(
+    name="noise_conditioning",
+    fidelity=REORDERED,
+    summary="What the sampler computes from the noise level is computed once for all samples.",
+    replacements=((_SAMPLER, _replace),),
+    backends=frozenset({"cpu", "gpu", "mps"}),
+    built_in=_SHARING_SAMPLER,
+)
