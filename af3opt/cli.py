@@ -10,6 +10,7 @@ import difflib
 import importlib
 import os
 import pkgutil
+import select
 import sys
 import traceback
 from collections.abc import Sequence
@@ -37,11 +38,6 @@ def main(argv: Sequence[str] | None = None) -> int:
         code = _dispatch(arguments)
         sys.stdout.flush()
         return code
-    except BrokenPipeError:
-        # The reader (head, less) went away: not an error. Python flushes stdout
-        # once more at exit, so point it somewhere that accepts the rest.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return ExitCode.OK
     except KeyboardInterrupt:
         _complain("interrupted")
         return ExitCode.INTERRUPTED
@@ -51,6 +47,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         _complain(" ".join(str(error).split()))
         return error.exit_code
     except Exception as error:  # the last resort: a bug must still be one readable line
+        if isinstance(error, BrokenPipeError) and _reader_went_away():
+            # Not an error. Python flushes stdout once more at exit, so point it
+            # somewhere that accepts the rest.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            return ExitCode.OK
         if debug:
             traceback.print_exc()
         text = " ".join(f"{type(error).__name__}: {error}".split())
@@ -122,6 +123,16 @@ def _split(arguments: list[str]) -> tuple[str | None, list[str]]:
     if others[0].startswith("-"):  # run_alphafold.py's habit: flags only
         return _DEFAULT_COMMAND, leading + others
     return others[0], leading + others[1:]
+
+
+def _reader_went_away() -> bool:
+    """Whether nobody reads stdout any more (head, less), and not another pipe."""
+    try:
+        poll = select.poll()
+        poll.register(sys.stdout.fileno(), 0)
+        return any(event & select.POLLERR for _, event in poll.poll(0))
+    except (OSError, ValueError, AttributeError):  # stdout is closed or no file
+        return False
 
 
 def _complain(text: str) -> None:

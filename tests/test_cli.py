@@ -1,5 +1,6 @@
 """The command line: dispatch, help, exit codes, one line for every error."""
 
+import errno
 import importlib
 import subprocess
 import sys
@@ -145,11 +146,18 @@ def test_interrupt(fake_command, capsys):
 
 
 def test_closed_pipe_is_quiet():
-    command = f"{sys.executable} -m af3opt run --help | true"
+    # The reader is gone before the first word is written.
+    command = f"{{ sleep 0.2; {sys.executable} -m af3opt run --help; echo $? >&2; }} | true"
     shown = subprocess.run(
         ["bash", "-c", command], capture_output=True, text=True, cwd=REPOSITORY, check=False
     )
-    assert shown.stderr == ""
+    assert shown.stderr == "0\n"
+
+
+def test_another_pipe_that_breaks_is_an_error(fake_command, capsys):
+    fake_command(raising(BrokenPipeError(errno.EPIPE, "Broken pipe")))
+    assert cli.main(["run"]) == 1
+    assert "unexpected BrokenPipeError" in capsys.readouterr().err
 
 
 def test_print_settings_and_print_env_need_no_input():
