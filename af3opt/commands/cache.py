@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import math
 import os
 import sys
 import time
@@ -80,10 +81,10 @@ def _parser() -> argparse.ArgumentParser:
         help="verify: say for each entry whether it would be used now, and if not, why",
     )
     parser.add_argument(
-        "--max_gb", type=float, help="prune: size to get each cache below, in GB (1e9 bytes)"
+        "--max_gb", type=_amount, help="prune: size to get each cache below, in GB (1e9 bytes)"
     )
     parser.add_argument(
-        "--older_than_days", type=float, help="prune: remove what was unused so long"
+        "--older_than_days", type=_amount, help="prune: remove what was unused so long"
     )
     parser.add_argument("--seeds", type=_seeds, default=(1,), help="fill: seeds, as in 1,2,3")
     parser.add_argument("--residues", type=int, default=500, help="fill: positions to cover")
@@ -91,6 +92,16 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--msa_cache_dir", type=Path)
     parser.add_argument("--jax_compilation_cache_dir", type=Path)
     return parser
+
+
+def _amount(text: str) -> float:
+    try:
+        amount = float(text)
+    except ValueError:
+        amount = math.nan
+    if not 0 <= amount < math.inf:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number of at least 0")
+    return amount
 
 
 def _seeds(text: str) -> tuple[int, ...]:

@@ -3,6 +3,7 @@
 import csv
 import importlib
 import io
+import logging
 import sys
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,8 @@ _PARQUET_TYPES = {
     "best": "bool_",
 }
 
+_log = logging.getLogger(__name__)
+
 
 def main(argv: list[str]) -> int:
     """Runs `af3opt collect` and returns the exit code.
@@ -40,6 +43,8 @@ def main(argv: list[str]) -> int:
     if not arguments.directory.is_dir():
         raise UsageError(f"af3opt collect: {arguments.directory}: no such directory")
     rows = list(collect_scores(arguments.directory))
+    if not rows:
+        _log.warning("No job directory in %s has scores yet", arguments.directory)
     if arguments.output is None:
         sys.stdout.write(_as_csv(rows))
         return ExitCode.OK

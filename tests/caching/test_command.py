@@ -4,6 +4,7 @@ import json
 
 import pytest
 
+from af3opt import cli
 from af3opt.caching.key import CacheKey
 from af3opt.caching.manager import CacheManager
 from af3opt.commands.cache import main
@@ -137,3 +138,9 @@ def test_the_directory_of_a_run_can_be_given(home, run, tmp_path, monkeypatch):
     assert f"compile/{HOST}" in run("stats", f"--jax_compilation_cache_dir={elsewhere}")[1]
     monkeypatch.setenv("JAX_COMPILATION_CACHE_DIR", str(elsewhere))
     assert f"compile/{HOST}" in run("stats")[1]
+
+
+@pytest.mark.parametrize("flag", ["--max_gb=nan", "--max_gb=-1", "--older_than_days=soon"])
+def test_an_amount_that_is_none_removes_nothing(flag, capsys):
+    assert cli.main(["cache", "prune", flag]) == 2
+    assert "is not a number of at least 0" in capsys.readouterr().err

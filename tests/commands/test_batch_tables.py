@@ -164,6 +164,13 @@ def test_collect_makes_a_row_of_each_sample(batch, capfd):
     assert (rows[0]["ptm"], rows[0]["iptm"]) == ("0.5", "")
 
 
+def test_collect_says_when_there_is_nothing_yet(tmp_path, capfd):
+    code, text, error = call(capfd, "collect", tmp_path)
+    assert code == ExitCode.OK
+    assert len(text.splitlines()) == 1
+    assert f"No job directory in {tmp_path} has scores yet" in error
+
+
 def test_collect_writes_csv_whole(batch, tmp_path, capfd):
     table = tmp_path / "scores.csv"
     assert call(capfd, "collect", batch.root, f"--output={table}")[0] == ExitCode.OK
