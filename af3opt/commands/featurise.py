@@ -48,7 +48,9 @@ def main(argv: list[str]) -> int:
     configure_logging(settings)
     given = (settings.json_path, settings.input_dir, settings.input_list)
     if sum(place is not None for place in given) != 1:
-        raise UsageError("af3opt featurise: give exactly one of --json_path and --input_dir")
+        raise UsageError(
+            "af3opt featurise: give exactly one of --json_path and --input_dir (or --input_list)"
+        )
     if not settings.feature_cache:
         raise UsageError("af3opt featurise: --nofeature_cache leaves it nothing to do")
     # Featurisation code imports JAX, which must not take a GPU for this.
