@@ -72,6 +72,7 @@ class SlurmJob:
         memory_bytes: Memory granted on this node, or None if not limited.
         end_time: When the time limit ends the job, in seconds since the epoch, or
             None (Slurm before 22.05 does not export it).
+        restarts: How often it was requeued; its id stays the same.
     """
 
     job_id: str
@@ -81,6 +82,7 @@ class SlurmJob:
     cpus_per_task: int | None
     memory_bytes: int | None
     end_time: int | None
+    restarts: int = 0
 
     @property
     def label(self) -> str:
@@ -193,6 +195,7 @@ def read_slurm_job(environ: Mapping[str, str]) -> SlurmJob | None:
         cpus_per_task=_positive(environ.get("SLURM_CPUS_PER_TASK")),
         memory_bytes=_slurm_memory(environ),
         end_time=_positive(environ.get("SLURM_JOB_END_TIME")),
+        restarts=_positive(environ.get("SLURM_RESTART_COUNT")) or 0,
     )
 
 

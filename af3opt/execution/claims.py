@@ -45,6 +45,7 @@ class Holder:
         process_start: When it started, seconds since the epoch (ids are reused).
         namespace: Process id namespace: containers on one node may have their own.
         slurm_job: Slurm job id (`ARRAY_TASK` form for array tasks), or None.
+        slurm_restarts: How often that job had been requeued.
         released: The holder has let the job go.
     """
 
@@ -53,6 +54,7 @@ class Holder:
     process_start: float
     namespace: str
     slurm_job: str | None
+    slurm_restarts: int = 0
     released: bool = False
 
 
@@ -66,6 +68,7 @@ def this_process() -> Holder:
         process_start=process.create_time(),
         namespace=_pid_namespace(),
         slurm_job=job.label if job is not None else None,
+        slurm_restarts=job.restarts if job is not None else 0,
     )
 
 
@@ -200,7 +203,13 @@ def _why_free(path: Path) -> str | None:
         return "it was released"
     if holder.host == socket.gethostname() and holder.namespace == _pid_namespace():
         return None if _is_running(holder) else f"process {holder.process_id} is gone"
-    if holder.slurm_job is not None:
+    own_job = read_slurm_job(os.environ)
+    if own_job is not None and holder.slurm_job == own_job.label:
+        # Alive for Slurm, as this process belongs to it. What it was before it was
+        # requeued is not; on its other nodes only heartbeats tell.
+        if holder.slurm_restarts < own_job.restarts:
+            return f"Slurm job {holder.slurm_job} was requeued"
+    elif holder.slurm_job is not None:
         alive = slurm_job_is_alive(holder.slurm_job)
         if alive is not None:
             return None if alive else f"Slurm job {holder.slurm_job} has ended"

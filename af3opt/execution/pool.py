@@ -9,6 +9,7 @@ import dataclasses
 import logging
 import os
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
@@ -39,6 +40,7 @@ WORKER_COMMAND = (sys.executable, "-m", "af3opt.execution.worker")
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1)
 _POLL_SECONDS = 0.2
 _GRACE_SECONDS = 30.0
+_LAST_WORDS_SECONDS = 5.0
 # A job is tried this often when its worker dies; so is a worker that dies without a job.
 _MOST_CRASHES = 2
 _OWN_SETTINGS = frozenset({"gpus", "cpu_workers", "gpu_device", "trace"})
@@ -244,7 +246,8 @@ class _Pool:
     def _collect(self) -> None:
         for worker in [w for w in self._workers if w.process.poll() is not None]:
             self._workers.remove(worker)
-            worker.pump.join()
+            # Not for ever: what the worker started and left behind has its stderr, too.
+            worker.pump.join(_LAST_WORDS_SECONDS)
             report = read_report(worker.report)
             worker.report.unlink(missing_ok=True)
             if report is not None:
@@ -292,7 +295,11 @@ class _Pool:
         held = []
         for planned in self._plan:
             holder = newest_holder(jobs / planned.sanitised_name)
-            if holder and holder.process_id == process_id and not holder.released:
+            if (
+                holder is not None
+                and (holder.host, holder.process_id) == (socket.gethostname(), process_id)
+                and not holder.released
+            ):
                 held.append(planned)
         return held
 

@@ -37,7 +37,8 @@ def test_a_dead_process_on_this_node_is_outnumbered_at_once(tmp_path):
     assert claims.try_claim(tmp_path) is not None
 
 
-def test_another_node_is_trusted_until_it_is_silent_for_long(tmp_path):
+def test_another_node_is_trusted_until_it_is_silent_for_long(tmp_path, monkeypatch):
+    monkeypatch.setattr(claims, "HEARTBEAT_SECONDS", 0.2)
     claims.try_claim(tmp_path)
     path = _rewrite_holder(tmp_path, host="elsewhere", slurm_job=None)
     assert claims.try_claim(tmp_path) is None
@@ -64,6 +65,28 @@ def test_slurm_decides_about_its_own_jobs(tmp_path, monkeypatch, answer, free):
     claims.try_claim(tmp_path / "job")
     _rewrite_holder(tmp_path / "job", host="elsewhere", slurm_job="12_3")
     assert (claims.try_claim(tmp_path / "job") is not None) == free
+
+
+@pytest.mark.parametrize(("restarts", "free"), [("0", False), ("1", True)])
+def test_a_requeued_job_takes_over_what_it_held_on_another_node(
+    tmp_path, monkeypatch, restarts, free
+):
+    """Slurm keeps the id, and says of it that it runs."""
+    squeue = tmp_path / "bin" / "squeue"
+    squeue.parent.mkdir()
+    squeue.write_text("#!/bin/sh\necho RUNNING\n")
+    squeue.chmod(squeue.stat().st_mode | stat.S_IXUSR)
+    monkeypatch.setenv("PATH", str(squeue.parent), prepend=os.pathsep)
+    monkeypatch.setenv("SLURM_JOB_ID", "12")
+    monkeypatch.setattr(claims, "HEARTBEAT_SECONDS", 0.2)
+    claims.try_claim(tmp_path / "job")
+    path = _rewrite_holder(tmp_path / "job", host="elsewhere")
+    monkeypatch.setenv("SLURM_RESTART_COUNT", restarts)
+    assert (claims.try_claim(tmp_path / "job") is not None) == free
+    if not free:  # another node of this very job: silence tells
+        old = time.time() - claims.STALE_SECONDS - 60
+        os.utime(path, (old, old))
+        assert claims.try_claim(tmp_path / "job") is not None
 
 
 def _race(directory, barrier, wins):
