@@ -247,6 +247,35 @@ def test_array_task_stages_folds_and_asks_for_more_time(tmp_path, status, state,
         assert (tmp_path / "requeued").read_text() == "requeue 17_1\n"
 
 
+@pytest.mark.parametrize("script", [FOLD, ARRAY])
+@pytest.mark.parametrize(
+    ("finishes", "restarts", "requeued"), [(False, 1, True), (False, 2, False), (True, 9, True)]
+)
+def test_a_job_that_gets_nothing_done_is_not_requeued_for_ever(
+    tmp_path, script, finishes, restarts, requeued
+):
+    _stub_slurm(tmp_path, 75, "RUNNING")
+    if finishes:
+        journal = tmp_path / "out" / ".af3opt" / "jobs" / "job"
+        work = f"mkdir -p {journal} && touch {journal}/seed-1.json"
+        _executable(tmp_path / "srun", f"#!/bin/sh\n{work}\nexit 75")
+    completed = _run(
+        "bash",
+        script,
+        "input",
+        tmp_path / "out",
+        PATH=f"{tmp_path}:{os.environ['PATH']}",
+        SLURM_JOB_ID=17,
+        SLURM_ARRAY_JOB_ID=17,
+        SLURM_ARRAY_TASK_ID=1,
+        SLURM_RESTART_COUNT=restarts,
+        AF3OPT_HOME=tmp_path,
+    )
+    assert completed.returncode == 75, completed.stderr
+    assert (tmp_path / "requeued").exists() == requeued
+    assert ("nothing was finished" in completed.stderr) != requeued
+
+
 def test_array_script_needs_an_array():
     completed = _run("bash", ARRAY, "inputs", "out")
     assert completed.returncode != 0

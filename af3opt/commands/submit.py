@@ -75,7 +75,7 @@ def main(argv: list[str]) -> int:
 def _write_batch(settings: "Settings", site: "Site") -> dict[str, str]:
     """Writes the input lists, unless it is a dry run, and returns the scripts by stage."""
     from af3opt.execution.command_line import as_flags
-    from af3opt.execution.journal import STATE_DIRECTORY
+    from af3opt.execution.journal import STATE_DIRECTORY, jobs_directory
     from af3opt.execution.planning import make_plan
     from af3opt.execution.plans import write_plan
     from af3opt.inference.buckets import choose_buckets
@@ -109,7 +109,13 @@ def _write_batch(settings: "Settings", site: "Site") -> dict[str, str]:
     scripts = {}
     for stage in [stage for stage, wanted in stages.items() if wanted]:
         scripts[stage] = job_script(
-            stage, site.stages[stage], flags, tasks=len(shares), lists=lists, log_dir=logs
+            stage,
+            site.stages[stage],
+            flags,
+            tasks=len(shares),
+            lists=lists,
+            log_dir=logs,
+            journals=jobs_directory(output),
         )
         if not settings.dry_run:
             atomic_write_text(lists / f"{stage}.sbatch", scripts[stage])

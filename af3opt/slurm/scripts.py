@@ -19,6 +19,7 @@ def job_script(
     tasks: int,
     lists: Path,
     log_dir: Path,
+    journals: Path,
 ) -> str:
     """Returns the batch script of one stage's array.
 
@@ -29,6 +30,8 @@ def job_script(
         tasks: Number of array tasks.
         lists: Directory with the input lists `0000.txt`, `0001.txt`, ...
         log_dir: Directory of the logs.
+        journals: Directory of the jobs' journals: what they hold more of after a task than
+            before it is what the task, or its neighbours, got done.
     """
     command = [*shlex.split(resources.launcher), *shlex.split(resources.command), "run"]
     lines = [
@@ -38,6 +41,11 @@ def job_script(
         "# Since Slurm 22.05 srun does not take this from sbatch, and may bind to one core.",
         '[[ -z "${SLURM_CPUS_PER_TASK:-}" ]] || export SRUN_CPUS_PER_TASK="$SLURM_CPUS_PER_TASK"',
         *resources.prologue,
+        "finished() {",
+        f"  find {shlex.quote(str(journals))} -name 'seed-*.json' -o -name 'data-*.json' "
+        "2>/dev/null | wc -l",
+        "}",
+        'before="$(finished)"',
         f'list={shlex.quote(str(lists))}/$(printf %04d "$SLURM_ARRAY_TASK_ID").txt',
         "status=0",
         f'{shlex.join(command)} --input_list="$list" {shlex.join([*flags, _STAGE_FLAGS[stage]])} '
@@ -72,7 +80,14 @@ def _ending(stage: str, resources: StageResources) -> Iterator[str]:
     yield 'state="$(squeue --noheader --jobs="$task" --format=%T)"'
     yield f"# {int(ExitCode.REQUEUE)}: stopped early, the same command continues."
     yield f'if ((status == {int(ExitCode.REQUEUE)})) && [[ "$state" == RUNNING ]]; then'
-    yield '  scontrol requeue "$task"'
+    yield "  # Not for ever, if what is left takes longer than the time limit."
+    yield (
+        f"  if (($(finished) > before || ${{SLURM_RESTART_COUNT:-0}} < {resources.restarts})); then"
+    )
+    yield '    scontrol requeue "$task"'
+    yield "  else"
+    yield '    echo "nothing was finished this time; submit again with a longer time limit" >&2'
+    yield "  fi"
     yield "fi"
     yield "# Killed, as happens when memory runs out or a node fails: what is finished is kept."
     yield (

@@ -31,7 +31,8 @@ class StageResources:
         time: `--time`.
         throttle: Tasks that may run at once (`--array=...%N`).
         term_before_end: Seconds before the time limit at which af3opt is told to end.
-        restarts: How often a task whose process was killed is put back in the queue.
+        restarts: How often a task whose process was killed is put back in the queue, or one
+            that stopped early without having finished anything.
         command: How af3opt is started on a node.
         launcher: What starts it as a job step, so that signals reach it.
         prologue: Shell lines before it, such as `module load`.

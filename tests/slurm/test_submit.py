@@ -1,6 +1,7 @@
 """What is handed to Slurm: site settings, shares of the inputs, scripts."""
 
 import itertools
+import os
 import subprocess
 
 import pytest
@@ -102,6 +103,7 @@ def test_scripts_are_valid_shell_and_say_what_the_site_wants(tmp_path):
         tasks=4,
         lists=tmp_path / "li sts",
         log_dir=tmp_path / "lo gs",
+        journals=tmp_path / "jour nals",
     )
     for line in (
         "#SBATCH --array=0-3%3",
@@ -115,6 +117,59 @@ def test_scripts_are_valid_shell_and_say_what_the_site_wants(tmp_path):
         assert line in text.splitlines()
     assert "'--output_dir=/a b' --num_recycles=3 --norun_data_pipeline" in text
     subprocess.run(["bash", "-n"], input=text, text=True, check=True)
+
+
+@pytest.mark.parametrize(
+    ("status", "finishes", "restarts", "requeued"),
+    [
+        (75, "", 0, True),
+        (75, "", 1, False),
+        (75, "seed-1.json", 9, True),
+        (75, "data-abc.json", 9, True),
+        (75, "run.json", 9, False),
+        (3, "seed-1.json", 0, False),
+        (137, "", 0, True),
+        (137, "", 1, False),
+    ],
+)
+def test_a_task_that_gets_nothing_done_is_not_requeued_for_ever(
+    tmp_path, status, finishes, restarts, requeued
+):
+    journals, stubs = tmp_path / "jour nals", tmp_path / "bin"
+    stubs.mkdir()
+    work = f"mkdir -p '{journals}/a/b'; touch '{journals}/a/b/{finishes}'" if finishes else ""
+    for name, text in (
+        ("srun", f"{work}\nexit {status}"),
+        ("squeue", "echo RUNNING"),
+        ("scontrol", f"echo $* > '{tmp_path}/requeued'"),
+    ):
+        (stubs / name).write_text(f"#!/bin/sh\n{text}\n")
+        (stubs / name).chmod(0o700)
+    text = job_script(
+        "inference",
+        StageResources(restarts=1),
+        [],
+        tasks=1,
+        lists=tmp_path,
+        log_dir=tmp_path,
+        journals=journals,
+    )
+    variables = {"SLURM_ARRAY_JOB_ID": "7", "SLURM_ARRAY_TASK_ID": "0"}
+    ran = subprocess.run(
+        ["bash"],
+        input=text,
+        text=True,
+        capture_output=True,
+        check=False,
+        env={
+            "PATH": f"{stubs}:{os.environ['PATH']}",
+            "SLURM_RESTART_COUNT": str(restarts),
+            **variables,
+        },
+    )
+    assert ran.returncode == status, ran.stderr
+    assert (tmp_path / "requeued").exists() == requeued
+    assert ("longer time limit" in ran.stderr) == (status == 75 and not requeued)
 
 
 def test_dry_run_prints_both_scripts_and_writes_nothing(tmp_path, capfd):
