@@ -1,5 +1,6 @@
 """Whether there is time for another seed before the job must end."""
 
+import logging
 import os
 import subprocess
 import time
@@ -19,6 +20,8 @@ _MARGIN_SECONDS = 30.0
 SEED_STAGE = "seed"
 # The engine's own number when `--num_diffusion_steps` is not given.
 _USUAL_STEPS = 200
+
+_log = logging.getLogger(__name__)
 
 
 class Deadline:
@@ -40,6 +43,7 @@ class Deadline:
         self._end = None if seconds is None else time.monotonic() + seconds
         self._times = times
         self._slowest: dict[int, float] = {}
+        self._said = False
 
     def learn(self, bucket: int, seconds: float) -> None:
         """Notes how long a seed of a bucket took, compilation included, waiting not."""
@@ -56,7 +60,17 @@ class Deadline:
         if self._end is None:
             return True
         known = sum(map(self._seconds, (bucket, *ahead)))
-        return time.monotonic() + known + _MARGIN_SECONDS < self._end
+        left = self._end - time.monotonic()
+        if known + _MARGIN_SECONDS < left:
+            return True
+        if not self._said:
+            self._said = True
+            _log.warning(
+                "No time for a seed of %d tokens: %.0f s are left, and it takes about %.0f s "
+                "with what is before it, %.0f s to spare included",
+                bucket, max(left, 0.0), known + _MARGIN_SECONDS, _MARGIN_SECONDS,
+            )  # fmt: skip
+        return False
 
     def _seconds(self, bucket: int) -> float:
         return max(self._slowest.get(bucket, 0.0), self._times.estimate(bucket) or 0.0)

@@ -37,6 +37,17 @@ def test_without_a_limit_everything_may_start(times):
     assert find(times, {}).allows(16)
 
 
+def test_it_says_once_why_nothing_starts(times, caplog):
+    times.learn(16, 500.0)
+    limit = find(times, {}, "--max_runtime=100")
+    assert not limit.allows(16)
+    assert not limit.allows(16)
+    (line,) = caplog.messages
+    assert line.startswith(
+        "No time for a seed of 16 tokens: 100 s are left, and it takes about 530 s"
+    )
+
+
 def test_the_slurm_jobs_end_is_the_limit(times):
     end = {"SLURM_JOB_ID": "9", "SLURM_JOB_END_TIME": str(int(time.time()) + 100)}
     limit = find(times, end)
