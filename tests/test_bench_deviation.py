@@ -149,9 +149,10 @@ def test_the_order_is_checked_for_those_that_are_bound_by_it():
 
 def test_report_has_figures_and_circumstances():
     text = format_deviations(make_result())
-    assert "# Deviations: 2 examples, fewer layers, 1 recycles, 8 diffusion steps" in text
+    assert "# Deviations: 2 examples, fewer layers, 1 recycle, 8 diffusion steps" in text
     # Embeddings as a share of their RMS, which is 2.
     assert "| with closer | reordered | 5.0e-03 / 0.02 (0.10) |" in text
+    assert "(<0.01) |" in format_deviations(make_result(closer=1e-4))
     assert "amx_bf16" in text
     assert "--input_dir=examples" in text
 

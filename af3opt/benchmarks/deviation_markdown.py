@@ -12,6 +12,9 @@ from af3opt.benchmarks.deviation_result import (
     ratio,
 )
 
+# Less than this comes from superposing alone.
+_ROUNDING = 1e-12
+
 
 def format_deviations(result: DeviationResult) -> str:
     """Returns the whole report as Markdown."""
@@ -39,8 +42,9 @@ def title(result: DeviationResult) -> str:
     number = len(result.examples)
     what = result.examples[0].name if number == 1 else f"{number} examples"
     depth = "fewer layers" if result.overrides else "true depth"
-    run = result.run
-    return f"{what}, {depth}, {run['recycles']} recycles, {run['diffusion steps']} diffusion steps"
+    recycles, steps = result.run["recycles"], result.run["diffusion steps"]
+    plural = "" if recycles == 1 else "s"
+    return f"{what}, {depth}, {recycles} recycle{plural}, {steps} diffusion steps"
 
 
 def circumstances(result: DeviationResult) -> str:
@@ -87,12 +91,16 @@ def _cell(result: DeviationResult, variant: str, quantity: str, origin: str) -> 
     unit = result.scale(quantity).rms if QUANTITIES[quantity].relative else 1.0
     text = f"{_number(found.rms / unit)} / {_number(found.largest / unit)}"
     if origin == FROM_FLOAT32 and variant != result.variants[0].name:
-        text += f" ({ratio(result, variant, quantity):.2f})"
+        share = ratio(result, variant, quantity)
+        tiny = share < 0.005 and found.rms >= _ROUNDING
+        text += " (<0.01)" if tiny else f" ({share:.2f})"
     return text
 
 
 def _number(value: float) -> str:
-    return f"{value:.1e}" if 0 < value < 0.01 else f"{value:.3g}"
+    if value < _ROUNDING:
+        return "0"
+    return f"{value:.1e}" if value < 0.01 else f"{value:.3g}"
 
 
 def legend(result: DeviationResult) -> str:
