@@ -166,7 +166,15 @@ def parse_shard(settings: Settings, environ: Mapping[str, str]) -> tuple[int, in
             "--array: this is not a task of a Slurm array (SLURM_ARRAY_TASK_ID is not set); "
             "use --shard=I/N"
         ) from error
-    return (task - first) // step, count
+    index, rest = divmod(task - first, step)
+    last = int(environ.get("SLURM_ARRAY_TASK_MAX", first + (count - 1) * step))
+    if rest or index >= count or last - first != (count - 1) * step:
+        # Some inputs would belong to two tasks and others to none.
+        raise UsageError(
+            "--array: the indices of this array have gaps; submit all of its tasks "
+            "(finished inputs cost nothing), or use --shard=I/N"
+        )
+    return index, count
 
 
 def plan_jobs(

@@ -175,6 +175,7 @@ class _Worker:
     process: Any
     pipe: Any
     job: int | None = None
+    answered: bool = False
 
 
 class _Pool:
@@ -228,8 +229,9 @@ class _Pool:
                 try:
                     worker.pipe.send(jobs[worker.job])
                 except OSError:
-                    # It died just now: `_collect` sees the same and replaces it.
-                    attempts[worker.job] -= 1
+                    # It died just now: `_collect` sees the same and replaces it. A worker that
+                    # cannot even start must not be tried for ever.
+                    attempts[worker.job] -= worker.answered
 
     def _collect(
         self,
@@ -246,7 +248,7 @@ class _Pool:
             job = worker.job
             try:
                 finished[job] = worker.pipe.recv()
-                worker.job = None
+                worker.job, worker.answered = None, True
             except (EOFError, OSError):
                 self._replace(worker)
                 name = jobs[job].fold_input.name
@@ -261,7 +263,8 @@ class _Pool:
         worker.process.join()
         worker.pipe.close()
         fresh = self._start()
-        worker.process, worker.pipe, worker.job = fresh.process, fresh.pipe, None
+        worker.process, worker.pipe = fresh.process, fresh.pipe
+        worker.job, worker.answered = None, False
 
 
 def _unpack(packed: Sequence[tuple[int, bytes]]) -> dict[int, Batch]:

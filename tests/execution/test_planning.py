@@ -66,12 +66,27 @@ def test_a_slurm_array_gives_the_shard(inputs):
     environ = {
         "SLURM_ARRAY_TASK_ID": "5",
         "SLURM_ARRAY_TASK_MIN": "1",
+        "SLURM_ARRAY_TASK_MAX": "9",
         "SLURM_ARRAY_TASK_COUNT": "3",
         "SLURM_ARRAY_TASK_STEP": "4",
     }
     assert [job.name for job in plan(*flags, environ=environ)] == ["b"]
     with pytest.raises(UsageError, match="not a task of a Slurm array"):
         plan(*flags)
+
+
+@pytest.mark.parametrize("task", [0, 3, 7])
+def test_a_slurm_array_with_gaps_is_refused(inputs, task):
+    """As Slurm describes --array=0,3,7; shares of it would leave inputs out."""
+    environ = {
+        "SLURM_ARRAY_TASK_ID": str(task),
+        "SLURM_ARRAY_TASK_MIN": "0",
+        "SLURM_ARRAY_TASK_MAX": "7",
+        "SLURM_ARRAY_TASK_COUNT": "3",
+        "SLURM_ARRAY_TASK_STEP": "1",
+    }
+    with pytest.raises(UsageError, match="have gaps"):
+        plan(f"--input_dir={inputs}", "--array", environ=environ)
 
 
 def test_unreadable_inputs_keep_their_place(inputs):

@@ -106,6 +106,33 @@ def test_an_input_that_always_kills_its_worker_is_reported(jobs, monkeypatch, tm
     assert outcomes[1].error is None
 
 
+def test_a_worker_that_cannot_start_is_not_tried_for_ever(jobs):
+    """A large input is still being sent when its worker dies: that is an attempt, too."""
+    from af3opt.features import parallel
+
+    pool = parallel._Pool(1, None)
+    waiting, attempts, finished = [0], [0], {}
+    killer = dataclasses.replace(jobs[0], fold_input=_Killer())
+    try:
+        for _ in range(parallel._ATTEMPTS):
+            (worker,) = pool._workers
+            pipe, worker.pipe = worker.pipe, _BrokenPipe()
+            pool._hand_out([killer], waiting, attempts, 0)
+            worker.pipe = pipe
+            worker.process.kill()
+            pool._collect([killer], waiting, attempts, finished)
+    finally:
+        pool.close()
+    assert "died twice" in finished[0][1]
+
+
+class _BrokenPipe:
+    """A pipe to a worker that dies while it is sent to."""
+
+    def send(self, _):
+        raise BrokenPipeError
+
+
 class _Killer:
     """Pretends to be an input; reading its components ends the process."""
 
