@@ -139,6 +139,8 @@ class TestVariables:
         variables = plan(host=make_host(8.0))
         assert variables["JAX_PLATFORMS"].value == "cuda,cpu"
         assert variables["XLA_PYTHON_CLIENT_PREALLOCATE"].value == "true"
+        # Else CUDA numbers the fastest GPU first, and nvidia-smi's list tells of another.
+        assert variables["CUDA_DEVICE_ORDER"].value == "PCI_BUS_ID"
         assert variables["XLA_CLIENT_MEM_FRACTION"].value == "0.95"
         assert variables["XLA_FLAGS"].value == TRITON_FLAG
         assert "PJRT_NPROC" not in variables
