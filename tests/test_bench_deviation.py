@@ -143,8 +143,8 @@ def test_the_order_is_checked_for_those_that_are_bound_by_it():
     assert {one.variant for one in found} == {"closer"}
     assert {one.quantity for one in found} == set(QUANTITIES)
     assert found[0].ratio == pytest.approx(1.1)
-    assert "`closer` in single embeddings (1.10)" in verdict(make_result(closer=0.11))
-    assert verdict(make_result()).endswith(": none.")
+    assert "`closer` in single embeddings (1.100)" in verdict(make_result(closer=0.11))
+    assert "RMS: none. The largest ratio is 0.100 (`closer`" in verdict(make_result())
 
 
 def test_report_has_figures_and_circumstances():

@@ -120,12 +120,24 @@ def legend(result: DeviationResult) -> str:
 
 def verdict(result: DeviationResult) -> str:
     """Returns which variants are further from float32 than the engine as it is."""
+    ratios = {
+        (variant.name, quantity): ratio(result, variant.name, quantity)
+        for variant in result.variants
+        if variant.bound
+        for quantity in QUANTITIES
+    }
+    if not ratios:
+        return "None of the variants is reordered or of class precision."
     found = [
-        f"`{one.variant}` in {QUANTITIES[one.quantity].title} ({one.ratio:.2f})"
+        f"`{one.variant}` in {QUANTITIES[one.quantity].title} ({one.ratio:.3f})"
         for one in excesses(result)
     ]
-    who = "Of the reordered and precision variants, further from float32 than the engine as it is"
-    return f"{who} by more than {CHANCE:.0%} of the RMS: {', '.join(found) or 'none'}."
+    variant, quantity = max(ratios, key=ratios.__getitem__)
+    return (
+        "Of the reordered and precision variants, further from float32 than the engine as it is by "
+        f"more than {CHANCE:.0%} of the RMS: {', '.join(found) or 'none'}. The largest ratio is "
+        f"{ratios[variant, quantity]:.3f} (`{variant}`, {QUANTITIES[quantity].title})."
+    )
 
 
 def example_table(result: DeviationResult) -> str:
