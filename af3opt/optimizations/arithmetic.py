@@ -22,19 +22,23 @@ _POSITIONS_PER_THREAD = 512
 _NORM_EPSILON = 1e-5
 
 
-def rows_per_block(num_rows: int, positions_per_row: int, threads: int) -> int:
+def rows_per_block(
+    num_rows: int, positions_per_row: int, threads: int, least_blocks: int = 1
+) -> int:
     """Rows of a pair tensor to handle at a time.
 
     Args:
         num_rows: Rows in all.
         positions_per_row: Pair positions in a row.
         threads: Threads that share a block's work.
+        least_blocks: Blocks to make even if all rows fit into fewer.
 
     Returns:
         A divisor of `num_rows`, so that all blocks have one shape.
     """
-    most = max(1, _POSITIONS_PER_THREAD * max(threads, 1) // positions_per_row)
-    return next(rows for rows in range(min(most, num_rows), 0, -1) if num_rows % rows == 0)
+    fitting = _POSITIONS_PER_THREAD * max(threads, 1) // positions_per_row
+    most = max(1, min(fitting, num_rows // least_blocks))
+    return next(rows for rows in range(most, 0, -1) if num_rows % rows == 0)
 
 
 def operand_type(operands: str) -> Any:
@@ -170,6 +174,7 @@ def normalise_rows(values: Any, scale: Any, offset: Any, kind: Any, rows: int) -
     )
 
 
-def block_rows(array: Any, context: Context) -> int:
+def block_rows(array: Any, context: Context, least_blocks: int = 1) -> int:
     """`rows_per_block` of a tensor (rows, ..., channels)."""
-    return rows_per_block(array.shape[0], math.prod(array.shape[1:-1]), context.threads)
+    positions = math.prod(array.shape[1:-1])
+    return rows_per_block(array.shape[0], positions, context.threads, least_blocks)

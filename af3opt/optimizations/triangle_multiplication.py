@@ -74,7 +74,9 @@ def _multiplication(module: Any, act: Any, mask: Any, context: Context, residual
     out_gate_weights = weights(act, "gating_linear", channels)
     # The engine interleaves the two operands' channels.
     sides = [(projection[:, side::2].T, gate[:, side::2].T) for side in (0, 1)]
-    rows = block_rows(act, context)
+    # A loop of one turn is unrolled, and XLA:CPU then has no kernel for `project` in
+    # bfloat16, which it finds out when it runs.
+    rows = block_rows(act, context, least_blocks=2)
     incoming = module.config.equation == _INCOMING
     # The product then sums over the last axis in both directions.
     normed = normalise_rows(act, *in_norm, kind, rows)

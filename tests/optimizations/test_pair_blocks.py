@@ -34,9 +34,9 @@ def engine(prepared_home):
     deactivate()
 
 
-def run_with(names, precision, stack, tokens=24, real=20, engine_bfloat16="none"):
+def run_with(names, precision, stack, tokens=24, real=20, engine_bfloat16="none", threads=1):
     """Runs a stack with these optimisations in force, as if the engine were known."""
-    context = Context(backend="cpu", threads=1, trunk_precision=precision)
+    context = Context(backend="cpu", threads=threads, trunk_precision=precision)
     dtype = "float32" if engine_bfloat16 == "none" else "bfloat16"
     patches = Patches()
     for optimization in OPTIMIZATIONS:
@@ -76,6 +76,13 @@ def test_mixed_precision_is_closer_to_float32_than_the_engine(stack):
     assert rms(ours - reference) < 0.75 * rms(engine - reference)
     within_engine = run_with(PAIR_STACK, BFLOAT16, stack, engine_bfloat16="all")
     assert rms(within_engine - reference) < 1.1 * rms(engine - reference)
+
+
+@pytest.mark.parametrize("tokens", [16, 48])
+def test_mixed_precision_runs_where_all_rows_fit_one_block(tokens):
+    reference = run_with((), FLOAT32, "pairformer", tokens, 14)
+    ours = run_with(PAIR_STACK, MIXED, "pairformer", tokens, 14, threads=64)
+    assert rms(ours - reference) < 2e-2 * rms(reference)
 
 
 def test_padding_does_not_reach_real_tokens():
