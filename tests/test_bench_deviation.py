@@ -232,7 +232,7 @@ def test_our_variants_are_no_further_from_float32_than_the_engine(prepared_home,
     assert rms("default", PAIR) < 0.8 * rms("engine", PAIR)
     assert rms("reordered-float32", PAIR) < 1e-3 * rms("engine", PAIR)
     assert rms("reordered-float32") < 0.1 * rms("bfloat16-float32")
-    again = measure(tmp_path, "--example=modified_residue", *variants, "--seed=2")
+    again = measure(tmp_path, "--example=template_given", *variants, "--seed=2")
     assert again.returncode == 2
     assert "was made with another run; choose another --name" in again.stderr
 
