@@ -62,7 +62,10 @@ def run_batch(
     warn_of_duplicates(batch.plan)
     alone = settings.json_path is not None and len(batch.plan) == 1
     wanted = not settings.quiet and settings.log_format == "plain"
-    with open_display(total_jobs=len(batch.plan), wanted=wanted) as display:
+    with (
+        open_display(total_jobs=len(batch.plan), wanted=wanted) as display,
+        guard.at_end(display.abandon),
+    ):
         batch.reporter.show_on(display)
         outcomes = batch.run.run(batch.plan, alone=alone)
     if settings.trace is not None:

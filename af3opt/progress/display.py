@@ -19,6 +19,8 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
+_SHOW_CURSOR = "\r\x1b[?25h"
+
 
 class Display(Protocol):
     """Shows what is going on; every method may be called from any thread."""
@@ -35,6 +37,9 @@ class Display(Protocol):
     def end_stage(self, key: object) -> None:
         """The stage has ended."""
 
+    def abandon(self) -> None:
+        """The process ends at once: nothing is shown again."""
+
 
 class NoDisplay:
     """For logs that go to a file: lines are all there is."""
@@ -50,6 +55,9 @@ class NoDisplay:
 
     def end_stage(self, key: object) -> None:
         """Shows nothing."""
+
+    def abandon(self) -> None:
+        """Nothing was shown."""
 
 
 class TerminalDisplay:
@@ -104,6 +112,11 @@ class TerminalDisplay:
             task = self._stages.pop(key, None)
         if task is not None:
             self._batch.remove_task(task)
+
+    def abandon(self) -> None:
+        """Gives the terminal its cursor back; takes no lock that another thread may hold."""
+        self._console.file.write(_SHOW_CURSOR)
+        self._console.file.flush()
 
     def _fill(self, key: object) -> None:
         """Advances a stage's bar by the clock; the device itself is not disturbed."""

@@ -1,5 +1,8 @@
 """Signals end the process at once, with clean files and the right exit code."""
 
+import contextlib
+import os
+import pty
 import signal
 import subprocess
 import sys
@@ -49,3 +52,39 @@ def test_signal_ends_a_busy_process_without_half_written_files(tmp_path, number,
     assert time.monotonic() - start < 5
     assert list(tmp_path.iterdir()) == []
     assert number.name in errors.decode()
+
+
+SHOWN = textwrap.dedent(
+    """
+    import ctypes, os
+    from af3opt.execution.interrupt import InterruptGuard
+    from af3opt.progress import open_display
+    with (
+        InterruptGuard().active() as guard,
+        open_display(total_jobs=1, wanted=True) as display,
+        guard.at_end(display.abandon),
+    ):
+        os.write(1, b"busy\\n")  # print would go to the display
+        ctypes.CDLL(None).sleep(60)
+    """
+)
+
+
+def test_a_signal_leaves_a_terminal_with_its_cursor(monkeypatch):
+    monkeypatch.setenv("TERM", "xterm")
+    ours, theirs = pty.openpty()
+    with subprocess.Popen(
+        [sys.executable, "-c", SHOWN], stdout=subprocess.PIPE, stderr=theirs
+    ) as process:
+        os.close(theirs)
+        assert process.stdout is not None
+        assert process.stdout.readline() == b"busy\n"
+        process.send_signal(signal.SIGINT)
+        shown = b""
+        with contextlib.suppress(OSError):  # the other end is closed
+            while part := os.read(ours, 4096):
+                shown += part
+    os.close(ours)
+    assert process.returncode == ExitCode.INTERRUPTED
+    assert b"\x1b[?25l" in shown
+    assert shown.rindex(b"\x1b[?25h") > shown.rindex(b"\x1b[?25l")
