@@ -2,6 +2,7 @@
 
 import os
 import sys
+from pathlib import Path
 
 from af3opt.errors import ExitCode
 from af3opt.options.help_text import format_run_help
@@ -60,6 +61,11 @@ def _run(settings: Settings) -> int:
 
     guard = InterruptGuard(resumable=settings.resume, takes_stop_requests=True)
     with guard.active():
-        from af3opt.execution.launch import run_batch
+        startup = prepare_process(settings)
+        from af3opt.inference.weights_ahead import weights_ahead
 
-        return run_batch(settings, prepare_process(settings), guard)
+        wanted = settings.run_inference and settings.weights_copy
+        with weights_ahead(Path(settings.model_dir), wanted=wanted):
+            from af3opt.execution.launch import run_batch
+
+            return run_batch(settings, startup, guard)

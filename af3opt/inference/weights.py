@@ -12,6 +12,7 @@ import numpy as np
 from af3opt.engine.modules import engine_module
 from af3opt.errors import SetupError
 from af3opt.inference.results import IDENTIFIER
+from af3opt.inference.weights_ahead import take_ahead
 from af3opt.inference.weights_copy import file_digest, make_copy, open_copy
 from af3opt.inference.weights_format import (
     FormatUnknownError,
@@ -84,7 +85,7 @@ def _load_plain(
     files: WeightFiles, device: Any, *, use_copy: bool
 ) -> tuple[dict[str, dict[str, Any]], str, str]:
     if use_copy:
-        mapped = open_copy(files) or make_copy(files)
+        mapped = take_ahead(files) or open_copy(files) or make_copy(files)
         if mapped is not None:
             return _to_device(mapped.records, device), mapped.sha256, "mapped copy"
     stream = RecordStream(files)

@@ -18,7 +18,7 @@ import logging
 import os
 import shutil
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -134,7 +134,29 @@ def file_digest(files: WeightFiles) -> str:
     return digest.hexdigest()
 
 
-def make_copy(files: WeightFiles, *, wait: bool = False) -> MappedWeights | None:
+def open_scratch(files: WeightFiles, scratch: Path) -> MappedWeights | None:
+    """Maps a copy that another process of this user has written but not yet published.
+
+    Args:
+        files: The original files.
+        scratch: Where `make_copy` said that it is.
+
+    Returns:
+        The mapped weights, or None when it has been published or removed meanwhile.
+    """
+    if scratch.parent != copy_directory(files).parent:
+        return None
+    try:
+        index = json.loads((scratch / _INDEX).read_text())
+        records = _map_arrays(index, scratch / _ARRAYS)
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+    return MappedWeights(records=records, sha256=index["sha256"])
+
+
+def make_copy(
+    files: WeightFiles, *, wait: bool = False, on_written: Callable[[Path], None] | None = None
+) -> MappedWeights | None:
     """Writes the copy of a model's files and maps it.
 
     The arrays can be used at once; flushing them to disk, which can take longer than
@@ -144,6 +166,7 @@ def make_copy(files: WeightFiles, *, wait: bool = False) -> MappedWeights | None
     Args:
         files: The original files.
         wait: Return only when the copy is safely on disk.
+        on_written: Is told where the copy lies before it has its final name.
 
     Returns:
         The mapped weights, or None when no copy is made (no room, or another
@@ -183,6 +206,8 @@ def make_copy(files: WeightFiles, *, wait: bool = False) -> MappedWeights | None
             _log.warning("No local copy of the weights: %s", error)
             return None
         raise
+    if on_written is not None:
+        on_written(scratch)
     # Not a daemon thread: the interpreter waits for it, so the copy gets finished.
     finisher = threading.Thread(
         target=_publish, args=(scratch, directory, lock), name=FINISHER_THREAD
@@ -217,7 +242,7 @@ def _remove_leftovers(directory: Path) -> None:
 
 def _write_copy(files: WeightFiles, scratch: Path) -> MappedWeights:
     states = [_state(path) for path in files.paths]
-    stream = RecordStream(files)
+    stream = RecordStream(files, reuse_memory=True)
     entries = []
     offset = 0
     arrays_path = scratch / _ARRAYS

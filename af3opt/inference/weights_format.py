@@ -14,7 +14,7 @@ import io
 import os
 import struct
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -27,8 +27,10 @@ from af3opt.errors import SetupError
 # XLA:CPU uses a host buffer in place when it starts on such a boundary.
 ALIGNMENT = 64
 
+_Allocate = Callable[[tuple[int, ...], np.dtype[Any]], np.ndarray]
+
 # Bytes asked for at a time.
-_BLOCK = 1 << 20
+_BLOCK = 1 << 18
 _LENGTHS = struct.Struct("<5i")
 # No scope, name or dtype is longer; a longer one means the file is not of this format.
 _LONGEST_TEXT = 4096
@@ -129,6 +131,19 @@ def check_engine_loader() -> None:
         raise FormatUnknownError("the engine's weight loader is not one that af3opt knows")
 
 
+class _ReusedMemory:
+    """Allocates like `aligned_empty`, in memory that the array before lay in."""
+
+    def __init__(self) -> None:
+        self._memory = np.empty(0, np.uint8)
+
+    def __call__(self, shape: tuple[int, ...], dtype: np.dtype[Any]) -> np.ndarray:
+        size = int(np.prod(shape)) * dtype.itemsize
+        if size > self._memory.size:
+            self._memory = aligned_empty((size,), np.dtype(np.uint8))
+        return self._memory[:size].view(dtype).reshape(shape)
+
+
 class _Parts(io.RawIOBase):
     """Several files read as one, hashing what is read."""
 
@@ -192,13 +207,17 @@ class _Frame(io.RawIOBase):
 class RecordStream:
     """The records of a model's files, and the digest of the files once all are read."""
 
-    def __init__(self, files: WeightFiles) -> None:
+    def __init__(self, files: WeightFiles, *, reuse_memory: bool = False) -> None:
         """Opens nothing yet.
 
         Args:
             files: What `find_weight_files` found.
+            reuse_memory: Read every array into the same memory: a record's array is
+                valid only until the next record is asked for. Fresh memory for a
+                gigabyte costs the system a second.
         """
         self._files = files
+        self._allocate = _ReusedMemory() if reuse_memory else aligned_empty
         self._parts = _Parts(files.paths)
 
     def __iter__(self) -> Iterator[Record]:
@@ -212,7 +231,7 @@ class RecordStream:
             stream = self._decoded()
             count = 0
             try:
-                while (record := _read_record(stream)) is not None:
+                while (record := _read_record(stream, self._allocate)) is not None:
                     _check_plain(record)
                     count += 1
                     yield record
@@ -245,7 +264,7 @@ class _DamagedError(Exception):
     """The bytes are not a record."""
 
 
-def _read_record(stream: io.BufferedReader) -> Record | None:
+def _read_record(stream: io.BufferedReader, allocate: _Allocate) -> Record | None:
     header = stream.read(_LENGTHS.size)
     if not header:
         return None
@@ -269,7 +288,7 @@ def _read_record(stream: io.BufferedReader) -> Record | None:
         raise _DamagedError("not a parameter record") from error
     if any(extent < 0 for extent in shape) or int(np.prod(shape)) * dtype.itemsize != size:
         raise _DamagedError(f"{scope}/{name} has another size than its shape")
-    array = aligned_empty(tuple(shape), dtype)
+    array = allocate(tuple(shape), dtype)
     _fill(stream, array, f"{scope}/{name}")
     return Record(scope, name, array)
 

@@ -1,0 +1,117 @@
+"""Weights copied by another process while this one imports the engine."""
+
+import numpy as np
+import pytest
+import zstandard
+
+from af3opt.engine.bootstrap import bootstrap_engine
+from af3opt.engine.modules import engine_module
+from af3opt.errors import SetupError
+from af3opt.inference.weights import load_weights
+from af3opt.inference.weights_ahead import take_ahead, weights_ahead
+from af3opt.inference.weights_copy import copy_directory, open_copy
+from af3opt.inference.weights_format import find_weight_files
+
+pytestmark = pytest.mark.engine
+
+ARRAYS = {
+    ("__meta__", "__identifier__"): np.arange(32, dtype=np.uint8),
+    ("diffuser/linear", "weights"): np.arange(6, dtype=np.float32).reshape(2, 3),
+    ("diffuser/linear", "bias"): np.array(2.5, np.float32),
+}
+
+
+@pytest.fixture(autouse=True)
+def engine(small_weights, tmp_path, monkeypatch):
+    bootstrap_engine()
+    monkeypatch.setenv("AF3OPT_HOME", str(tmp_path / "home"))
+
+
+def encoded():
+    encode_record = engine_module("model.params").encode_record
+    return b"".join(encode_record(scope, name, value) for (scope, name), value in ARRAYS.items())
+
+
+@pytest.fixture
+def model_dir(tmp_path):
+    directory = tmp_path / "model"
+    directory.mkdir()
+    (directory / "af3.bin.zst").write_bytes(zstandard.ZstdCompressor().compress(encoded()))
+    return directory
+
+
+def left_in_home(tmp_path):
+    return sorted(path.name for path in (tmp_path / "home" / "weights").glob("*"))
+
+
+def test_the_copy_is_the_file_and_is_kept(model_dir):
+    files = find_weight_files(model_dir)
+    with weights_ahead(model_dir):
+        mapped = take_ahead(files)
+        assert mapped is not None
+        read = {(one.scope, one.name): np.array(one.array) for one in mapped.records}
+    assert read.keys() == ARRAYS.keys()
+    for key, value in ARRAYS.items():
+        np.testing.assert_array_equal(read[key], value)
+    kept = open_copy(files)
+    assert kept is not None
+    assert kept.sha256 == mapped.sha256
+
+
+def test_loading_takes_what_was_made_ahead(model_dir, monkeypatch):
+    import jax
+
+    def not_wanted(*_args, **_options):
+        raise AssertionError("the weights were read a second time")
+
+    monkeypatch.setattr("af3opt.inference.weights.make_copy", not_wanted)
+    with weights_ahead(model_dir):
+        loaded = load_weights(model_dir, jax.local_devices(backend="cpu")[0])
+    assert loaded.source == "mapped copy"
+    np.testing.assert_array_equal(
+        loaded.params["diffuser/linear"]["weights"], ARRAYS["diffuser/linear", "weights"]
+    )
+
+
+def test_nothing_is_begun_beside_a_copy_or_where_the_file_is_not_plain(model_dir, monkeypatch):
+    files = find_weight_files(model_dir)
+    with weights_ahead(model_dir):
+        take_ahead(files)
+
+    def not_wanted(*_args, **_options):
+        raise AssertionError("a process was started")
+
+    monkeypatch.setattr("af3opt.inference.weights_ahead.subprocess.Popen", not_wanted)
+    with weights_ahead(model_dir):
+        assert take_ahead(files) is None
+    copy = copy_directory(files)
+    copy.rename(copy.with_name("elsewhere"))
+    (model_dir / "other.bin").write_bytes(encoded())
+    with weights_ahead(model_dir), weights_ahead(model_dir / "absent"):
+        assert take_ahead(files) is None
+    (model_dir / "other.bin").unlink()
+    with weights_ahead(model_dir, wanted=False):
+        assert take_ahead(files) is None
+
+
+def test_a_copy_nobody_takes_leaves_nothing_half_written(model_dir, tmp_path):
+    # Large enough to be unfinished when the block is left.
+    value = np.random.default_rng(0).random(1 << 25, np.float32)
+    record = engine_module("model.params").encode_record("diffuser/large", "weights", value)
+    (model_dir / "af3.bin.zst").write_bytes(
+        zstandard.ZstdCompressor(level=1).compress(encoded() + record)
+    )
+    with weights_ahead(model_dir):
+        pass
+    names = {copy_directory(find_weight_files(model_dir)).name}
+    names |= {f"{name}.lock" for name in names}
+    assert set(left_in_home(tmp_path)) <= names
+
+
+def test_damage_is_reported_by_whoever_loads(model_dir):
+    import jax
+
+    data = (model_dir / "af3.bin.zst").read_bytes()
+    (model_dir / "af3.bin.zst").write_bytes(data[: len(data) // 2])
+    with weights_ahead(model_dir), pytest.raises(SetupError, match=r"af3\.bin\.zst"):
+        load_weights(model_dir, jax.local_devices(backend="cpu")[0])
