@@ -221,10 +221,12 @@ def _attend(
     projected = split_product(normed, weights["attention_input"])
     *projections, gate = jnp.split(projected, 4, axis=-1)
     query, key, value = (jnp.reshape(one, (state.shape[0], heads, -1)) for one in projections)
-    query = query + small["q_projection/bias"]
-    logits = jnp.einsum("qhc,khc->hqk", query * query.shape[-1] ** -0.5, key) + logits_bias
-    average = jnp.einsum("hqk,khc->qhc", jax.nn.softmax(logits, axis=-1), value)
-    average = jnp.reshape(average, state.shape)
+    query = (query + small["q_projection/bias"]) * query.shape[-1] ** -0.5
+    # Heads first: XLA:CPU would otherwise walk through each head's rows in strides.
+    query, key, value = (jnp.swapaxes(one, 0, 1) for one in (query, key, value))
+    logits = jnp.einsum("hqc,hkc->hqk", query, key) + logits_bias
+    average = jnp.einsum("hqk,hkc->hqc", jax.nn.softmax(logits, axis=-1), value)
+    average = jnp.reshape(jnp.swapaxes(average, 0, 1), state.shape)
     average = average * sigmoid(gate)
     return _conditioned(split_product(average, weights["transition2"]), single_cond, small, "")
 
