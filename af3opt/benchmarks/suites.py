@@ -5,6 +5,7 @@ import json
 import random
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from af3opt.errors import UsageError
 
@@ -111,6 +112,7 @@ SUITES: Mapping[str, Suite] = {
             repeats=2,
             cases=(
                 _UBIQUITIN,
+                Case(name="128", sizes=(128,), flags={**_SHORT, "buckets": 128}),
                 Case(name="199", sizes=(199,), flags=_SHORT),
                 Case(name="199-equal-bucket", sizes=(199,), flags={**_SHORT, "buckets": 256}),
                 Case(name="384", sizes=(384,), flags={**_TINY, "buckets": 384}),
@@ -166,26 +168,32 @@ def write_inputs(case: Case, folder: Path) -> Path:
     target = folder / case.name
     target.mkdir(parents=True, exist_ok=True)
     for size in case.sizes:
-        name = f"protein_{size}"
-        content = {
-            "name": name,
-            "modelSeeds": list(range(1, case.seeds + 1)),
-            "sequences": [
-                {
-                    "protein": {
-                        "id": "A",
-                        "sequence": _sequence(size),
-                        "unpairedMsa": "",
-                        "pairedMsa": "",
-                        "templates": [],
-                    }
-                }
-            ],
-            "dialect": "alphafold3",
-            "version": 1,
-        }
-        (target / f"{name}.json").write_text(json.dumps(content, indent=1) + "\n")
+        content = input_json(size, case.seeds)
+        (target / f"{content['name']}.json").write_text(json.dumps(content, indent=1) + "\n")
     return target
+
+
+def input_json(size: int, seeds: int = 1) -> dict[str, Any]:
+    """One protein chain without MSA and templates, always the same, as an input's content.
+
+    Args:
+        size: Residues.
+        seeds: Model seeds, from 1.
+    """
+    chain = {
+        "id": "A",
+        "sequence": _sequence(size),
+        "unpairedMsa": "",
+        "pairedMsa": "",
+        "templates": [],
+    }
+    return {
+        "name": f"protein_{size}",
+        "modelSeeds": list(range(1, seeds + 1)),
+        "sequences": [{"protein": chain}],
+        "dialect": "alphafold3",
+        "version": 1,
+    }
 
 
 def _sequence(size: int) -> str:

@@ -3,7 +3,7 @@
 import copy
 import dataclasses
 import logging
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -211,11 +211,7 @@ class ModelRunner:
         )
 
     def _features(self, batch: Mapping[str, Any]) -> dict[str, Any]:
-        features = device_features(batch)
-        for optimization, trim in ((MSA_DEPTH, trim_msa), (ATOM_SLOTS, trim_atom_slots)):
-            if optimization.name in self._identity.optimizations:
-                features = trim(features)
-        return features
+        return model_features(device_features(batch), self._identity.optimizations)
 
     def _run(self, features: Mapping[str, Any], seed: Any, chunk: int) -> dict[str, Any]:
         import jax
@@ -268,6 +264,20 @@ class ModelRunner:
         """Engine, device and attention kernels: the kind that `KnownPrograms` files under."""
         attention = config_value(self.config, "global_config.flash_attention_implementation")
         return f"{self._program_kind}-{attention}"
+
+
+def model_features(features: Mapping[str, Any], optimizations: Collection[str]) -> dict[str, Any]:
+    """Trims features to what the model is to work through.
+
+    Args:
+        features: Numeric features by name; see `device_features`.
+        optimizations: Names of the active optimisations.
+    """
+    trimmed = dict(features)
+    for optimization, trim in ((MSA_DEPTH, trim_msa), (ATOM_SLOTS, trim_atom_slots)):
+        if optimization.name in optimizations:
+            trimmed = trim(trimmed)
+    return trimmed
 
 
 def create_model_runner(
