@@ -123,7 +123,7 @@ def _own_wishes(settings: Settings, host: Host, backend: Backend) -> Iterator[_W
         yield _Wish("JAX_PLATFORMS", "cuda,cpu", "a GPU that fails to start must be an error")
         # CUDA's own order is the fastest first, which differs where GPUs do.
         yield _Wish("CUDA_DEVICE_ORDER", "PCI_BUS_ID", "GPUs are numbered as nvidia-smi does")
-        yield from _gpu_memory(settings.unified_memory)
+        yield from _gpu_memory(bool(settings.unified_memory))
     elif backend.name == "cpu":
         yield _Wish("JAX_PLATFORMS", "cpu", "the model runs on the CPU")
         threads, why = host.cpu.usable_cores, host.cpu.limits

@@ -43,6 +43,13 @@ class UsageError(Af3optError):
     exit_code = ExitCode.USAGE
 
 
+class UnifiedMemoryNeededError(Exception):
+    """All that is left to do are jobs that fit only if the GPU may spill to host memory.
+
+    Not for the user: the command starts again with `--unified_memory`.
+    """
+
+
 class InputError(Af3optError):
     """A fold input cannot be used: the message names the file and the field."""
 

@@ -58,6 +58,14 @@ def test_unified_memory_is_room_on_the_host():
         plan(host=1)
 
 
+@pytest.mark.parametrize(("host", "unified", "helps"), [(64, False, True), (0.1, False, False)])
+def test_a_refusal_tells_whether_spilling_would_help(host, unified, helps):
+    room = make_room(host=host, device=3.5, unified=unified)
+    with pytest.raises(MemoryShortageError) as refusal:
+        plan_memory(SIZE, room, by_samples(4), can_split_samples=True)
+    assert refusal.value.spilling_helps is helps
+
+
 def test_refusal_names_the_numbers():
     with pytest.raises(MemoryShortageError) as refusal:
         plan_memory(SIZE, make_room(host=2), by_samples(8), can_split_samples=True)

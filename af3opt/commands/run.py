@@ -2,9 +2,10 @@
 
 import os
 import sys
+import time
 from pathlib import Path
 
-from af3opt.errors import ExitCode
+from af3opt.errors import ExitCode, UnifiedMemoryNeededError
 from af3opt.options.help_text import format_run_help
 from af3opt.settings import Settings, check_run_settings, format_settings, resolve_settings
 
@@ -23,7 +24,13 @@ def main(argv: list[str]) -> int:
     if settings.print_env:
         return _print_environment(settings)
     check_run_settings(settings)
-    return _run(settings)
+    environment, began = dict(os.environ), time.monotonic()
+    try:
+        return _run(settings)
+    except UnifiedMemoryNeededError:
+        from af3opt.execution.unified_memory import as_left, start_again
+
+        start_again(as_left(argv, settings, time.monotonic() - began), environment)
 
 
 def _print_environment(settings: Settings) -> int:

@@ -25,6 +25,7 @@ from af3opt.execution.plans import write_plan
 from af3opt.execution.session import Session
 from af3opt.execution.stream import Stages
 from af3opt.execution.trace import Trace
+from af3opt.execution.unified_memory import spilling_helps
 from af3opt.execution.units import Featurised, JobEnd, Ran, SeedToDo
 from af3opt.features.featurise import usable_threads
 from af3opt.numerics import NonFiniteError
@@ -81,6 +82,8 @@ class BatchRun:
         self._open: dict[int, FoldJob] = {}
         self._raises = False
         self._wrote = False
+        # Whether a job failed that would fit if the GPU might spill to host memory.
+        self.spilling_helps = False
         # Buckets of the seeds begun that have not left the device, first to go first.
         self._ahead: collections.deque[int] = collections.deque()
         self._unwritten = UnwrittenResults()
@@ -364,6 +367,7 @@ class BatchRun:
         job.failure = error_text(error)
 
     def _raise_if_fatal(self, error: Exception) -> None:
+        self.spilling_helps |= spilling_helps(self._settings, self._session.backend.name, error)
         if self._wrote:
             raise_if_lost(self._session.output_dir, error)
         if self._raises:

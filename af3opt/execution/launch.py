@@ -7,7 +7,7 @@ import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from af3opt.errors import Af3optError, ExitCode
+from af3opt.errors import Af3optError, ExitCode, UnifiedMemoryNeededError
 from af3opt.execution.batch import BatchRun
 from af3opt.execution.compile_leases import CompileLeases
 from af3opt.execution.deadline import SeedTimes, find_deadline
@@ -57,6 +57,7 @@ def run_batch(
     Raises:
         InputError: the only job's input cannot be used; nothing was written.
         SetupError: engine, weights, tools or output directory are unusable.
+        UnifiedMemoryNeededError: jobs are left that the GPU can only do with it.
     """
     batch = prepare_batch(settings, startup, guard, runner=make_runner)
     warn_of_duplicates(batch.plan)
@@ -67,12 +68,18 @@ def run_batch(
         guard.at_end(display.abandon),
     ):
         batch.reporter.show_on(display)
-        outcomes = batch.run.run(batch.plan, alone=alone)
+        try:
+            outcomes = batch.run.run(batch.plan, alone=alone)
+        except Af3optError as error:
+            if batch.run.spilling_helps:
+                _log.warning("%s", " ".join(str(error).split()))
+                raise UnifiedMemoryNeededError from error
+            raise
     if settings.trace is not None:
         write_trace(settings.trace, batch.trace.events())
     for line in batch.reporter.summary():
         _log.info("%s", line)
-    return finish(settings, outcomes)
+    return finish(settings, outcomes, spilling_helps=batch.run.spilling_helps)
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -171,8 +178,19 @@ def warn_of_duplicates(plan: Sequence[PlannedJob]) -> None:
         _log.warning("%d more names are used twice", len(duplicates) - _MOST_DUPLICATES_SHOWN)
 
 
-def finish(settings: Settings, outcomes: Sequence[Outcome]) -> ExitCode:
-    """Brings `failed.json` up to date, logs the summary and gives the exit code."""
+def finish(
+    settings: Settings, outcomes: Sequence[Outcome], *, spilling_helps: bool = False
+) -> ExitCode:
+    """Brings `failed.json` up to date, logs the summary and gives the exit code.
+
+    Args:
+        settings: All settings.
+        outcomes: How the jobs ended.
+        spilling_helps: Whether jobs failed that would fit with unified memory.
+
+    Raises:
+        UnifiedMemoryNeededError: such jobs are all that is left to do.
+    """
     assert settings.output_dir is not None
     with contextlib.suppress(OSError):
         write_failures(settings.output_dir, outcomes)
@@ -182,7 +200,10 @@ def finish(settings: Settings, outcomes: Sequence[Outcome]) -> ExitCode:
         _write_batch_report(settings.output_dir)
     finished = sum(outcome.status in (Status.DONE, Status.ALREADY_DONE) for outcome in outcomes)
     _log.info("Done running %d fold jobs.", finished)
-    return exit_code(outcomes)
+    code = exit_code(outcomes)
+    if spilling_helps and code is ExitCode.SOME_FAILED:
+        raise UnifiedMemoryNeededError
+    return code
 
 
 def _write_batch_report(output_dir: Path) -> None:

@@ -68,6 +68,7 @@ class MemoryFit:
         settings, startup = self._session.settings, self._session.startup
         kind = self._session.runner.program_kind
         flash_attention = self._session.backend.flash_attention != "xla"
+        unified = bool(settings.unified_memory)
         known = KnownPrograms()
         return plan_memory(
             JobSize(
@@ -77,7 +78,7 @@ class MemoryFit:
                 embeddings=settings.save_embeddings,
                 distogram=settings.save_distogram,
             ),
-            room_now(startup.host.memory, startup.backend.gpu, unified=settings.unified_memory),
+            room_now(startup.host.memory, startup.backend.gpu, unified=unified),
             lambda size: known.need(kind, size, flash_attention=flash_attention),
             can_split_samples=True,
         )

@@ -136,6 +136,7 @@ def run_pool(
     Raises:
         InputError: the inputs cannot be listed.
         WorkerError: engine, weights, tools or output directory are unusable.
+        UnifiedMemoryNeededError: jobs are left that a GPU can only do with it.
     """
     if not settings.resume:
         raise UsageError("--gpus and --cpu_workers need claims, which --noresume turns off")
@@ -172,6 +173,7 @@ class _Pool:
         self._given_up: dict[str, Claim | None] = {}
         self._ended_by: signal.Signals | None = None
         self._started = 0
+        self._spilling_helps = False
 
     def run(self, slots: Sequence[Slot]) -> ExitCode:
         try:
@@ -189,7 +191,11 @@ class _Pool:
                     claim.release()
         if self._settings.trace is not None:
             write_trace(self._settings.trace, self._events)
-        code = finish(self._settings, self._merged())
+        code = finish(
+            self._settings,
+            self._merged(),
+            spilling_helps=self._spilling_helps and self._ended_by is None,
+        )
         return ExitCode.INTERRUPTED if self._ended_by is signal.SIGINT else code
 
     def _start(self, slot: Slot) -> None:
@@ -251,6 +257,7 @@ class _Pool:
             report = read_report(worker.report)
             worker.report.unlink(missing_ok=True)
             if report is not None:
+                self._spilling_helps |= report.spilling_helps
                 self._events += [dict(event) for event in report.events]
                 for outcome in map(outcome_from_json, report.outcomes):
                     self._merge(outcome)

@@ -54,12 +54,14 @@ class WorkerReport:
         events: Trace events.
         error: Why it could not go on, or "".
         code: Exit code that goes with the error.
+        spilling_helps: A job failed that would fit with unified memory.
     """
 
     outcomes: Sequence[Mapping[str, Any]]
     events: Sequence[Mapping[str, Any]] = ()
     error: str = ""
     code: int = ExitCode.OK
+    spilling_helps: bool = False
 
 
 def read_report(path: Path) -> WorkerReport | None:
@@ -115,7 +117,9 @@ def _run(
         )
         outcomes = batch.run.run(batch.plan, alone=False)
     return WorkerReport(
-        outcomes=[outcome.as_json() for outcome in outcomes], events=batch.trace.events()
+        outcomes=[outcome.as_json() for outcome in outcomes],
+        events=batch.trace.events(),
+        spilling_helps=batch.run.spilling_helps,
     )
 
 

@@ -18,6 +18,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, BinaryIO
 
+import ml_dtypes  # noqa: F401 - teaches numpy the name bfloat16, which weights are stored in
 import numpy as np
 import zstandard
 

@@ -14,7 +14,15 @@ _DEVICE_SHARE = 0.95
 
 
 class MemoryShortageError(SetupError):
-    """A job needs more memory than there is; the text names both."""
+    """A job needs more memory than there is; the text names both.
+
+    Attributes:
+        spilling_helps: It would fit if the GPU might spill to host memory.
+    """
+
+    def __init__(self, text: str, *, spilling_helps: bool = False) -> None:
+        super().__init__(text)
+        self.spilling_helps = spilling_helps
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,9 +99,11 @@ def plan_memory(
         if _fits(candidate, room, device_need(candidate)):
             return MemoryPlan(size=candidate, warning=_change(size, candidate))
     least = candidates[-1]
-    text = _shortage(least, room, device_need(least))
-    if _certainly_too_large(least, room, device_need(least)):
-        raise MemoryShortageError(text)
+    need = device_need(least)
+    text = _shortage(least, room, need)
+    if _certainly_too_large(least, room, need):
+        spilling = dataclasses.replace(room, unified=True)
+        raise MemoryShortageError(text, spilling_helps=_fits(least, spilling, need))
     return MemoryPlan(size=size, warning=text)
 
 

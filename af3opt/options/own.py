@@ -41,10 +41,10 @@ class OwnOptions:
         group=ENGINE,
     )
 
-    unified_memory: bool = option(
-        False,
+    unified_memory: bool | None = option(
+        None,
         "Let the GPU spill to host memory: no preallocation, fraction 3.2. Slower, but large "
-        "inputs fit.",
+        "inputs fit. Unset: only for jobs that do not fit otherwise, after all others.",
         group=ENVIRONMENT,
     )
     num_threads: int | None = option(

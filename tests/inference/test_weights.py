@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import zstandard
+from ml_dtypes import bfloat16
 
 from af3opt.engine.bootstrap import bootstrap_engine
 from af3opt.engine.modules import engine_module
@@ -24,6 +25,8 @@ ARRAYS = {
     ("diffuser/linear", "weights"): np.arange(6, dtype=np.float32).reshape(2, 3),
     ("diffuser/linear", "bias"): np.array(2.5, np.float32),
     ("diffuser/odd", "scale"): np.linspace(0, 1, 7, dtype=np.float32),
+    # As the trunk of the published parameters is stored.
+    ("diffuser/evoformer", "weights"): np.linspace(-1, 1, 6).reshape(3, 2).astype(bfloat16),
 }
 
 

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import zstandard
+from ml_dtypes import bfloat16
 
 from af3opt.engine.bootstrap import bootstrap_engine
 from af3opt.engine.modules import engine_module
@@ -18,6 +19,7 @@ ARRAYS = {
     ("__meta__", "__identifier__"): np.arange(32, dtype=np.uint8),
     ("diffuser/linear", "weights"): np.arange(6, dtype=np.float32).reshape(2, 3),
     ("diffuser/linear", "bias"): np.array(2.5, np.float32),
+    ("diffuser/evoformer", "weights"): np.linspace(-1, 1, 6).reshape(3, 2).astype(bfloat16),
 }
 
 
