@@ -9,6 +9,7 @@ import sys
 from collections.abc import Iterator
 from typing import Any
 
+from af3opt.child_process import module_command
 from af3opt.errors import Af3optError, ExitCode, UsageError
 from af3opt.host import probe_host
 from af3opt.inference.tuning import Candidate, save_tuning
@@ -78,7 +79,7 @@ def _probe(flags: tuple[str, ...]) -> dict[str, Any] | None:
         "JAX_PLATFORMS": "cpu",
         "XLA_FLAGS": merge_xla_flags(os.environ.get("XLA_FLAGS", ""), flags).text,
     }
-    command = [sys.executable, "-m", "af3opt.inference.tuning_probe", json.dumps(_PRECISIONS)]
+    command = [*module_command("af3opt.inference.tuning_probe"), json.dumps(_PRECISIONS)]
     try:
         done = subprocess.run(
             command,

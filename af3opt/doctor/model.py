@@ -4,13 +4,13 @@ import json
 import os
 import re
 import subprocess
-import sys
 import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from af3opt.backend import Backend
+from af3opt.child_process import module_command
 from af3opt.data.synthetic_weights import read_manifest
 from af3opt.doctor.check import (
     Check,
@@ -147,7 +147,7 @@ def _ask_engine(subject: Subject, backend: Backend | None) -> tuple[dict[str, An
     environ["PYTHONPATH"] = os.pathsep.join(
         filter(None, (str(Path(__file__).parents[2]), environ.get("PYTHONPATH")))
     )
-    command = [sys.executable, "-m", "af3opt.doctor.engine_probe"]
+    command = module_command("af3opt.doctor.engine_probe")
     command += [backend.name if backend else "cpu", str(subject.settings.model_dir)]
     start = time.monotonic()
     try:

@@ -3,6 +3,7 @@
 import collections
 import contextlib
 import dataclasses
+import itertools
 import logging
 import time
 from collections.abc import Iterable, Iterator, Sequence
@@ -174,7 +175,7 @@ class BatchRun:
         Jobs that others hold, or whose bucket another process compiles, are looked at
         again once all others have had their turn, as long as that changes something.
         """
-        queue: Iterator[PlannedJob] = _chain(first, others)
+        queue: Iterator[PlannedJob] = itertools.chain([first], others)
         while True:
             postponed: list[tuple[PlannedJob, _Obstacle]] = []
             begun = False
@@ -380,11 +381,6 @@ class _Obstacle:
 
     text: str
     passes: bool
-
-
-def _chain(first: PlannedJob, others: Iterator[PlannedJob]) -> Iterator[PlannedJob]:
-    yield first
-    yield from others
 
 
 def _outcome(

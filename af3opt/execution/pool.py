@@ -20,6 +20,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import IO
 
+from af3opt.child_process import module_command
 from af3opt.errors import Af3optError, ExitCode, UsageError
 from af3opt.execution.claims import Claim, newest_holder, try_claim
 from af3opt.execution.command_line import as_flags
@@ -35,7 +36,7 @@ from af3opt.settings import Settings
 
 _log = logging.getLogger(__name__)
 
-WORKER_COMMAND = (sys.executable, "-m", "af3opt.execution.worker")
+_WORKER_MODULE = "af3opt.execution.worker"
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1)
 _POLL_SECONDS = 0.2
@@ -121,14 +122,14 @@ def _core_slots(number: int) -> list[Slot]:
 
 
 def run_pool(
-    settings: Settings, slots: Sequence[Slot], command: Sequence[str] = WORKER_COMMAND
+    settings: Settings, slots: Sequence[Slot], command: Sequence[str] | None = None
 ) -> ExitCode:
     """Folds every input of the settings in worker processes.
 
     Args:
         settings: Checked settings.
         slots: Places for workers, from `find_slots`.
-        command: Starts a worker; its order is appended.
+        command: Starts a worker, its order is appended; None for the real one.
 
     Returns:
         As `run_batch`; INTERRUPTED after SIGINT.
@@ -146,7 +147,8 @@ def run_pool(
     try:
         # Not in the output directory: a worker must be able to say that its disk is full.
         with tempfile.TemporaryDirectory(prefix="af3opt-pool-") as scratch:
-            pool = _Pool(settings, plan, command, Path(scratch))
+            worker = command or module_command(_WORKER_MODULE)
+            pool = _Pool(settings, plan, worker, Path(scratch))
             return pool.run(slots[: len(plan)])
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, blocked)

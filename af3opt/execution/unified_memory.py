@@ -13,6 +13,7 @@ import threading
 from collections.abc import Mapping, Sequence
 from typing import NoReturn
 
+from af3opt.child_process import module_command
 from af3opt.inference.splitting import DeviceMemoryError
 from af3opt.inference.weights_copy import FINISHER_THREAD
 from af3opt.memory import MemoryShortageError
@@ -66,5 +67,5 @@ def start_again(argv: Sequence[str], environment: Mapping[str, str]) -> NoReturn
         if thread.name == FINISHER_THREAD:
             thread.join()
     logging.shutdown()
-    command = [sys.executable, "-m", "af3opt", "run", *argv]
+    command = [*module_command("af3opt"), "run", *argv]
     os.execve(sys.executable, command, dict(environment))  # noqa: S606 - no shell is meant

@@ -15,6 +15,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+from af3opt.child_process import module_command
 from af3opt.errors import Af3optError
 from af3opt.inference.weights_copy import MappedWeights, copy_directory, make_copy, open_scratch
 from af3opt.inference.weights_format import FormatUnknownError, WeightFiles
@@ -50,7 +51,7 @@ def weights_ahead(model_dir: Path, *, wanted: bool = True) -> Iterator[None]:
         yield
         return
     process = subprocess.Popen(
-        [sys.executable, "-m", __name__, str(files.paths[0])],
+        [*module_command(__name__), str(files.paths[0])],
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,

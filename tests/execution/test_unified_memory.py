@@ -5,6 +5,7 @@ import os
 
 import pytest
 
+from af3opt.child_process import module_command
 from af3opt.errors import ExitCode, UnifiedMemoryNeededError
 from af3opt.execution.unified_memory import as_left, spilling_helps
 from af3opt.inference.splitting import DeviceMemoryError
@@ -92,7 +93,7 @@ def test_what_does_not_fit_is_started_again_and_only_that(start, runs, inputs, t
     assert [seed for _, _, seed in runs.steps()] == [1, 2, 3, 11, 12, 13]
     failed = json.loads((tmp_path / "out" / "failed.json").read_text())
     assert [one["name"] for one in failed] == ["job2", "job3"]
-    assert again["command"][1:4] == ["-m", "af3opt", "run"]
+    assert again["command"][:4] == [*module_command("af3opt"), "run"]
     assert again["command"][-1] == "--unified_memory"
     for name in ("JAX_PLATFORMS", "XLA_CLIENT_MEM_FRACTION", "XLA_PYTHON_CLIENT_PREALLOCATE"):
         assert again["environment"].get(name) == before.get(name)
