@@ -12,7 +12,7 @@ from af3opt.environment import (
     plan_environment,
 )
 from af3opt.host import Host, probe_host
-from af3opt.inference.tuning import tuned_xla_flags
+from af3opt.inference.cpu_flags import cpu_xla_flags
 from af3opt.logs import configure_logging
 from af3opt.settings import Settings
 
@@ -46,7 +46,7 @@ def plan_startup(settings: Settings) -> Startup:
     """
     host = probe_host(os.environ)
     backend = resolve_backend(settings, host)
-    flags = tuned_xla_flags(settings, host) if backend.name == "cpu" else ()
+    flags = cpu_xla_flags(settings, host) if backend.name == "cpu" else ()
     variables = plan_environment(settings, host, os.environ, backend=backend, extra_xla_flags=flags)
     return Startup(backend, host, variables)
 

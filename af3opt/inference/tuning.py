@@ -2,8 +2,7 @@
 
 A result belongs to one processor model, number of cores, jaxlib and engine: the
 flag that speeds up one jaxlib slows down the next. With none, the shipped choice
-holds: no XLA flag (none measured helps the formulations that af3opt puts in place of
-the engine's), precisions by instruction set.
+holds: flags from `cpu_flags`, precisions by instruction set.
 """
 
 import dataclasses
@@ -95,10 +94,3 @@ def load_tuning(settings: Settings, host: Host) -> Candidate | None:
     except (OSError, ValueError, KeyError, TypeError) as error:
         _log.warning("Ignoring %s (%s); run `af3opt tune` again", path, error)
         return None
-
-
-def tuned_xla_flags(settings: Settings, host: Host) -> tuple[tuple[str, str], ...]:
-    """(flag, reason) pairs for the environment of a CPU run."""
-    chosen = load_tuning(settings, host)
-    flags = chosen.xla_flags if chosen else ()
-    return tuple((flag, "fastest in `af3opt tune`") for flag in flags)

@@ -10,13 +10,8 @@ from af3opt.commands import tune
 from af3opt.errors import Af3optError, UsageError
 from af3opt.host import probe_host
 from af3opt.inference import tuning
-from af3opt.inference.tuning import (
-    Candidate,
-    load_tuning,
-    save_tuning,
-    tuned_xla_flags,
-    tuning_file,
-)
+from af3opt.inference.cpu_flags import cpu_xla_flags
+from af3opt.inference.tuning import Candidate, load_tuning, save_tuning, tuning_file
 from af3opt.settings import resolve_settings
 
 CHOSEN = Candidate(
@@ -48,14 +43,14 @@ def test_result_is_found_again_with_its_flags(host):
     path = save_tuning(host, CHOSEN, [])
     assert path.stat().st_mode & 0o077 == 0
     assert load_tuning(settings(), host) == CHOSEN
-    assert tuned_xla_flags(settings(), host)[0][0] == "--xla_some_flag=1"
+    assert [flag for flag, _ in cpu_xla_flags(settings(), host)] == ["--xla_some_flag=1"]
 
 
 @pytest.mark.parametrize("flag", ["--notuned", "--fidelity=exact"])
 def test_result_is_ignored_on_request(host, flag):
     save_tuning(host, CHOSEN, [])
     assert load_tuning(settings(flag), host) is None
-    assert tuned_xla_flags(settings(flag), host) == ()
+    assert "--xla_some_flag=1" not in [name for name, _ in cpu_xla_flags(settings(flag), host)]
 
 
 def test_results_of_two_jaxlibs_cores_or_engines_never_mix(host, monkeypatch):
@@ -101,7 +96,35 @@ def test_failing_flag_set_is_left_out(host, monkeypatch):
     monkeypatch.setattr(tune, "_probe", lambda flags: probe_result() if flags else None)
     tune.main([])
     measured = json.loads(tuning_file(host).read_text())["measured"]
-    assert [entry["xla_flags"] for entry in measured] == [list(tune._FLAG_SETS[1])]
+    assert [entry["xla_flags"] for entry in measured] == [
+        list(flags) for flags in tune._FLAG_SETS if flags
+    ]
+
+
+def test_a_set_that_fails_once_is_not_trusted(host, monkeypatch):
+    turns = []
+
+    def probe(flags):
+        turns.append(flags)
+        return None if turns.count(()) == 2 and not flags else probe_result()
+
+    monkeypatch.setattr(tune, "_probe", probe)
+    tune.main([])
+    measured = json.loads(tuning_file(host).read_text())["measured"]
+    assert [] not in [entry["xla_flags"] for entry in measured]
+    assert load_tuning(settings(), host).xla_flags
+
+
+def test_other_work_in_one_turn_does_not_decide(host, monkeypatch):
+    slow_and_fast = {flags: [9.0, 0.1 if flags else 9.0] for flags in tune._FLAG_SETS}
+
+    def probe(flags):
+        seconds = slow_and_fast[flags].pop(0)
+        return {part: {"float32": [seconds, 0.0]} for part in ("trunk", "diffusion")}
+
+    monkeypatch.setattr(tune, "_probe", probe)
+    tune.main([])
+    assert load_tuning(settings(), host).xla_flags == tune._FLAG_SETS[1]
 
 
 def test_nothing_measured_is_an_error(monkeypatch):
