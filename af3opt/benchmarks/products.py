@@ -20,7 +20,7 @@ from typing import Any
 
 from af3opt.benchmarks.suites import input_json
 from af3opt.engine.bootstrap import bootstrap_engine
-from af3opt.engine.features import featurise_with_engine, make_ccd
+from af3opt.engine.features import Batch, featurise_with_engine, make_ccd
 from af3opt.engine.model import device_features, forward_function, make_model_config
 from af3opt.engine.modules import engine_module
 from af3opt.engine.parameter_shapes import parameter_shapes
@@ -59,12 +59,18 @@ class _Row:
 _HEADER = ("Tokens", "Program", "TFLOP", "TB", "TFLOP of the engine's", "TB of the engine's")
 
 
-def _features(tokens: int, settings: Settings) -> Mapping[str, Any]:
+def chain_batch(tokens: int, settings: Settings) -> Batch:
+    """Featurises one protein chain without MSA that fills its bucket.
+
+    Args:
+        tokens: Residues, and tokens to pad to.
+        settings: Read for the options of featurisation.
+    """
     fold_input = engine_module("common.folding_input").Input.from_json(
         json.dumps(input_json(tokens))
     )
     options = FeatureOptions.from_settings(settings, (tokens,))
-    return device_features(featurise_with_engine(fold_input, 1, make_ccd(), options))
+    return featurise_with_engine(fold_input, 1, make_ccd(), options)
 
 
 def _count(features: Mapping[str, Any], parameters: Any) -> OperationCount:
@@ -94,7 +100,7 @@ def _abstract_parameters() -> dict[str, dict[str, Any]]:
 
 
 def _rows(tokens: int, context: Context, settings: Settings, parameters: Any) -> list[_Row]:
-    features = _features(tokens, settings)
+    features = device_features(chain_batch(tokens, settings))
     rows = [_Row(tokens, "engine", _count(features, parameters))]
     try:
         active = tuple(one.name for one in activate(settings, context) if one.active)

@@ -32,7 +32,8 @@ OPTIMIZATIONS: tuple[Optimization, ...] = (
     MSA_DEPTH,
     ATOM_SLOTS,
     atom_transformer.OPTIMIZATION,
-    diffusion_transformer.OPTIMIZATION,
+    diffusion_transformer.LAYERS,
+    diffusion_transformer.PRODUCTS,
     noise_conditioning.OPTIMIZATION,
     template_slots.OPTIMIZATION,
 )

@@ -1,15 +1,28 @@
-"""The diffusion transformer with large products on bfloat16 matrix units.
+"""The diffusion transformer as one loop over layers, with large products of any precision.
 
-The sampler spends nearly all its time in seven matrix products a layer. Processors
-with AMX multiply bfloat16 several times faster than float32, so a float32 operand
-is carried as the sum of two bfloat16 values, 16 bits of precision in all, and the
-three products that matter are added in float32.
+The sampler spends nearly all its time in seven matrix products a layer. The engine
+stacks its layers in blocks of four and projects the pair representation for each block:
+XLA then copies a layer's weights twice, first out of all blocks and then out of one, and
+repeats the projection in every step. Here the loop is flat, what reads the same rows is
+one product, and the projection comes before the loop and so leaves the sampler.
+
+Processors with AMX multiply bfloat16 several times faster than float32, so there a
+float32 operand is carried as the sum of two bfloat16 values, 16 bits of precision in
+all, and the three products that matter are added in float32.
 """
 
 from collections.abc import Callable
 from typing import Any
 
-from af3opt.optimizations.base import BFLOAT16, FLOAT32, PRECISION, Context, Optimization, Target
+from af3opt.optimizations.base import (
+    BFLOAT16,
+    FLOAT32,
+    PRECISION,
+    REORDERED,
+    Context,
+    Optimization,
+    Target,
+)
 from af3opt.optimizations.haiku_access import as_module_method, is_alphafold3
 
 _MODULE = "model.network.diffusion_transformer"
@@ -82,7 +95,7 @@ def _transformer(
         mask: (tokens,), 1 where real.
         single_cond: (tokens, single channels).
         pair_cond: (tokens, tokens, pair channels).
-        precision: "split" or "bfloat16".
+        precision: "float32", "split" or "bfloat16".
 
     Returns:
         The new activations, shape and type of `act`.
@@ -177,17 +190,20 @@ def _shapes(module: Any) -> dict[str, dict[str, tuple[int, ...]]]:
 
 
 def _operands(weights: list[Any], precision: str) -> tuple[Any, ...]:
-    """Weights of one product, (layers, inputs, *outputs) each, side by side as bfloat16 terms.
+    """Weights of one product, (layers, inputs, *outputs) each, side by side as terms.
 
     Returns:
-        (layers, inputs, all outputs) terms.
+        (layers, inputs, all outputs) terms for `split_product`.
     """
     import jax.numpy as jnp
 
     from af3opt.optimizations.arithmetic import bfloat16_terms
 
     flat = [jnp.reshape(weight, (*weight.shape[:2], -1)) for weight in weights]
-    return bfloat16_terms(jnp.concatenate(flat, axis=-1), 1 if precision == BFLOAT16 else 2)
+    joined = jnp.concatenate(flat, axis=-1)
+    if precision == FLOAT32:
+        return (joined,)
+    return bfloat16_terms(joined, 1 if precision == BFLOAT16 else 2)
 
 
 def _adaptive_norm(state: Any, single_cond: Any, small: dict[str, Any], prefix: str) -> Any:
@@ -244,10 +260,18 @@ def _transition(state: Any, single_cond: Any, small: Any, weights: Any) -> Any:
     return _conditioned(update, single_cond, small, "ffw_")
 
 
-OPTIMIZATION = Optimization(
+LAYERS = Optimization(
+    name="diffusion_layers",
+    fidelity=REORDERED,
+    summary="The diffusion transformer is one loop over layers, its pair logits computed once.",
+    replacements=((_TARGET, _replace),),
+    relies_on=_RELIES_ON,
+    wanted=lambda context: context.diffusion_precision == FLOAT32,
+)
+PRODUCTS = Optimization(
     name="diffusion_products",
     fidelity=PRECISION,
-    summary="Large products of the diffusion transformer run on bfloat16 matrix units.",
+    summary="The same, and its large products run on bfloat16 matrix units.",
     replacements=((_TARGET, _replace),),
     relies_on=_RELIES_ON,
     wanted=lambda context: context.diffusion_precision != FLOAT32,

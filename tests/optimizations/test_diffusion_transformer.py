@@ -1,18 +1,17 @@
-"""The diffusion transformer on bfloat16 matrix units."""
+"""The diffusion transformer as one loop, in float32 and on bfloat16 matrix units."""
 
 import numpy as np
 import pytest
 
 pytest.importorskip("jax")
 
-import jax
 import jax.numpy as jnp
 
 from af3opt.engine.bootstrap import bootstrap_engine
 from af3opt.engine.modules import engine_module
 from af3opt.optimizations.arithmetic import bfloat16_terms, split_product
 from af3opt.optimizations.base import BFLOAT16, FLOAT32, SPLIT, Context, Patches
-from af3opt.optimizations.diffusion_transformer import OPTIMIZATION
+from af3opt.optimizations.diffusion_transformer import LAYERS, PRODUCTS
 from tests.optimizations import blocks
 
 
@@ -61,13 +60,16 @@ def transformer(tokens=12, real=10, samples=2):
 
 
 @pytest.mark.engine
-@pytest.mark.parametrize(("precision", "bound"), [(SPLIT, 1e-4), (BFLOAT16, 5e-2)])
-def test_transformer_stays_near_float32(prepared_home, precision, bound):
+@pytest.mark.parametrize(
+    ("optimization", "precision", "bound"),
+    [(LAYERS, FLOAT32, 2e-6), (PRODUCTS, SPLIT, 1e-4), (PRODUCTS, BFLOAT16, 5e-2)],
+)
+def test_transformer_stays_near_float32(prepared_home, optimization, precision, bound):
     bootstrap_engine()
-    assert OPTIMIZATION.obstacle() is None
+    assert optimization.obstacle() is None
     reference = transformer()
     patches = Patches()
-    patches.apply(OPTIMIZATION, Context(backend="cpu", diffusion_precision=precision))
+    patches.apply(optimization, Context(backend="cpu", diffusion_precision=precision))
     try:
         ours = transformer()
     finally:
@@ -76,6 +78,8 @@ def test_transformer_stays_near_float32(prepared_home, precision, bound):
     assert rms(ours - reference) < bound * rms(reference)
 
 
-def test_not_wanted_in_float32():
-    assert not OPTIMIZATION.wanted(Context(backend="cpu", diffusion_precision=FLOAT32))
-    assert jax.devices()
+@pytest.mark.parametrize("precision", [FLOAT32, SPLIT, BFLOAT16])
+def test_one_of_the_two_is_wanted(precision):
+    context = Context(backend="cpu", diffusion_precision=precision)
+    assert LAYERS.wanted(context) == (precision == FLOAT32)
+    assert PRODUCTS.wanted(context) != LAYERS.wanted(context)
