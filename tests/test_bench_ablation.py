@@ -1,9 +1,14 @@
-"""Measuring optimisations one by one."""
+"""Measuring optimisations one by one, and where the time goes."""
+
+import argparse
 
 import pytest
 
-from af3opt.benchmarks import ablation
+from af3opt.benchmarks import ablation, profile
 from af3opt.benchmarks.ablation import Figures, as_markdown
+from af3opt.benchmarks.model_variants import ModelVariants
+
+SHORT = ["--depth=small", "--steps=2", "--samples=1"]
 
 
 def test_a_table_says_gain_alone_and_loss_when_left_out():
@@ -22,22 +27,62 @@ def test_a_table_says_gain_alone_and_loss_when_left_out():
 
 @pytest.mark.engine
 @pytest.mark.slow
-def test_every_program_is_another_one(shared_home, monkeypatch, capsys):
+def test_each_is_measured_alone_and_left_out(shared_home, monkeypatch, capsys):
     monkeypatch.setenv("AF3OPT_HOME", str(shared_home))
-    measured = []
-    real = ablation.Ablation.measure
+    active = {}
+    real = ModelVariants.compiled
 
-    def measure(self, tokens, rounds):
-        measured.append(real(self, tokens, rounds))
-        return measured[-1]
+    def compiled(self, flags, batch):
+        program = real(self, flags, batch)
+        active[tuple(flags)] = program.active
+        return program
 
-    monkeypatch.setattr(ablation.Ablation, "measure", measure)
-    flags = ["--tokens=24", "--depth=small", "--steps=2", "--samples=1", "--rounds=1"]
-    assert ablation.main(flags) == 0
+    monkeypatch.setattr(ModelVariants, "compiled", compiled)
+    assert ablation.main(["--tokens=24", "--rounds=1", *SHORT]) == 0
     shown = capsys.readouterr().out
-    assert "1 recycle, 2 steps of 1 samples" in shown
-    [figures] = measured
-    assert {"transition_blocks", "msa_depth", "atom_slots"} <= set(figures.left_out)
-    assert set(figures.left_out) <= set(figures.alone)
-    for name in figures.alone:
+    together = active[ablation.ALL_TOGETHER]
+    assert {"transition_blocks", "msa_depth", "atom_slots"} <= set(together)
+    assert active[ablation.ENGINE.flags] == ()
+    for name in together:
+        left_out = active[(*ablation.ALL_TOGETHER, f"--disable_optimizations={name}")]
+        assert set(left_out) == set(together) - {name}
+        assert (name,) in active.values()
         assert f"| `{name}` |" in shown
+
+
+PROGRAM = """
+  %fusion.1 = f32[8]{0} fusion(%a), metadata={op_name="jit(f)/evoformer/x/pair_transition/dot"}
+  ROOT %dot.2 = f32[8]{0} dot(%a), metadata={op_name="jit(f)/vmap(diffusion_head)/transformer/dot"}
+  %while.3 = f32[8]{0} while(%a), metadata={op_name="jit(f)/evoformer/while"}
+"""
+
+
+def test_operations_belong_to_parts_by_their_scopes():
+    events = [
+        {"name": name, "dur": microseconds, "args": {"hlo_op": name}}
+        for name, microseconds in (("fusion.1", 2e6), ("fusion.1", 1e6), ("dot.2", 5e6))
+    ]
+    events += [
+        {"name": "while.3", "dur": 9e6, "args": {"hlo_op": "while.3"}},
+        {"name": "unknown.4", "dur": 1e6, "args": {"hlo_op": "unknown.4"}},
+        {"name": "a thread", "args": {}},
+    ]
+    assert profile.seconds_by_part(events, PROGRAM) == {
+        "trunk: pair transition": 3.0,
+        "sampler: token transformer": 5.0,
+        "rest": 1.0,
+    }
+
+
+@pytest.mark.engine
+@pytest.mark.slow
+def test_the_parts_of_a_run_have_names(shared_home, monkeypatch):
+    monkeypatch.setenv("AF3OPT_HOME", str(shared_home))
+    parser = argparse.ArgumentParser()
+    profile.add_model_flags(parser)
+    variants = ModelVariants(parser.parse_args(SHORT))
+    batch = variants.batch(24)
+    for flags in (profile.ENGINE.flags, profile.ALL_TOGETHER):
+        found = profile.profile(variants.compiled(flags, batch))
+        assert set(found) == {*profile._PARTS, "rest"}
+        assert found["rest"] < 0.3 * sum(found.values())

@@ -4,7 +4,7 @@ import importlib.metadata
 import re
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 
 from af3opt.data.prepared import find_prepared
 from af3opt.doctor.check import (
@@ -19,6 +19,7 @@ from af3opt.doctor.check import (
 from af3opt.engine.discovery import find_engine
 from af3opt.engine.resources import engine_ccd_file
 from af3opt.errors import SetupError
+from af3opt.inference.cpu_flags import cpu_xla_flags
 from af3opt.inference.tuning import load_tuning
 
 # The oldest JAX whose XLA:CPU compiles the model as well as the newest does.
@@ -98,15 +99,21 @@ def check_tuning(subject: Subject) -> Iterator[Check]:
         return
     chosen = load_tuning(subject.settings, subject.host)
     if chosen is None:
+        shipped = [flag for flag, _ in cpu_xla_flags(subject.settings, subject.host)]
         yield skipped(
-            "tuning", "none in use on this kind of host; af3opt tune may find a faster choice"
+            "tuning",
+            f"none in use on this kind of host but what is shipped ({_joined(shipped)}); af3opt "
+            "tune may find a faster choice",
         )
         return
-    flags = " ".join(chosen.xla_flags) or "no XLA flags"
     yield ok(
         "tuning",
-        f"{flags}, trunk {chosen.trunk_precision}, diffusion {chosen.diffusion_precision}",
+        f"{_joined(chosen.xla_flags)}, trunk {chosen.trunk_precision}, diffusion {chosen.diffusion_precision}",
     )
+
+
+def _joined(flags: Sequence[str]) -> str:
+    return " ".join(flags) or "no XLA flags"
 
 
 def check_cuda(subject: Subject) -> Iterator[Check]:

@@ -156,6 +156,18 @@ class ModelRunner:
         features = self._features(batch)
         return self._compiled(features, samples_at_once or self.num_samples).report
 
+    def program_text(self, batch: Mapping[str, Any]) -> str:
+        """The program for batches of these shapes as XLA has optimised it.
+
+        Args:
+            batch: A featurised example, or numeric features by name.
+
+        Raises:
+            SetupError: no usable weights in the model directory.
+        """
+        compiled = self._compiled(self._features(batch), self.num_samples)
+        return str(compiled.executable.as_text())
+
     def run_inference(
         self, batch: Mapping[str, Any], seed: Any, samples_at_once: int | None = None
     ) -> dict[str, Any]:

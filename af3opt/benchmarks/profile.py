@@ -1,0 +1,111 @@
+"""Where the time of a run goes, by part: the engine as it is, and with every optimisation.
+
+    python -m af3opt.benchmarks.profile [--tokens=128] [--steps=6] [--model_dir=DIR]
+
+Runs the whole model in this process on a CPU under JAX's profiler: two passes of the
+trunk and some steps of the sampler, for one protein chain without MSA that fills the
+bucket. A product that several threads share counts once. The profiler slows down small
+operations, so read the shares.
+"""
+
+import argparse
+import collections
+import gzip
+import json
+import re
+import sys
+import tempfile
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from af3opt.benchmarks.deviation_variants import ENGINE
+from af3opt.benchmarks.model_variants import (
+    ALL_TOGETHER,
+    ModelVariants,
+    Program,
+    add_model_flags,
+    describe_measurement,
+)
+
+# Part -> what the path of an operation's scopes has in it; the first that fits.
+_PARTS = {
+    "confidence head": r"confidence_head",
+    "sampler: atom encoder and decoder": r"diffusion_head.*diffusion_atom",
+    "sampler: token transformer": r"diffusion_head.*transformer",
+    "sampler: rest": r"diffusion_head",
+    "trunk: MSA but for pair blocks": r"msa_attention|msa_transition|outer_product",
+    "trunk: templates": r"template",
+    "trunk: triangle attention": r"pair_attention",
+    "trunk: triangle multiplication": r"triangle_multiplication",
+    "trunk: pair transition": r"pair_transition",
+    "trunk: single representation": r"single_",
+    "trunk: rest": r"evoformer",
+}
+_OTHER = "rest"
+_INSTRUCTION = re.compile(r'\s*(?:ROOT )?%([\w.\-]+) = .*?op_name="([^"]*)"')
+# Their time is that of the operations within.
+_CONTAINERS = ("while", "call", "conditional")
+
+
+def part_of(scopes: str) -> str:
+    """The part of the model that an operation belongs to, by its path of scopes."""
+    return next((part for part, pattern in _PARTS.items() if re.search(pattern, scopes)), _OTHER)
+
+
+def seconds_by_part(events: Iterable[Mapping[str, Any]], program: str) -> dict[str, float]:
+    """Part -> seconds of its operations.
+
+    Args:
+        events: `traceEvents` of a trace by JAX's profiler.
+        program: The compiled program that ran, as text.
+    """
+    matches = (_INSTRUCTION.match(line) for line in program.splitlines())
+    scopes = {match[1]: match[2] for match in matches if match}
+    seconds: collections.Counter[str] = collections.Counter()
+    for event in events:
+        name = event.get("name", "")
+        if "hlo_op" in event.get("args", {}) and not name.startswith(_CONTAINERS):
+            seconds[part_of(scopes.get(name, ""))] += event["dur"] / 1e6
+    return dict(seconds)
+
+
+def profile(program: Program) -> dict[str, float]:
+    """Runs a program under the profiler: part -> seconds."""
+    import jax
+
+    with tempfile.TemporaryDirectory(prefix="af3opt-profile-") as folder:
+        with jax.profiler.trace(folder):
+            program.run()
+        [trace] = Path(folder).rglob("*.trace.json.gz")
+        with gzip.open(trace) as file:
+            events = json.load(file)["traceEvents"]
+    return seconds_by_part(events, program.text())
+
+
+def as_markdown(engine: Mapping[str, float], ours: Mapping[str, float]) -> str:
+    """A table with a line for each part."""
+    rows = [("", "engine as it is", "af3opt", ""), ("---",) * 4]
+    for part in (*_PARTS, _OTHER):
+        before, after = engine.get(part, 0.0), ours.get(part, 0.0)
+        gain = f"{before / after:.1f}x" if after else ""
+        rows.append((part, f"{before:.2f} s", f"{after:.2f} s", gain))
+    return "".join(f"| {' | '.join(row)} |\n" for row in rows)
+
+
+def main(argv: Sequence[str]) -> int:
+    """Prints what ran and the table, in Markdown."""
+    parser = argparse.ArgumentParser(allow_abbrev=False)
+    parser.add_argument("--tokens", type=int, default=128)
+    add_model_flags(parser)
+    given = parser.parse_args(argv)
+    variants = ModelVariants(given)
+    batch = variants.batch(given.tokens)
+    parts = [profile(variants.compiled(flags, batch)) for flags in (ENGINE.flags, ALL_TOGETHER)]
+    sys.stdout.write(f"{given.tokens} tokens; {describe_measurement(given)}\n\n")
+    sys.stdout.write(as_markdown(*parts))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
