@@ -108,7 +108,8 @@ def check_tuning(subject: Subject) -> Iterator[Check]:
         return
     yield ok(
         "tuning",
-        f"{_joined(chosen.xla_flags)}, trunk {chosen.trunk_precision}, diffusion {chosen.diffusion_precision}",
+        f"{_joined(chosen.xla_flags)}, trunk {chosen.trunk_precision}, "
+        f"diffusion {chosen.diffusion_precision}",
     )
 
 
