@@ -27,7 +27,8 @@ from af3opt.benchmarks.model_variants import (
 )
 from af3opt.engine.features import Batch
 
-_log = logging.getLogger(__name__)
+# By name: as a module that is run it is called __main__.
+_log = logging.getLogger("af3opt.benchmarks.ablation")
 
 _ENGINE = "engine"
 _ALL = "all"

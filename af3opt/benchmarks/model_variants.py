@@ -55,11 +55,12 @@ class Program:
 class ModelVariants:
     """The model with one set of weights; the engine is as it was between two calls."""
 
-    def __init__(self, given: argparse.Namespace) -> None:
+    def __init__(self, given: argparse.Namespace, *flags: str) -> None:
         """Sets up JAX and the engine.
 
         Args:
             given: Values of `add_model_flags`.
+            flags: Further flags of `af3opt run` for all variants.
 
         Raises:
             SetupError: engine, prepared data or weights cannot be used.
@@ -74,6 +75,7 @@ class ModelVariants:
             "--num_recycles=1",
             f"--num_diffusion_steps={given.steps}",
             f"--num_diffusion_samples={given.samples}",
+            *flags,
         )
         settings = self._settings(())
         self._startup = prepare_process(settings)

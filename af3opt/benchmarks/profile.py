@@ -1,11 +1,11 @@
 """Where the time of a run goes, by part: the engine as it is, and with every optimisation.
 
-    python -m af3opt.benchmarks.profile [--tokens=128] [--steps=6] [--model_dir=DIR]
+    python -m af3opt.benchmarks.profile [--tokens=128] [--steps=4] [--model_dir=DIR]
 
-Runs the whole model in this process on a CPU under JAX's profiler: two passes of the
-trunk and some steps of the sampler, for one protein chain without MSA that fills the
-bucket. A product that several threads share counts once. The profiler slows down small
-operations, so read the shares.
+Runs the whole model in this process on one core of a CPU under JAX's profiler: two passes
+of the trunk and some steps of the sampler, for one protein chain without MSA that fills
+the bucket. With several threads the profiler would count an operation that they share
+once and others for each. It slows down small operations, so read the shares.
 """
 
 import argparse
@@ -98,8 +98,10 @@ def main(argv: Sequence[str]) -> int:
     parser = argparse.ArgumentParser(allow_abbrev=False)
     parser.add_argument("--tokens", type=int, default=128)
     add_model_flags(parser)
+    # The profiler keeps the first million events.
+    parser.set_defaults(steps=4)
     given = parser.parse_args(argv)
-    variants = ModelVariants(given)
+    variants = ModelVariants(given, "--num_threads=1")
     batch = variants.batch(given.tokens)
     parts = [profile(variants.compiled(flags, batch)) for flags in (ENGINE.flags, ALL_TOGETHER)]
     sys.stdout.write(f"{given.tokens} tokens; {describe_measurement(given)}\n\n")
