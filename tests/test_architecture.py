@@ -40,7 +40,15 @@ def test_only_the_adapter_imports_the_engine(path):
 
 
 @pytest.mark.parametrize(
-    "module", ["af3opt", "af3opt.cli", "af3opt.settings", "af3opt.environment", "af3opt.host"]
+    "module",
+    [
+        "af3opt",
+        "af3opt.cli",
+        "af3opt.settings",
+        "af3opt.environment",
+        "af3opt.host",
+        "af3opt.startup",
+    ],
 )
 def test_what_runs_before_jax_imports_neither_jax_nor_numpy(module):
     code = (

@@ -3,17 +3,9 @@
 import dataclasses
 from collections.abc import Mapping
 
+from af3opt.fidelity import EXACT, PRECISION, REORDERED
 from af3opt.optimizations import OPTIMIZATIONS
-from af3opt.optimizations.base import (
-    BFLOAT16,
-    EXACT,
-    FLOAT32,
-    MIXED,
-    PRECISION,
-    REORDERED,
-    SPLIT,
-    Optimization,
-)
+from af3opt.optimizations.base import BFLOAT16, FLOAT32, MIXED, SPLIT, Optimization
 
 # A precision that is asked for by its own flag and may be further from float32.
 ON_REQUEST = "on request"

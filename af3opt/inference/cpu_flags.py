@@ -7,9 +7,9 @@ jaxlib versions that were tried only.
 import dataclasses
 import importlib.metadata
 
+from af3opt.fidelity import EXACT, PERMITTED, REORDERED
 from af3opt.host import Cpu, Host
 from af3opt.inference.tuning import load_tuning
-from af3opt.optimizations.base import EXACT, PERMITTED, REORDERED
 from af3opt.settings import Settings
 
 _TRIED_JAXLIBS = frozenset({"0.10.2", "0.12.0.1"})

@@ -4,6 +4,7 @@ import dataclasses
 import logging
 
 from af3opt.errors import UsageError
+from af3opt.fidelity import EXACT, PERMITTED
 from af3opt.optimizations import (
     atom_transformer,
     diffusion_transformer,
@@ -15,7 +16,7 @@ from af3opt.optimizations import (
     trunk_precision,
 )
 from af3opt.optimizations.atom_slots import ATOM_SLOTS
-from af3opt.optimizations.base import EXACT, PERMITTED, Context, Optimization, Patches
+from af3opt.optimizations.base import Context, Optimization, Patches
 from af3opt.optimizations.msa_depth import MSA_DEPTH
 from af3opt.optimizations.sampler_nan import SAMPLER_NAN
 from af3opt.settings import Settings

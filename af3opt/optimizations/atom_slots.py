@@ -13,8 +13,9 @@ from typing import Any
 
 import numpy as np
 
+from af3opt.fidelity import REORDERED
 from af3opt.optimizations.atom_transformer import ATOM_CALLERS
-from af3opt.optimizations.base import REORDERED, Optimization
+from af3opt.optimizations.base import Optimization
 
 _log = logging.getLogger(__name__)
 

@@ -12,19 +12,6 @@ from typing import Any
 
 from af3opt.engine.modules import engine_module, source_digest
 
-EXACT = "exact"
-REORDERED = "reordered"
-PRECISION = "precision"
-RESAMPLED = "resampled"
-
-# What each --fidelity permits. Optimisations of class *precision* here only move the
-# results towards float32; a less precise choice has a flag of its own.
-PERMITTED = {
-    "exact": frozenset({EXACT}),
-    "reordered": frozenset({EXACT, REORDERED, PRECISION}),
-    "fast": frozenset({EXACT, REORDERED, PRECISION, RESAMPLED}),
-}
-
 FLOAT32 = "float32"
 BFLOAT16 = "bfloat16"
 MIXED = "mixed"

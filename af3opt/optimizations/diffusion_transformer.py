@@ -14,15 +14,8 @@ all, and the three products that matter are added in float32.
 from collections.abc import Callable
 from typing import Any
 
-from af3opt.optimizations.base import (
-    BFLOAT16,
-    FLOAT32,
-    PRECISION,
-    REORDERED,
-    Context,
-    Optimization,
-    Target,
-)
+from af3opt.fidelity import PRECISION, REORDERED
+from af3opt.optimizations.base import BFLOAT16, FLOAT32, Context, Optimization, Target
 from af3opt.optimizations.haiku_access import as_module_method, is_alphafold3
 
 _MODULE = "model.network.diffusion_transformer"

@@ -11,7 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from af3opt.optimizations.base import REORDERED, Context, Optimization, Target
+from af3opt.fidelity import REORDERED
+from af3opt.optimizations.base import Context, Optimization, Target
 
 _TARGET = Target(
     "model.network.featurization",

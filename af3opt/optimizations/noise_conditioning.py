@@ -9,7 +9,8 @@ Here the denoiser gets the first sample's noise level, which belongs to no sampl
 from collections.abc import Callable
 from typing import Any
 
-from af3opt.optimizations.base import REORDERED, Context, Optimization, Target
+from af3opt.fidelity import REORDERED
+from af3opt.optimizations.base import Context, Optimization, Target
 
 _MODULE = "model.network.diffusion_head"
 # The last two are DeepMind's, before and after the repair that `sampler_nan` makes.

@@ -15,7 +15,8 @@ import textwrap
 from collections.abc import Callable
 from typing import Any
 
-from af3opt.optimizations.base import EXACT, Context, Optimization, Target
+from af3opt.fidelity import EXACT
+from af3opt.optimizations.base import Context, Optimization, Target
 
 # `diffusion_head.sample` as published in v3.0.1 to v3.0.3.
 _SAMPLER = Target("model.network.diffusion_head", "sample", frozenset({"4fe27c6b6a3e0c8a"}))

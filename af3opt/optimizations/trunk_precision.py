@@ -9,7 +9,8 @@ import copy
 from collections.abc import Callable
 from typing import Any
 
-from af3opt.optimizations.base import BFLOAT16, PRECISION, Context, Optimization, Target
+from af3opt.fidelity import PRECISION
+from af3opt.optimizations.base import BFLOAT16, Context, Optimization, Target
 from af3opt.optimizations.haiku_access import as_module_method
 
 # The fork 3.1.18; the fork 3.1.6 and DeepMind v3.0.1 to v3.0.4.

@@ -4,6 +4,7 @@ import pytest
 
 from af3opt.engine.bootstrap import bootstrap_engine
 from af3opt.errors import UsageError
+from af3opt.fidelity import EXACT, PRECISION, REORDERED, RESAMPLED
 from af3opt.optimizations import (
     OPTIMIZATIONS,
     activate,
@@ -12,15 +13,7 @@ from af3opt.optimizations import (
     permitted,
     template_slots,
 )
-from af3opt.optimizations.base import (
-    EXACT,
-    PRECISION,
-    REORDERED,
-    RESAMPLED,
-    Context,
-    Optimization,
-    Target,
-)
+from af3opt.optimizations.base import Context, Optimization, Target
 
 
 @pytest.fixture
