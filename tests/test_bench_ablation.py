@@ -38,12 +38,14 @@ def test_each_is_measured_alone_and_left_out(shared_home, monkeypatch, capsys):
         return program
 
     monkeypatch.setattr(ModelVariants, "compiled", compiled)
-    assert ablation.main(["--tokens=24", "--rounds=1", *SHORT]) == 0
+    names = ("transition_blocks", "msa_depth")
+    chosen = [f"--optimization={name}" for name in names]
+    assert ablation.main(["--tokens=24", "--rounds=1", *chosen, *SHORT]) == 0
     shown = capsys.readouterr().out
     together = active[ablation.ALL_TOGETHER]
-    assert {"transition_blocks", "msa_depth", "atom_slots"} <= set(together)
+    assert {*names, "atom_slots"} <= set(together)
     assert active[ablation.ENGINE.flags] == ()
-    for name in together:
+    for name in names:
         left_out = active[(*ablation.ALL_TOGETHER, f"--disable_optimizations={name}")]
         assert set(left_out) == set(together) - {name}
         assert (name,) in active.values()

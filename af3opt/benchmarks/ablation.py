@@ -15,7 +15,7 @@ import dataclasses
 import logging
 import sys
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 
 from af3opt.benchmarks.deviation_variants import ENGINE, all_variants
 from af3opt.benchmarks.model_variants import (
@@ -53,14 +53,24 @@ class Figures:
     left_out: Mapping[str, float]
 
 
-def measure(variants: ModelVariants, tokens: int, rounds: int) -> Figures:
-    """Runs every variant on a chain of `tokens` residues, `rounds` times in turn."""
+def measure(
+    variants: ModelVariants, tokens: int, rounds: int, names: Collection[str] = ()
+) -> Figures:
+    """Runs every variant on one chain, in turn.
+
+    Args:
+        variants: The model.
+        tokens: Residues of the chain.
+        rounds: How often each runs.
+        names: Optimisations to measure; empty for all.
+    """
     batch = variants.batch(tokens)
     together = variants.compiled(ALL_TOGETHER, batch)
-    alone = dict(_alone(variants, batch))
+    alone = dict(_alone(variants, batch, names))
     left_out = {
         name: variants.compiled((*ALL_TOGETHER, f"--disable_optimizations={name}"), batch)
         for name in together.active
+        if not names or name in names
     }
     programs: dict[tuple[str, str], Program] = {
         (_ENGINE, ""): variants.compiled(ENGINE.flags, batch),
@@ -84,9 +94,11 @@ def measure(variants: ModelVariants, tokens: int, rounds: int) -> Figures:
     )
 
 
-def _alone(variants: ModelVariants, batch: Batch) -> Iterator[tuple[str, Program]]:
+def _alone(
+    variants: ModelVariants, batch: Batch, names: Collection[str]
+) -> Iterator[tuple[str, Program]]:
     for variant in all_variants():
-        if variant.needs is not None:
+        if variant.needs is not None and (not names or variant.needs in names):
             program = variants.compiled(variant.flags, batch)
             if variant.needs in program.active:
                 yield variant.needs, program
@@ -123,6 +135,9 @@ def main(argv: Sequence[str]) -> int:
     parser = argparse.ArgumentParser(allow_abbrev=False)
     parser.add_argument("--tokens", default="80,128", help="chains to run (default: 80,128)")
     parser.add_argument("--rounds", type=int, default=3, help="runs of each program (default: 3)")
+    parser.add_argument(
+        "--optimization", action="append", default=[], help="only this one; repeatable"
+    )
     add_model_flags(parser)
     given = parser.parse_args(argv)
     variants = ModelVariants(given)
@@ -130,7 +145,10 @@ def main(argv: Sequence[str]) -> int:
         f"{describe_measurement(given)}, the fastest of {given.rounds} runs. "
         "Each cell: gain alone, loss when left out of all\n\n"
     )
-    figures = [measure(variants, int(tokens), given.rounds) for tokens in given.tokens.split(",")]
+    figures = [
+        measure(variants, int(tokens), given.rounds, given.optimization)
+        for tokens in given.tokens.split(",")
+    ]
     sys.stdout.write(as_markdown(figures))
     return 0
 
