@@ -1,12 +1,12 @@
 """Says why an entry would, or would not, be used now."""
 
-import importlib.metadata
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from af3opt.caching.key import differences
 from af3opt.caching.manager import CacheManager, EntryInfo
+from af3opt.version import installed_version
 
 # Parts of a key's material that say what an entry is of, not how it was made.
 _IDENTITY = (
@@ -67,7 +67,7 @@ def _other_jaxlib(host: str) -> list[str]:
     """Says when a directory of compiled code belongs to another jaxlib than today's."""
     from af3opt.inference.compiled_caches import host_jaxlib
 
-    theirs, ours = host_jaxlib(host), _version("jaxlib")
+    theirs, ours = host_jaxlib(host), installed_version("jaxlib")
     if theirs is None or theirs == ours:
         return []
     return [f"not used now: jaxlib: entry has {theirs}, now {ours or 'none'}"]
@@ -98,15 +98,8 @@ def _executable_software(infos: Sequence[EntryInfo]) -> Mapping[str, Any]:
         "engine": find_engine().fingerprint,
         "af3opt": own_fingerprint(),
         "python": list(sys.version_info[:3]),
-        "packages": {name: _version(name) for name in packages},
+        "packages": {name: installed_version(name) for name in packages},
     }
-
-
-def _version(package: str) -> str | None:
-    try:
-        return importlib.metadata.version(package)
-    except importlib.metadata.PackageNotFoundError:
-        return None
 
 
 def _no_software(_: Sequence[EntryInfo]) -> Mapping[str, Any]:

@@ -5,12 +5,12 @@ jaxlib versions that were tried only.
 """
 
 import dataclasses
-import importlib.metadata
 
 from af3opt.fidelity import EXACT, PERMITTED, REORDERED
 from af3opt.host import Cpu, Host
 from af3opt.inference.tuning import load_tuning
 from af3opt.settings import Settings
+from af3opt.version import installed_version
 
 _TRIED_JAXLIBS = frozenset({"0.10.2", "0.12.0.1"})
 
@@ -68,7 +68,7 @@ def cpu_xla_flags(settings: Settings, host: Host) -> tuple[tuple[str, str], ...]
     chosen = load_tuning(settings, host)
     if chosen is not None:
         return tuple((flag, "fastest in `af3opt tune`") for flag in chosen.xla_flags)
-    if _jaxlib_version() not in _TRIED_JAXLIBS:
+    if installed_version("jaxlib") not in _TRIED_JAXLIBS:
         return ()
     permitted = PERMITTED[settings.fidelity]
     return tuple(
@@ -76,10 +76,3 @@ def cpu_xla_flags(settings: Settings, host: Host) -> tuple[tuple[str, str], ...]
         for one in _SHIPPED
         if one.fidelity in permitted and one.suits(host.cpu)
     )
-
-
-def _jaxlib_version() -> str | None:
-    try:
-        return importlib.metadata.version("jaxlib")
-    except importlib.metadata.PackageNotFoundError:
-        return None

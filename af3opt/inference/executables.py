@@ -13,7 +13,6 @@ the user can write to.
 import dataclasses
 import functools
 import hashlib
-import importlib.metadata
 import logging
 import os
 import pickle
@@ -28,6 +27,7 @@ from af3opt.caching.manager import CacheManager
 from af3opt.inference.compile_cache import CompileCache
 from af3opt.inference.operations import OperationCount
 from af3opt.paths import trust_problem
+from af3opt.version import installed_version
 
 _log = logging.getLogger(__name__)
 
@@ -188,7 +188,7 @@ def executable_key(
             "config": _text_digest(repr(sorted(_flatten(config)))),
             "samples_at_once": samples_at_once,
             "arguments": _text_digest(f"{tree}\n{shapes}"),
-            "packages": {name: _version(name) for name in _PACKAGES},
+            "packages": {name: installed_version(name) for name in _PACKAGES},
             "python": list(sys.version_info[:3]),
             # XLA:CPU divides loops among the threads it finds while compiling.
             "cores": len(os.sched_getaffinity(0)),
@@ -232,13 +232,6 @@ def _flatten(value: Any, path: str = "") -> list[tuple[str, str]]:
 
 def _text_digest(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:16]
-
-
-def _version(package: str) -> str | None:
-    try:
-        return importlib.metadata.version(package)
-    except importlib.metadata.PackageNotFoundError:
-        return None
 
 
 def _first_line(error: Exception) -> str:

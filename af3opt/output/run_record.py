@@ -9,7 +9,6 @@ Schema beside this module, `run_record.schema.json`.
 import dataclasses
 import datetime
 import functools
-import importlib.metadata
 import importlib.resources
 import json
 import math
@@ -20,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from af3opt.output.atomic import atomic_write_text
-from af3opt.version import __version__
+from af3opt.version import __version__, installed_version
 
 FORMAT = "af3opt-run-record/1"
 
@@ -35,16 +34,11 @@ _HIDDEN = "(hidden)"
 @functools.cache
 def package_versions() -> dict[str, str | None]:
     """Versions of af3opt, Python and what computes results; None if not installed."""
-    versions: dict[str, str | None] = {
+    return {
         "af3opt": __version__,
         "python": platform.python_version(),
+        **{name: installed_version(name) for name in _DISTRIBUTIONS},
     }
-    for name in _DISTRIBUTIONS:
-        try:
-            versions[name] = importlib.metadata.version(name)
-        except importlib.metadata.PackageNotFoundError:
-            versions[name] = None
-    return versions
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)

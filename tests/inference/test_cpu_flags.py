@@ -23,7 +23,7 @@ def flags_of(*argv, vendor="AuthenticAMD", isa=("avx2", "avx512f")):
 
 @pytest.fixture(params=sorted(cpu_flags._TRIED_JAXLIBS))
 def tried_jaxlib(request, monkeypatch):
-    monkeypatch.setattr(cpu_flags, "_jaxlib_version", lambda: request.param)
+    monkeypatch.setattr(cpu_flags, "installed_version", lambda _name: request.param)
 
 
 @pytest.mark.usefixtures("tried_jaxlib")
@@ -48,14 +48,14 @@ class TestTriedJaxlibs:
 
 
 def test_no_flag_for_a_jaxlib_that_might_not_know_it(monkeypatch):
-    monkeypatch.setattr(cpu_flags, "_jaxlib_version", lambda: "99.0")
+    monkeypatch.setattr(cpu_flags, "installed_version", lambda _name: "99.0")
     assert flags_of() == []
 
 
 @pytest.mark.engine
 def test_the_installed_jaxlib_knows_them():
     """XLA would end the process."""
-    assert cpu_flags._jaxlib_version() in cpu_flags._TRIED_JAXLIBS
+    assert cpu_flags.installed_version("jaxlib") in cpu_flags._TRIED_JAXLIBS
     code = "import jax; print(jax.numpy.arange(3).sum())"
     flags = f"{LEAN_SCHEDULE.flag} {WIDE_VECTORS.flag}"
     done = subprocess.run(
