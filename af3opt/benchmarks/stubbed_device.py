@@ -30,8 +30,8 @@ class StubbedRunner:
         self.compile_reports: list[Any] = []
         self.program_kind = "stub"
 
-    def load(self) -> Any:
-        """Stands for loaded weights."""
+    def describe_weights(self) -> Any:
+        """Stands for what is known of the weights."""
         return types.SimpleNamespace(sha256="0" * 64)
 
     def run_inference(

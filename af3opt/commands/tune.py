@@ -12,7 +12,7 @@ from typing import Any
 from af3opt.child_process import module_command
 from af3opt.errors import Af3optError, ExitCode, UsageError
 from af3opt.host import probe_host
-from af3opt.inference.cpu_flags import LEAN_SCHEDULE, WIDE_VECTORS
+from af3opt.inference.cpu_flags import LEAN_SCHEDULE, LIGHT_CODEGEN, WIDE_VECTORS
 from af3opt.inference.tuning import Candidate, save_tuning
 from af3opt.inference.tuning_probe import DIFFUSION_PASSES, TRUNK_PASSES
 from af3opt.logs import configure_logging
@@ -38,6 +38,7 @@ _FLAG_SETS: tuple[tuple[str, ...], ...] = (
     (LEAN_SCHEDULE.flag,),
     (WIDE_VECTORS.flag,),
     (LEAN_SCHEDULE.flag, WIDE_VECTORS.flag),
+    (LEAN_SCHEDULE.flag, WIDE_VECTORS.flag, LIGHT_CODEGEN.flag),
     (_NO_FUSION,),
     (_NO_FUSION, LEAN_SCHEDULE.flag),
 )

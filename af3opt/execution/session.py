@@ -5,7 +5,6 @@ import dataclasses
 import functools
 import logging
 import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Protocol
@@ -121,9 +120,7 @@ class Session:
         _ = self.numerics  # Its probe must be in place before anything is compiled.
         runner = self._new_runner(self.settings)
         _log.info("Checking that model parameters can be loaded...")
-        start = time.monotonic()
-        runner.load()
-        _log.info("Loading model parameters took %.2f seconds.", time.monotonic() - start)
+        runner.describe_weights()
         if self.synthetic:
             _log.warning("%s", SYNTHETIC_NOTE)
         if self.reporter.memory is not None:
@@ -220,7 +217,7 @@ class Session:
     def _weights_record(self) -> WeightsRecord:
         return WeightsRecord(
             directory=str(self.settings.model_dir),
-            digest=self.runner.load().sha256,
+            digest=self.runner.describe_weights().sha256,
             synthetic=self.synthetic,
         )
 

@@ -1,11 +1,13 @@
 """Compiling the forward pass explicitly, so that its costs are known and logged."""
 
+import contextlib
 import dataclasses
+import gc
 import itertools
 import logging
 import re
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from af3opt.caching.key import CacheKey
@@ -231,7 +233,7 @@ class ModelCompiler:
         times = [time.perf_counter()]
         try:
             num_samples = config_value(self._config, DIFFUSION_SAMPLES)
-            with samples_in_chunks(num_samples, samples_at_once):
+            with samples_in_chunks(num_samples, samples_at_once), _no_garbage_collection():
                 # A new function each time: JAX would hand out an earlier trace of this one.
                 traced = jax.jit(forward_function(self._config)).trace(*arguments)
         except ValueError as error:
@@ -243,7 +245,8 @@ class ModelCompiler:
                 "they are cut off or belong to another model; fetch them again"
             ) from error
         times.append(time.perf_counter())
-        lowered = traced.lower()
+        with _no_garbage_collection():
+            lowered = traced.lower()
         times.append(time.perf_counter())
         executable = lowered.compile()
         times.append(time.perf_counter())
@@ -252,6 +255,18 @@ class ModelCompiler:
         origin = "compile cache" if hit else COMPILED
         work = count_operations(traced.jaxpr)
         return _described(executable, work, num_tokens, origin, seconds)
+
+
+@contextlib.contextmanager
+def _no_garbage_collection() -> Iterator[None]:
+    """Lets no cycle be looked for in the millions of objects that tracing keeps alive."""
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if enabled:
+            gc.enable()
 
 
 def _described(

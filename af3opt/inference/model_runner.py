@@ -17,6 +17,7 @@ from af3opt.engine.model import (
     make_model_config,
     set_config_value,
 )
+from af3opt.errors import SetupError
 from af3opt.inference.compile_cache import CompileCache, configure_compile_cache
 from af3opt.inference.compiled import (
     STORED,
@@ -35,7 +36,13 @@ from af3opt.inference.splitting import (
     is_out_of_memory,
     smaller_chunk,
 )
-from af3opt.inference.weights import LoadedWeights, load_weights
+from af3opt.inference.weights import (
+    LoadedWeights,
+    abstract_parameters,
+    announced_weights,
+    load_weights,
+)
+from af3opt.inference.weights_format import WeightsLayout
 from af3opt.memory.forecast import JobSize, KnownPrograms
 from af3opt.optimizations.atom_slots import ATOM_SLOTS, trim_atom_slots
 from af3opt.optimizations.msa_depth import MSA_DEPTH, trim_msa
@@ -84,6 +91,8 @@ class ModelRunner:
         self._model_dir = model_dir
         self._copy_weights = copy_weights
         self._weights: LoadedWeights | None = None
+        # What they are going to be, while a local copy of them is still being made.
+        self._announced: WeightsLayout | None = None
         self._identity = identity
         self._cache = cache
         self._compiler = ModelCompiler(config=config, device=device, identity=identity, cache=cache)
@@ -125,6 +134,21 @@ class ModelRunner:
         """Diffusion samples of one run."""
         return int(config_value(self.config, DIFFUSION_SAMPLES))
 
+    def describe_weights(self) -> WeightsLayout:
+        """Makes sure that there are weights, and says what they are.
+
+        Loads them, unless another process has just read them all and is writing the local
+        copy: compiling need not wait for that.
+
+        Raises:
+            SetupError: no readable weights in the model directory.
+        """
+        if self._weights is None and self._announced is None and self._copy_weights:
+            self._announced = announced_weights(self._model_dir)
+        if self._weights is None and self._announced is not None:
+            return self._announced
+        return self.load().layout
+
     def load(self) -> LoadedWeights:
         """Reads the weights to the device; does nothing the second time.
 
@@ -135,7 +159,14 @@ class ModelRunner:
             SetupError: no readable weights in the model directory.
         """
         if self._weights is None:
-            self._weights = load_weights(self._model_dir, self.device, use_copy=self._copy_weights)
+            weights = load_weights(self._model_dir, self.device, use_copy=self._copy_weights)
+            if self._announced is not None and self._announced.sha256 != weights.sha256:
+                raise SetupError(
+                    f"--model_dir={self._model_dir}: the model parameters changed while they "
+                    "were read; run again"
+                )
+            self._weights = weights
+            _log.info("Loading model parameters took %.2f seconds.", weights.seconds)
         return self._weights
 
     def compile(
@@ -254,11 +285,16 @@ class ModelRunner:
     def _compiled(self, features: Mapping[str, Any], chunk: int) -> CompiledModel:
         key = (batch_signature(features), chunk)
         if key not in self._executables:
-            compiled = self._compiler.compile(self.load().params, features, chunk)
+            compiled = self._compiler.compile(self._parameters(), features, chunk)
             self._learn_memory(compiled.report, chunk)
             self.compile_reports.append(compiled.report)
             self._executables[key] = compiled
         return self._executables[key]
+
+    def _parameters(self) -> dict[str, dict[str, Any]]:
+        """The weights, or their shapes and dtypes while they are still being copied."""
+        described = self.describe_weights()
+        return self._weights.params if self._weights else abstract_parameters(described)
 
     def _learn_memory(self, report: CompileReport, chunk: int) -> None:
         """Keeps what XLA says the program needs, for plans made before later jobs."""

@@ -12,13 +12,14 @@ import numpy as np
 from af3opt.engine.modules import engine_module
 from af3opt.errors import SetupError
 from af3opt.inference.results import IDENTIFIER
-from af3opt.inference.weights_ahead import take_ahead
+from af3opt.inference.weights_ahead import layout_ahead, take_ahead
 from af3opt.inference.weights_copy import file_digest, make_copy, open_copy
 from af3opt.inference.weights_format import (
     FormatUnknownError,
     Record,
     RecordStream,
     WeightFiles,
+    WeightsLayout,
     check_engine_loader,
     find_weight_files,
 )
@@ -43,6 +44,51 @@ class LoadedWeights:
     sha256: str
     seconds: float
     source: str
+
+    @property
+    def layout(self) -> WeightsLayout:
+        """The parameters without their values."""
+        arrays = tuple(
+            (scope, name, str(array.dtype), array.shape)
+            for scope, named in self.params.items()
+            for name, array in named.items()
+        )
+        return WeightsLayout(arrays=arrays, sha256=self.sha256)
+
+
+def announced_weights(model_dir: Path) -> WeightsLayout | None:
+    """What is known of the weights of a directory before they are loaded.
+
+    Args:
+        model_dir: Directory given as `--model_dir`.
+
+    Returns:
+        The parameters that `load_weights` will give, if another process is making the
+        local copy of the files and has found no fault in them; else None.
+
+    Raises:
+        SetupError: no weights there.
+    """
+    files = find_weight_files(model_dir)
+    try:
+        check_engine_loader()
+    except FormatUnknownError:
+        return None
+    layout = layout_ahead(files)
+    if layout is None or not any(name == IDENTIFIER for _, name, _, _ in layout.arrays):
+        return None
+    _log.info("Weights are complete; a local copy is being made meanwhile (%s)", files.label)
+    return layout
+
+
+def abstract_parameters(layout: WeightsLayout) -> dict[str, dict[str, Any]]:
+    """Shapes and dtypes of the weights, in the structure of `LoadedWeights.params`."""
+    import jax
+
+    params: dict[str, dict[str, Any]] = {}
+    for scope, name, dtype, shape in layout.arrays:
+        params.setdefault(scope, {})[name] = jax.ShapeDtypeStruct(shape, np.dtype(dtype))
+    return params
 
 
 def load_weights(model_dir: Path, device: Any, *, use_copy: bool = True) -> LoadedWeights:

@@ -2,33 +2,66 @@
 
 Importing JAX and the engine keeps one core busy for seconds, and so does unpacking the
 weights; in one process the interpreter's lock would make them take turns, so the copy
-is made by another. Which files count is the engine's to say: they are guessed here, and
-if it chooses others, the copy made ahead is left unused.
+is made by another. It reads the weights twice: first to say what they are, which is all that
+compiling the model needs, then to write the copy. Which files count is the engine's to
+say: they are guessed here, and if it chooses others, the copy made ahead is left unused.
 """
 
 import contextlib
 import dataclasses
+import functools
+import json
 import logging
 import signal
 import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 from af3opt.child_process import module_command
 from af3opt.errors import Af3optError
 from af3opt.inference.weights_copy import MappedWeights, copy_directory, make_copy, open_scratch
-from af3opt.inference.weights_format import FormatUnknownError, WeightFiles
+from af3opt.inference.weights_format import (
+    FormatUnknownError,
+    WeightFiles,
+    WeightsLayout,
+    read_layout,
+)
 
 _log = logging.getLogger(__name__)
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
+@dataclasses.dataclass(frozen=True)
 class _Ahead:
-    """A process that makes a copy and says, in one line, where it is once written."""
+    """A process that makes a copy.
+
+    It says what the weights are in one line and, once the copy is written, where in
+    another; it ends without if it cannot.
+    """
 
     files: WeightFiles
     process: subprocess.Popen[str]
+
+    @functools.cached_property
+    def layout(self) -> WeightsLayout | None:
+        """What the weights are; waits until they have been read."""
+        try:
+            said = json.loads(self._line())
+        except ValueError:
+            return None
+        return _layout_from(said)
+
+    def scratch(self) -> Path | None:
+        """Where the copy is; waits until it has been written."""
+        if self.layout is None:
+            return None
+        said = self._line()
+        return Path(said) if said else None
+
+    def _line(self) -> str:
+        assert self.process.stdout is not None
+        return self.process.stdout.readline().rstrip("\n")
 
 
 # At most one: a process folds with one set of weights.
@@ -69,6 +102,17 @@ def weights_ahead(model_dir: Path, *, wanted: bool = True) -> Iterator[None]:
             pass
 
 
+def layout_ahead(files: WeightFiles) -> WeightsLayout | None:
+    """Waits until another process has read these files from end to end.
+
+    Returns:
+        What they hold; None where no copy was begun, or they cannot be used so.
+    """
+    if not _started or _started[0].files != files:
+        return None
+    return _started[0].layout
+
+
 def take_ahead(files: WeightFiles) -> MappedWeights | None:
     """Waits for the copy of these files that another process is writing.
 
@@ -77,10 +121,8 @@ def take_ahead(files: WeightFiles) -> MappedWeights | None:
     """
     if not _started or _started[0].files != files:
         return None
-    stream = _started.pop().process.stdout
-    assert stream is not None
-    scratch = stream.readline().rstrip("\n")
-    return open_scratch(files, Path(scratch)) if scratch else None
+    scratch = _started.pop().scratch()
+    return open_scratch(files, scratch) if scratch else None
 
 
 def _guess(model_dir: Path) -> WeightFiles | None:
@@ -99,18 +141,27 @@ def _single_file(path: Path) -> WeightFiles:
 
 
 def _main(path: Path) -> None:
-    """Makes the copy of one file; prints where it is as soon as it is written."""
+    """Tells what one file holds, makes the copy, and tells where it is once written."""
     # The parent blocks its signals, and children inherit that.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
     signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGTERM])
+    files = _single_file(path)
     # Whoever loads the weights meets the same problem, and reports it.
     with contextlib.suppress(Af3optError, FormatUnknownError):
-        make_copy(_single_file(path), on_written=_tell)
+        _tell(json.dumps(dataclasses.asdict(read_layout(files))))
+        make_copy(files, on_written=lambda scratch: _tell(str(scratch)))
 
 
-def _tell(scratch: Path) -> None:
-    sys.stdout.write(f"{scratch}\n")
+def _tell(line: str) -> None:
+    sys.stdout.write(f"{line}\n")
     sys.stdout.flush()
+
+
+def _layout_from(said: dict[str, Any]) -> WeightsLayout:
+    arrays = tuple(
+        (scope, name, dtype, tuple(shape)) for scope, name, dtype, shape in said["arrays"]
+    )
+    return WeightsLayout(arrays=arrays, sha256=said["sha256"])
 
 
 if __name__ == "__main__":

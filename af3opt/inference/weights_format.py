@@ -82,6 +82,19 @@ class WeightFiles:
         return f"{self.paths[0]} (and {more} more parts)" if more else str(self.paths[0])
 
 
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class WeightsLayout:
+    """Which parameters a model's files hold, without their values.
+
+    Attributes:
+        arrays: (scope, name, dtype, shape) of each parameter.
+        sha256: Digest of the files.
+    """
+
+    arrays: tuple[tuple[str, str, str, tuple[int, ...]], ...]
+    sha256: str
+
+
 class FormatUnknownError(Exception):
     """The files need a conversion that only the engine's own loader does."""
 
@@ -259,6 +272,21 @@ class RecordStream:
     def sha256(self) -> str:
         """Digest of the files' bytes, complete after the last record."""
         return self._parts.sha256.hexdigest()
+
+
+def read_layout(files: WeightFiles) -> WeightsLayout:
+    """Reads a model's files from end to end without keeping the values.
+
+    Raises:
+        SetupError: a file cannot be read, or its content is cut off or damaged.
+        FormatUnknownError: a record needs a conversion by the engine.
+    """
+    stream = RecordStream(files, reuse_memory=True)
+    arrays = tuple(
+        (record.scope, record.name, str(record.array.dtype), record.array.shape)
+        for record in stream
+    )
+    return WeightsLayout(arrays=arrays, sha256=stream.sha256)
 
 
 class _DamagedError(Exception):

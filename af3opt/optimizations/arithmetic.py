@@ -34,11 +34,18 @@ def rows_per_block(
         least_blocks: Blocks to make even if all rows fit into fewer.
 
     Returns:
-        A divisor of `num_rows`, so that all blocks have one shape.
+        The number, of those not much smaller than what fits, with which the last block
+        computes fewest rows again; see `map_row_blocks`.
     """
     fitting = _POSITIONS_PER_THREAD * max(threads, 1) // positions_per_row
     most = max(1, min(fitting, num_rows // least_blocks))
-    return next(rows for rows in range(most, 0, -1) if num_rows % rows == 0)
+    candidates = range(most, max(1, most // 2) - 1, -1)
+    return min(candidates, key=lambda rows: num_blocks(num_rows, rows) * rows)
+
+
+def num_blocks(num_rows: int, rows: int) -> int:
+    """Blocks of `rows` rows that cover all of them."""
+    return -(-num_rows // rows)
 
 
 def operand_type(operands: str) -> Any:
@@ -134,9 +141,13 @@ def map_row_blocks(
 ) -> Any:
     """Applies a function to blocks of rows and puts the results together.
 
+    All blocks have one shape. Where that does not divide the rows, the last block starts
+    early enough to end with them and computes some rows a second time: `lax` moves
+    slices that reach past an end back inside.
+
     Args:
         function: Takes (rows, ...) blocks of `arrays`, returns a (rows, ...) block.
-        arrays: Arrays with equal leading axes, a multiple of `rows` long.
+        arrays: Arrays with equal leading axes.
         rows: Rows in a block.
         shape: Shape of the whole result.
         kind: Type of the result.
@@ -146,19 +157,26 @@ def map_row_blocks(
     Returns:
         What `function` would return for the whole arrays, row for row, plus `onto`.
     """
+    overlap = num_blocks(shape[0], rows) * rows - shape[0]
 
     def step(index: Any, result: Any) -> Any:
-        blocks = [lax.dynamic_slice_in_dim(array, index * rows, rows, 0) for array in arrays]
+        start = index * rows
+        blocks = [lax.dynamic_slice_in_dim(array, start, rows, 0) for array in arrays]
         block = function(*blocks).astype(kind)
         if onto is not None:
-            block = lax.dynamic_slice_in_dim(result, index * rows, rows, 0) + block
-        return lax.dynamic_update_slice_in_dim(result, block, index * rows, 0)
+            if overlap:
+                # What a block before has added must not be added again.
+                done = jnp.where(start > shape[0] - rows, overlap, 0)
+                row = lax.broadcasted_iota(jnp.int32, block.shape, 0)
+                block = jnp.where(row < done, 0, block)
+            block = lax.dynamic_slice_in_dim(result, start, rows, 0) + block
+        return lax.dynamic_update_slice_in_dim(result, block, start, 0)
 
     if rows >= shape[0]:
         whole = function(*arrays).astype(kind)
         return whole if onto is None else onto + whole
     start = jnp.zeros(shape, kind) if onto is None else onto
-    return lax.fori_loop(0, shape[0] // rows, step, start)
+    return lax.fori_loop(0, num_blocks(shape[0], rows), step, start)
 
 
 def normalise_rows(values: Any, scale: Any, offset: Any, kind: Any, rows: int) -> Any:

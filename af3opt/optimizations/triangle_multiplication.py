@@ -59,6 +59,7 @@ def _multiplication(module: Any, act: Any, mask: Any, context: Context, residual
         map_row_blocks,
         normalise,
         normalise_rows,
+        num_blocks,
         operand_type,
         product,
         sigmoid,
@@ -105,7 +106,7 @@ def _multiplication(module: Any, act: Any, mask: Any, context: Context, residual
         return tuple(side(buffer, *pair) for buffer, pair in zip(buffers, sides, strict=True))
 
     empty = jnp.zeros((channels, tokens, tokens), kind)
-    left, right = lax.fori_loop(0, tokens // rows, fill, (empty, empty))
+    left, right = lax.fori_loop(0, num_blocks(tokens, rows), fill, (empty, empty))
     left, right = (right, left) if incoming else (left, right)
     triangles = jnp.einsum("cik,cjk->cij", left, right, preferred_element_type=jnp.float32)
     # On its own and at once: fused with the norm it would read with a stride.

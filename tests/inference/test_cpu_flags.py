@@ -9,7 +9,12 @@ import pytest
 
 from af3opt.host import probe_host
 from af3opt.inference import cpu_flags
-from af3opt.inference.cpu_flags import LEAN_SCHEDULE, WIDE_VECTORS, cpu_xla_flags
+from af3opt.inference.cpu_flags import (
+    LEAN_SCHEDULE,
+    LIGHT_CODEGEN,
+    WIDE_VECTORS,
+    cpu_xla_flags,
+)
 from af3opt.settings import resolve_settings
 from af3opt.startup import plan_startup
 
@@ -24,16 +29,18 @@ def flags_of(*argv, vendor="AuthenticAMD", isa=("avx2", "avx512f")):
 @pytest.fixture(params=sorted(cpu_flags._TRIED_JAXLIBS))
 def tried_jaxlib(request, monkeypatch):
     monkeypatch.setattr(cpu_flags, "installed_version", lambda _name: request.param)
+    return request.param
 
 
 @pytest.mark.usefixtures("tried_jaxlib")
 class TestTriedJaxlibs:
-    def test_both_where_both_were_measured(self):
-        assert flags_of() == [LEAN_SCHEDULE.flag, WIDE_VECTORS.flag]
+    def test_all_where_all_were_measured(self, tried_jaxlib):
+        light = [LIGHT_CODEGEN.flag] if tried_jaxlib == "0.12.0.1" else []
+        assert flags_of() == [LEAN_SCHEDULE.flag, WIDE_VECTORS.flag, *light]
 
-    def test_wide_vectors_on_processors_they_were_measured_on(self):
+    def test_reordering_flags_on_processors_they_were_measured_on(self):
         assert flags_of(vendor="GenuineIntel") == [LEAN_SCHEDULE.flag]
-        assert flags_of(isa=["avx2"]) == [LEAN_SCHEDULE.flag]
+        assert WIDE_VECTORS.flag not in flags_of(isa=["avx2"])
 
     def test_exact_runs_get_exact_flags(self):
         assert flags_of("--fidelity=exact") == [LEAN_SCHEDULE.flag]
@@ -57,7 +64,7 @@ def test_the_installed_jaxlib_knows_them():
     """XLA would end the process."""
     assert cpu_flags.installed_version("jaxlib") in cpu_flags._TRIED_JAXLIBS
     code = "import jax; print(jax.numpy.arange(3).sum())"
-    flags = f"{LEAN_SCHEDULE.flag} {WIDE_VECTORS.flag}"
+    flags = f"{LEAN_SCHEDULE.flag} {WIDE_VECTORS.flag} {LIGHT_CODEGEN.flag}"
     done = subprocess.run(
         [sys.executable, "-c", code],
         env={**os.environ, "XLA_FLAGS": flags, "JAX_PLATFORMS": "cpu"},

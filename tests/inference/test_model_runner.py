@@ -1,5 +1,6 @@
 """The runner: bit-identical to upstream's own loop, and one executable per shape."""
 
+import dataclasses
 import functools
 
 import numpy as np
@@ -55,6 +56,26 @@ def test_bit_identical_to_the_engine(small_model, tiny_batch):
     samples = extract_inference_results(tiny_batch, ours, "tiny")
     assert len(samples) == runner.num_samples
     assert_one_executable_for_all_seeds(runner, tiny_batch)
+
+
+def test_compiles_while_the_weights_are_still_being_copied(small_model, tiny_batch, monkeypatch):
+    layout = small_model.runner().load().layout
+    runner = small_model.runner()
+    runner._announced = layout
+    with monkeypatch.context() as patch:
+        patch.setattr(runner, "load", lambda: pytest.fail("waited for the weights"))
+        runner.compile(tiny_batch)
+    ours = runner.run_inference(tiny_batch, 7)
+    assert len(runner.compile_reports) == 1
+    assert_identical(ours, upstream_result(small_model, tiny_batch, 7))
+
+
+def test_weights_that_changed_meanwhile_are_refused(small_model):
+    runner = small_model.runner()
+    layout = small_model.runner().load().layout
+    runner._announced = dataclasses.replace(layout, sha256="0" * 64)
+    with pytest.raises(SetupError, match="changed while they were read"):
+        runner.load()
 
 
 def assert_one_executable_for_all_seeds(runner, batch):

@@ -1,5 +1,8 @@
 """Weights copied by another process while this one imports the engine."""
 
+import io
+import types
+
 import numpy as np
 import pytest
 import zstandard
@@ -8,8 +11,8 @@ from ml_dtypes import bfloat16
 from af3opt.engine.bootstrap import bootstrap_engine
 from af3opt.engine.modules import engine_module
 from af3opt.errors import SetupError
-from af3opt.inference.weights import load_weights
-from af3opt.inference.weights_ahead import take_ahead, weights_ahead
+from af3opt.inference.weights import abstract_parameters, announced_weights, load_weights
+from af3opt.inference.weights_ahead import _Ahead, take_ahead, weights_ahead
 from af3opt.inference.weights_copy import copy_directory, open_copy
 from af3opt.inference.weights_format import find_weight_files
 
@@ -58,6 +61,37 @@ def test_the_copy_is_the_file_and_is_kept(model_dir):
     kept = open_copy(files)
     assert kept is not None
     assert kept.sha256 == mapped.sha256
+
+
+def test_what_the_weights_are_is_known_before_the_copy_is_written(model_dir):
+    import jax
+
+    device = jax.local_devices(backend="cpu")[0]
+    with weights_ahead(model_dir):
+        layout = announced_weights(model_dir)
+        assert layout is not None
+        loaded = load_weights(model_dir, device)
+    assert loaded.layout == layout
+    known = abstract_parameters(layout)
+    given = jax.tree.map(
+        lambda array: jax.ShapeDtypeStruct(array.shape, array.dtype), loaded.params
+    )
+    assert known == given
+    assert announced_weights(model_dir) is None
+
+
+def test_nothing_is_announced_of_weights_that_cannot_be_used(model_dir):
+    (model_dir / "af3.bin.zst").write_bytes(zstandard.ZstdCompressor().compress(encoded()[:-1]))
+    with weights_ahead(model_dir):
+        assert announced_weights(model_dir) is None
+        with pytest.raises(SetupError, match="damaged or incomplete"):
+            load_weights(model_dir, None)
+
+
+@pytest.mark.parametrize("said", ["", '{"arrays": [', '{"arrays": [], "sha256": "0"}\n'])
+def test_a_process_that_is_killed_gives_no_copy(model_dir, said):
+    process = types.SimpleNamespace(stdout=io.StringIO(said))
+    assert _Ahead(find_weight_files(model_dir), process).scratch() is None
 
 
 def test_loading_takes_what_was_made_ahead(model_dir, monkeypatch):
