@@ -17,6 +17,7 @@ from af3opt.engine.modules import engine_module
 from af3opt.host import probe_host
 from af3opt.optimizations import OPTIMIZATIONS
 from af3opt.optimizations.base import BFLOAT16, FLOAT32, Context, Patches
+from af3opt.optimizations.choice import block_positions
 
 TOKENS = 128
 TRUNK_BLOCKS = 2
@@ -138,7 +139,7 @@ def main(argument: str) -> int:
     import jax.numpy as jnp
 
     bootstrap_engine()
-    threads = probe_host(os.environ).cpu.usable_cores
+    cpu = probe_host(os.environ).cpu
     wanted: dict[str, list[str]] = json.loads(argument)
     blocks = {"trunk": trunk_block, "diffusion": diffusion_block}
     found: dict[str, dict[str, list[float]]] = {}
@@ -148,7 +149,8 @@ def main(argument: str) -> int:
         for precision in precisions:
             context = Context(
                 backend="cpu",
-                threads=threads,
+                threads=cpu.usable_cores,
+                block_positions=block_positions(cpu),
                 trunk_precision=precision if part == "trunk" else BFLOAT16,
                 diffusion_precision=precision if part == "diffusion" else FLOAT32,
             )

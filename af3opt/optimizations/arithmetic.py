@@ -15,30 +15,26 @@ from jax import lax
 
 from af3opt.optimizations.base import BFLOAT16, Context
 
-# Pair positions per block and thread: 1024 positions of 512 float32 channels are
-# 2 MiB, the second-level cache of a server core.
-_POSITIONS_PER_THREAD = 512
 # haiku's and the engine's default.
 _NORM_EPSILON = 1e-5
 
 
 def rows_per_block(
-    num_rows: int, positions_per_row: int, threads: int, least_blocks: int = 1
+    num_rows: int, positions_per_row: int, positions: int, least_blocks: int = 1
 ) -> int:
     """Rows of a pair tensor to handle at a time.
 
     Args:
         num_rows: Rows in all.
         positions_per_row: Pair positions in a row.
-        threads: Threads that share a block's work.
+        positions: Most pair positions in a block.
         least_blocks: Blocks to make even if all rows fit into fewer.
 
     Returns:
         The number, of those not much smaller than what fits, with which the last block
         computes fewest rows again; see `map_row_blocks`.
     """
-    fitting = _POSITIONS_PER_THREAD * max(threads, 1) // positions_per_row
-    most = max(1, min(fitting, num_rows // least_blocks))
+    most = max(1, min(positions // positions_per_row, num_rows // least_blocks))
     candidates = range(most, max(1, most // 2) - 1, -1)
     return min(candidates, key=lambda rows: num_blocks(num_rows, rows) * rows)
 
@@ -196,5 +192,6 @@ def normalise_rows(values: Any, scale: Any, offset: Any, kind: Any, rows: int) -
 
 def block_rows(array: Any, context: Context, least_blocks: int = 1) -> int:
     """`rows_per_block` of a tensor (rows, ..., channels)."""
-    positions = math.prod(array.shape[1:-1])
-    return rows_per_block(array.shape[0], positions, context.threads, least_blocks)
+    positions_per_row = math.prod(array.shape[1:-1])
+    positions = context.block_positions * max(context.threads, 1)
+    return rows_per_block(array.shape[0], positions_per_row, positions, least_blocks)

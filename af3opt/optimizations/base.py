@@ -16,6 +16,9 @@ FLOAT32 = "float32"
 BFLOAT16 = "bfloat16"
 MIXED = "mixed"
 SPLIT = "split"
+# 512 positions of 512 float32 channels, of which a few tensors are needed at a time, stay
+# in the second-level cache of a server core.
+SMALL_BLOCK = 512
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -64,6 +67,8 @@ class Context:
     Attributes:
         backend: "cpu", "gpu" or "mps".
         threads: CPU threads the model may use.
+        block_positions: Pair positions that a thread works on at a time, where the pair
+            stack goes through blocks of rows.
         trunk_precision: "bfloat16" leaves the trunk as the engine has it; "mixed"
             computes in float32 except for the operands of matrix products, which
             are rounded to bfloat16; "float32".
@@ -73,6 +78,7 @@ class Context:
 
     backend: str
     threads: int = 1
+    block_positions: int = SMALL_BLOCK
     trunk_precision: str = BFLOAT16
     diffusion_precision: str = FLOAT32
 

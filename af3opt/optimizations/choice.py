@@ -1,15 +1,20 @@
-"""Chooses the precisions that `auto` stands for on this host."""
+"""Chooses what optimisations depend on for this host, such as what `auto` stands for."""
 
 from af3opt.backend import Backend
-from af3opt.host import Host
+from af3opt.host import Cpu, Host
 from af3opt.inference.tuning import load_tuning
-from af3opt.optimizations.base import BFLOAT16, FLOAT32, MIXED, SPLIT, Context
+from af3opt.optimizations.base import BFLOAT16, FLOAT32, MIXED, SMALL_BLOCK, SPLIT, Context
 from af3opt.settings import Settings
 
 _AUTO = "auto"
 # Instructions with which XLA:CPU multiplies bfloat16 matrices faster than float32 ones.
 _BFLOAT16_PRODUCTS = frozenset({"avx512_bf16", "amx_bf16"})
 _BFLOAT16_MATRICES = frozenset({"amx_bf16"})
+
+# AMD's processors have a third-level cache that is nearly as fast as the second and far
+# larger: there it costs less to leave the second than to have threads meet often.
+_LARGE_BLOCK = 2048
+_FAST_THIRD_LEVEL = frozenset({"AuthenticAMD"})
 
 
 def choose_context(settings: Settings, host: Host, backend: Backend) -> Context:
@@ -34,6 +39,12 @@ def choose_context(settings: Settings, host: Host, backend: Backend) -> Context:
     return Context(
         backend=backend.name,
         threads=settings.num_threads or host.cpu.usable_cores,
+        block_positions=block_positions(host.cpu),
         trunk_precision=trunk,
         diffusion_precision=diffusion,
     )
+
+
+def block_positions(cpu: Cpu) -> int:
+    """Pair positions that a thread should work on at a time."""
+    return _LARGE_BLOCK if cpu.vendor in _FAST_THIRD_LEVEL else SMALL_BLOCK

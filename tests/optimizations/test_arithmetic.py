@@ -1,5 +1,8 @@
 """Blocks of rows: every row once, whatever their number."""
 
+import dataclasses
+import os
+
 import numpy as np
 import pytest
 
@@ -7,7 +10,10 @@ pytest.importorskip("jax")
 
 import jax.numpy as jnp
 
+from af3opt.host import probe_host
 from af3opt.optimizations.arithmetic import map_row_blocks, num_blocks, rows_per_block
+from af3opt.optimizations.base import SMALL_BLOCK
+from af3opt.optimizations.choice import block_positions
 
 
 @pytest.mark.parametrize("rows", [1, 3, 4, 5, 7, 12, 20])
@@ -26,18 +32,27 @@ def test_a_row_computed_again_is_not_added_again_when_it_is_not_finite():
 
 
 @pytest.mark.parametrize("tokens", [16, 53, 76, 80, 97, 200, 384, 1999])
-@pytest.mark.parametrize("threads", [1, 2, 16])
-def test_few_rows_are_computed_twice(tokens, threads):
-    rows = rows_per_block(tokens, tokens, threads)
-    fitting = 512 * threads // tokens
+@pytest.mark.parametrize("positions", [512, 4096, 8192])
+def test_few_rows_are_computed_twice(tokens, positions):
+    rows = rows_per_block(tokens, tokens, positions)
+    fitting = positions // tokens
     assert max(1, min(fitting, tokens) // 2) <= rows <= max(1, fitting)
     assert num_blocks(tokens, rows) * rows <= 1.1 * tokens
 
 
 def test_no_row_is_computed_twice_where_a_divisor_is_near():
-    assert rows_per_block(80, 80, 2) == 10
-    assert rows_per_block(128, 128, 2) == 8
+    assert rows_per_block(80, 80, 1024) == 10
+    assert rows_per_block(128, 128, 1024) == 8
 
 
 def test_at_least_so_many_blocks():
-    assert num_blocks(16, rows_per_block(16, 16, 64, least_blocks=2)) >= 2
+    assert num_blocks(16, rows_per_block(16, 16, 32768, least_blocks=2)) >= 2
+
+
+def test_blocks_are_large_where_the_third_level_cache_is_fast():
+    cpu = probe_host(os.environ).cpu
+    sizes = {
+        vendor: block_positions(dataclasses.replace(cpu, vendor=vendor))
+        for vendor in ("AuthenticAMD", "GenuineIntel")
+    }
+    assert sizes["AuthenticAMD"] > sizes["GenuineIntel"] == SMALL_BLOCK
