@@ -116,7 +116,7 @@ class Session:
 
     @functools.cached_property
     def runner(self) -> ModelRunner:
-        """The model with its weights loaded."""
+        """The model; its weights are usable, and loaded or about to be."""
         _ = self.numerics  # Its probe must be in place before anything is compiled.
         runner = self._new_runner(self.settings)
         _log.info("Checking that model parameters can be loaded...")

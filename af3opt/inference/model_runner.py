@@ -285,16 +285,12 @@ class ModelRunner:
     def _compiled(self, features: Mapping[str, Any], chunk: int) -> CompiledModel:
         key = (batch_signature(features), chunk)
         if key not in self._executables:
-            compiled = self._compiler.compile(self._parameters(), features, chunk)
+            parameters = abstract_parameters(self.describe_weights())
+            compiled = self._compiler.compile(parameters, features, chunk)
             self._learn_memory(compiled.report, chunk)
             self.compile_reports.append(compiled.report)
             self._executables[key] = compiled
         return self._executables[key]
-
-    def _parameters(self) -> dict[str, dict[str, Any]]:
-        """The weights, or their shapes and dtypes while they are still being copied."""
-        described = self.describe_weights()
-        return self._weights.params if self._weights else abstract_parameters(described)
 
     def _learn_memory(self, report: CompileReport, chunk: int) -> None:
         """Keeps what XLA says the program needs, for plans made before later jobs."""
