@@ -27,7 +27,6 @@ from af3opt.data.prepared import (
 )
 from af3opt.data.sources import ComponentSource
 from af3opt.data.staging import build_directory
-from af3opt.errors import SetupError
 from af3opt.paths import private_directory
 
 _log = logging.getLogger(__name__)
@@ -53,15 +52,8 @@ def build_prepared(
     existing = read_prepared(root)
     if existing is not None and not force:
         return existing, False
-    build_directory(
-        root,
-        functools.partial(_fill, source=source, mmcif_dictionary=mmcif_dictionary),
-        lambda: read_prepared(root) is not None,
-    )
-    data = read_prepared(root)
-    if data is None:
-        raise SetupError(f"{root} was removed while it was built; run `af3opt prepare` again")
-    return data, True
+    fill = functools.partial(_fill, source=source, mmcif_dictionary=mmcif_dictionary)
+    return build_directory(root, fill, read_prepared), True
 
 
 def _fill(folder: Path, source: ComponentSource, mmcif_dictionary: Path | None) -> None:

@@ -20,10 +20,10 @@ _POLL_SECONDS = 0.05
 _LEFTOVER_SECONDS = 6 * 3600
 
 
-def build_directory(
-    folder: Path, fill: Callable[[Path], None], is_complete: Callable[[], bool]
-) -> None:
-    """Fills a directory and puts it in place, all or nothing.
+def build_directory[Build](
+    folder: Path, fill: Callable[[Path], None], read: Callable[[Path], Build | None]
+) -> Build:
+    """Fills a directory, puts it in place, all or nothing, and reads it.
 
     No locks, which network file systems do not all honour: every process fills
     a directory of its own, the first to finish puts it in place, and the others
@@ -32,10 +32,13 @@ def build_directory(
     Args:
         folder: Final name; its parent must exist. What is in it is for its owner alone.
         fill: Writes the files into the scratch directory it is given.
-        is_complete: Tells whether `folder` holds a finished build.
+        read: Reads a finished build; None when `folder` does not hold one.
+
+    Returns:
+        What `read` made of the build that is in place, this process's or another's.
 
     Raises:
-        SetupError: it cannot be written.
+        SetupError: it cannot be written, or was removed at once.
     """
     _remove_leftovers(folder.parent)
     try:
@@ -43,13 +46,20 @@ def build_directory(
             fill(scratch)
             _make_private(scratch)
     except OSError as error:
-        if error.errno in _OVERTAKEN and _appears(is_complete):
-            _log.info("Another process has just built %s; using that", folder)
-            return
+        if error.errno in _OVERTAKEN:
+            build = _read_when_there(folder, read)
+            if build is not None:
+                _log.info("Another process has just built %s; using that", folder)
+                return build
         raise SetupError(
             f"cannot write {folder}: {error.strerror or error}; free some space or set AF3OPT_HOME "
             "to another directory"
         ) from error
+    # Another process may be putting its own build in this one's place.
+    build = _read_when_there(folder, read)
+    if build is None:
+        raise SetupError(f"{folder} was removed while it was built; run `af3opt prepare` again")
+    return build
 
 
 def _make_private(folder: Path) -> None:
@@ -58,14 +68,12 @@ def _make_private(folder: Path) -> None:
         path.chmod(path.stat().st_mode & 0o700)
 
 
-def _appears(is_complete: Callable[[], bool]) -> bool:
+def _read_when_there[Build](folder: Path, read: Callable[[Path], Build | None]) -> Build | None:
     """Waits for the moment between another process's two renames to pass."""
     deadline = time.monotonic() + _WAIT_SECONDS
-    while not is_complete():
-        if time.monotonic() > deadline:
-            return False
+    while (build := read(folder)) is None and time.monotonic() < deadline:
         time.sleep(_POLL_SECONDS)
-    return True
+    return build
 
 
 def _remove_leftovers(parent: Path) -> None:

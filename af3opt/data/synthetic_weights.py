@@ -128,7 +128,7 @@ def write_synthetic_weights(depth: str, *, force: bool = False) -> tuple[Path, b
     build_directory(
         folder,
         functools.partial(_fill, depth=depth, fingerprint=fingerprint, shapes=shapes),
-        lambda: read_manifest(folder) is not None,
+        read_manifest,
     )
     return folder, True
 

@@ -21,7 +21,7 @@ def fill(scratch):
         (scratch / str(number)).write_text(sys.argv[2] * 1000)
         print("step", flush=True)
         time.sleep(float(sys.argv[3]))
-build_directory(folder, fill, lambda: (folder / "19").is_file())
+build_directory(folder, fill, lambda made: (made / "19").is_file() or None)
 """
 
 
@@ -44,7 +44,7 @@ def test_killed_builds_leave_nothing_that_looks_finished(tmp_path):
     long_ago = time.time() - 7 * 3600
     for leftover in leftovers:
         os.utime(leftover, (long_ago, long_ago))
-    build_directory(folder, lambda scratch: (scratch / "19").touch(), lambda: True)
+    build_directory(folder, lambda scratch: (scratch / "19").touch(), lambda _: True)
     assert [path.name for path in tmp_path.iterdir()] == ["result"]
 
 
@@ -58,6 +58,14 @@ def test_builds_at_the_same_time_give_one_whole_result(tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["result"]
 
 
+def test_another_build_may_be_taking_the_place_of_this_one(tmp_path):
+    readings = iter([None, None, "theirs"])
+    made = build_directory(
+        tmp_path / "result", lambda scratch: (scratch / "file").touch(), lambda _: next(readings)
+    )
+    assert made == "theirs"
+
+
 def test_what_is_built_is_private_whatever_the_umask(tmp_path):
     def fill(scratch):
         (scratch / "inner").mkdir()
@@ -65,7 +73,7 @@ def test_what_is_built_is_private_whatever_the_umask(tmp_path):
 
     old = os.umask(0o002)
     try:
-        build_directory(tmp_path / "result", fill, lambda: True)
+        build_directory(tmp_path / "result", fill, lambda _: True)
     finally:
         os.umask(old)
     made = [tmp_path / "result", *(tmp_path / "result").rglob("*")]
@@ -77,5 +85,5 @@ def test_a_full_disk_is_one_line(tmp_path):
         raise OSError(28, "No space left on device")
 
     with pytest.raises(SetupError, match="No space left on device; free some space"):
-        build_directory(tmp_path / "result", fill, lambda: False)
+        build_directory(tmp_path / "result", fill, lambda _: None)
     assert list(tmp_path.iterdir()) == []
