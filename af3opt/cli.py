@@ -18,6 +18,7 @@ from pathlib import Path
 
 from af3opt import commands
 from af3opt.errors import Af3optError, ExitCode, UsageError
+from af3opt.garbage import skip_last_collection
 from af3opt.logs import DEBUG_VARIABLE, Verbosity, configure_logging, debug_exported
 from af3opt.version import __version__
 
@@ -34,6 +35,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """
     arguments = list(sys.argv[1:] if argv is None else argv)
     debug = _DEBUG_FLAG in arguments or debug_exported()
+    skip_last_collection()
     try:
         code = _dispatch(arguments)
         sys.stdout.flush()

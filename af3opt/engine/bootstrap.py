@@ -1,5 +1,6 @@
 """What must be in place before the engine is first imported."""
 
+import functools
 import logging
 import sys
 
@@ -8,6 +9,7 @@ from af3opt.engine.discovery import EngineInfo, find_engine
 from af3opt.engine.modules import engine_module
 from af3opt.engine.resources import redirect_resources
 from af3opt.errors import SetupError
+from af3opt.garbage import keep_for_good, no_collection
 
 _log = logging.getLogger(__name__)
 
@@ -30,9 +32,7 @@ def bootstrap_engine() -> EngineInfo:
     if not _log.isEnabledFor(logging.DEBUG):
         _silence_rdkit()
     try:
-        engine_module("model.model")
-        engine_module("model.post_processing")
-        engine_module("data.pipeline")
+        _import_engine()
     except FileNotFoundError as error:
         raise SetupError(
             f"the engine in {engine.root} misses {error.filename or error}; run: af3opt prepare"
@@ -43,6 +43,15 @@ def bootstrap_engine() -> EngineInfo:
         ) from error
     _log.debug("Engine %s in %s", engine.label, engine.root)
     return engine
+
+
+@functools.cache
+def _import_engine() -> None:
+    with no_collection():
+        engine_module("model.model")
+        engine_module("model.post_processing")
+        engine_module("data.pipeline")
+        keep_for_good()
 
 
 def _silence_rdkit() -> None:

@@ -1,18 +1,17 @@
 """Compiling the forward pass explicitly, so that its costs are known and logged."""
 
-import contextlib
 import dataclasses
-import gc
 import itertools
 import logging
 import re
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from af3opt.caching.key import CacheKey
 from af3opt.engine.model import DIFFUSION_SAMPLES, config_value, forward_function
 from af3opt.errors import SetupError
+from af3opt.garbage import no_collection
 from af3opt.inference.compile_cache import CompileCache
 from af3opt.inference.executables import ExecutableStore, executable_key
 from af3opt.inference.live_code import live_code_digest, model_modules
@@ -233,7 +232,7 @@ class ModelCompiler:
         times = [time.perf_counter()]
         try:
             num_samples = config_value(self._config, DIFFUSION_SAMPLES)
-            with samples_in_chunks(num_samples, samples_at_once), _no_garbage_collection():
+            with samples_in_chunks(num_samples, samples_at_once), no_collection():
                 # A new function each time: JAX would hand out an earlier trace of this one.
                 traced = jax.jit(forward_function(self._config)).trace(*arguments)
         except ValueError as error:
@@ -245,7 +244,7 @@ class ModelCompiler:
                 "they are cut off or belong to another model; fetch them again"
             ) from error
         times.append(time.perf_counter())
-        with _no_garbage_collection():
+        with no_collection():
             lowered = traced.lower()
         times.append(time.perf_counter())
         executable = lowered.compile()
@@ -255,18 +254,6 @@ class ModelCompiler:
         origin = "compile cache" if hit else COMPILED
         work = count_operations(traced.jaxpr)
         return _described(executable, work, num_tokens, origin, seconds)
-
-
-@contextlib.contextmanager
-def _no_garbage_collection() -> Iterator[None]:
-    """Lets no cycle be looked for in the millions of objects that tracing keeps alive."""
-    enabled = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if enabled:
-            gc.enable()
 
 
 def _described(
