@@ -25,7 +25,7 @@ from af3opt.engine.model import device_features, forward_function, make_model_co
 from af3opt.engine.modules import engine_module
 from af3opt.engine.parameter_shapes import parameter_shapes
 from af3opt.features.options import FeatureOptions
-from af3opt.inference.model_runner import model_features
+from af3opt.inference.model_inputs import model_features
 from af3opt.inference.operations import OperationCount, count_operations
 from af3opt.optimizations import activate, deactivate
 from af3opt.optimizations.base import Context

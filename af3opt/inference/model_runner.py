@@ -2,8 +2,9 @@
 
 import copy
 import dataclasses
+import functools
 import logging
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -29,6 +30,7 @@ from af3opt.inference.compiled import (
     batch_signature,
 )
 from af3opt.inference.device import choose_device
+from af3opt.inference.model_inputs import model_features, model_parameters
 from af3opt.inference.results import post_process_result
 from af3opt.inference.splitting import (
     DeviceMemoryError,
@@ -44,8 +46,6 @@ from af3opt.inference.weights import (
 )
 from af3opt.inference.weights_format import WeightsLayout
 from af3opt.memory.forecast import JobSize, KnownPrograms
-from af3opt.optimizations.atom_slots import ATOM_SLOTS, trim_atom_slots
-from af3opt.optimizations.msa_depth import MSA_DEPTH, trim_msa
 from af3opt.settings import Settings
 
 _log = logging.getLogger(__name__)
@@ -253,6 +253,11 @@ class ModelRunner:
             f"time ({reason}); use {remedy}"
         )
 
+    @functools.cached_property
+    def _parameters(self) -> Mapping[str, Mapping[str, Any]]:
+        """The weights as the executables take them."""
+        return model_parameters(self.load().params, self._identity.optimizations)
+
     def _features(self, batch: Mapping[str, Any]) -> dict[str, Any]:
         return model_features(device_features(batch), self._identity.optimizations)
 
@@ -265,10 +270,11 @@ class ModelRunner:
         # Types are canonicalised on the host first: the device never sees 64 bits.
         arguments = jax.device_put((key, jax.tree.map(jnp.asarray, dict(features))), self.device)
         weights = self.load()
+        parameters = self._parameters
 
         def compute(model: CompiledModel) -> dict[str, Any]:
             # Errors of asynchronous work appear when its result is read.
-            result = model.executable(weights.params, *arguments)
+            result = model.executable(parameters, *arguments)
             return post_process_result(result, weights.identifier)
 
         try:
@@ -278,14 +284,16 @@ class ModelRunner:
             if compiled.report.origin != STORED or is_out_of_memory(error):
                 raise
             problem = f"does not run ({(str(error).splitlines() or [''])[0]})"
-            compiled = self._compiler.compile_again(weights.params, features, chunk, problem)
+            compiled = self._compiler.compile_again(parameters, features, chunk, problem)
             self._executables[(batch_signature(features), chunk)] = compiled
             return compute(compiled)
 
     def _compiled(self, features: Mapping[str, Any], chunk: int) -> CompiledModel:
         key = (batch_signature(features), chunk)
         if key not in self._executables:
-            parameters = abstract_parameters(self.describe_weights())
+            parameters = model_parameters(
+                abstract_parameters(self.describe_weights()), self._identity.optimizations
+            )
             compiled = self._compiler.compile(parameters, features, chunk)
             self._learn_memory(compiled.report, chunk)
             self.compile_reports.append(compiled.report)
@@ -308,20 +316,6 @@ class ModelRunner:
         """Engine, device and attention kernels: the kind that `KnownPrograms` files under."""
         attention = config_value(self.config, "global_config.flash_attention_implementation")
         return f"{self._program_kind}-{attention}"
-
-
-def model_features(features: Mapping[str, Any], optimizations: Collection[str]) -> dict[str, Any]:
-    """Trims features to what the model is to work through.
-
-    Args:
-        features: Numeric features by name; see `device_features`.
-        optimizations: Names of the active optimisations.
-    """
-    trimmed = dict(features)
-    for optimization, trim in ((MSA_DEPTH, trim_msa), (ATOM_SLOTS, trim_atom_slots)):
-        if optimization.name in optimizations:
-            trimmed = trim(trimmed)
-    return trimmed
 
 
 def create_model_runner(

@@ -1,22 +1,29 @@
-"""The diffusion transformer as one loop over layers, with large products of any precision.
+"""The diffusion transformer layer by layer, with large products of any precision.
 
 The sampler spends nearly all its time in seven matrix products a layer. The engine
 stacks its layers in blocks of four and projects the pair representation for each block:
 XLA then copies a layer's weights twice, first out of all blocks and then out of one, and
-repeats the projection in every step. Here the loop is flat, what reads the same rows is
-one product, and the projection comes before the loop and so leaves the sampler.
+repeats the projection in every step. Here the layers are written out one after another,
+each reads weights of its own (see `separate_layers`), what reads the same rows is one
+product, and the projection comes before them and so leaves the sampler.
 
 Processors with AMX multiply bfloat16 several times faster than float32, so there a
 float32 operand is carried as the sum of two bfloat16 values, 16 bits of precision in
 all, and the three products that matter are added in float32.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from af3opt.fidelity import PRECISION, REORDERED
 from af3opt.optimizations.base import BFLOAT16, FLOAT32, Context, Optimization, Target
 from af3opt.optimizations.haiku_access import as_module_method, is_alphafold3
+from af3opt.optimizations.separate_layers import (
+    LARGE_PRODUCTS,
+    STACK,
+    separate_layers,
+    split_layers,
+)
 
 _MODULE = "model.network.diffusion_transformer"
 # Digests of the fork 3.1.18, the fork 3.1.6 and DeepMind v3.0.1 to v3.0.4, where different;
@@ -44,16 +51,7 @@ _RELIES_ON = (
     ),
     *CONDITIONED_LAYERS,
 )
-_STACK = "__layer_stack_with_per_layer"
 _MASKED = 1e9
-# Large products, by the engine's names behind the module's own; layers that read the
-# same rows are one product.
-_LARGE = {
-    "attention_input": ("q_projection", "k_projection", "v_projection", "gating_query"),
-    "transition2": ("transition2",),
-    "ffw_transition1": ("ffw_transition1",),
-    "ffw_transition2": ("ffw_transition2",),
-}
 
 
 def _replace(original: Callable[..., Any], context: Context) -> Callable[..., Any]:
@@ -93,35 +91,33 @@ def _transformer(
     Returns:
         The new activations, shape and type of `act`.
     """
+    import jax
     import jax.numpy as jnp
-    from jax import lax
 
-    parameters, pair_logits = _stacked(module, pair_cond)
-    large = {
-        product: _operands([parameters.pop(name + "/weights") for name in names], precision)
-        for product, names in _LARGE.items()
-    }
     heads = module.config.attention.num_head
+
+    def layer(state: Any, cond: Any, logits_bias: Any, small: Mapping[str, Any]) -> Any:
+        large = {product: _terms(small[product], precision) for product in LARGE_PRODUCTS}
+        state = state + _attend(state, cond, logits_bias, small, large, heads)
+        return state + _transition(state, cond, small, large)
+
+    # Traced once for all layers; XLA compiles it for each.
+    layer = jax.jit(layer)
+    parameters, pair_logits = _layers(module, pair_cond)
     key_bias = (_MASKED * (mask - 1.0))[None, None, :]
-
-    def layer(state: Any, inputs: Any) -> tuple[Any, None]:
-        small, weights, logits = inputs
-        state = state + _attend(state, single_cond, logits + key_bias, small, weights, heads)
-        state = state + _transition(state, single_cond, small, weights)
-        return state, None
-
     state = act.astype(jnp.float32)
-    state, _ = lax.scan(layer, state, (parameters, large, pair_logits))
+    for small, logits in zip(parameters, pair_logits, strict=True):
+        state = layer(state, single_cond, logits + key_bias, small)
     return state.astype(act.dtype)
 
 
-def _stacked(module: Any, pair_cond: Any) -> tuple[dict[str, Any], Any]:
-    """Reads all layers' parameters and computes all layers' pair logits.
+def _layers(module: Any, pair_cond: Any) -> tuple[list[Mapping[str, Any]], list[Any]]:
+    """Reads each layer's parameters and computes its pair logits.
 
     Returns:
-        (layers, ...) parameters by "layer/parameter" name, and the logits
-        (layers, heads, tokens, tokens), float32. None of it depends on noise or
-        sample, so XLA moves it out of the sampling loop.
+        A layer's parameters as in `split_layers`, and its logits (heads, tokens,
+        tokens), float32. None of it depends on noise or sample, so XLA moves it out of
+        the sampling loop.
     """
     import haiku as hk
     import jax.numpy as jnp
@@ -129,29 +125,32 @@ def _stacked(module: Any, pair_cond: Any) -> tuple[dict[str, Any], Any]:
     from af3opt.optimizations.arithmetic import standardise
 
     config = module.config
-    layers, heads = config.num_blocks, config.attention.num_head
-    inner_blocks = config.super_block_size
-    outer_blocks = layers // inner_blocks
+    inner_layers = config.super_block_size
+    blocks = config.num_blocks // inner_layers
     channels = pair_cond.shape[-1]
+    separate = separate_layers(hk.experimental.current_name(), config.num_blocks)
+    stacked = {}
     with hk.name_scope("pair_input_layer_norm"):
         scale = hk.get_parameter("scale", (channels,), jnp.float32, init=jnp.ones)
-    parameters = {}
-    with hk.name_scope(_STACK):
+    # A scope entered twice would get another name.
+    with hk.name_scope(STACK):
         with hk.name_scope("pair_logits_projection"):
-            shape = (outer_blocks, channels, inner_blocks, heads)
+            shape = (blocks, channels, inner_layers, config.attention.num_head)
             projection = hk.get_parameter("weights", shape, jnp.float32, init=jnp.zeros)
-        with hk.name_scope(_STACK):
+        with hk.name_scope(STACK):
             for layer, shapes in _shapes(module).items():
-                # A scope entered twice would get another name.
                 with hk.name_scope(module.name + layer):
                     for kind, size in shapes.items():
-                        stacked = hk.get_parameter(
-                            kind, (outer_blocks, inner_blocks, *size), jnp.float32, init=jnp.zeros
+                        stacked[f"{layer}/{kind}"] = hk.get_parameter(
+                            kind, (blocks, inner_layers, *size), jnp.float32, init=jnp.zeros
                         )
-                        parameters[f"{layer}/{kind}"] = jnp.reshape(stacked, (layers, *size))
     pair = standardise(pair_cond) * scale
-    logits = jnp.einsum("ijc,ocbh->obhij", pair, projection)
-    return parameters, jnp.reshape(logits, (layers, heads, *pair_cond.shape[:2]))
+    logits = [
+        jnp.einsum("ijc,ch->hij", pair, projection[block, :, layer])
+        for block in range(blocks)
+        for layer in range(inner_layers)
+    ]
+    return separate or split_layers(stacked), logits
 
 
 def _shapes(module: Any) -> dict[str, dict[str, tuple[int, ...]]]:
@@ -182,24 +181,16 @@ def _shapes(module: Any) -> dict[str, dict[str, tuple[int, ...]]]:
     return shapes
 
 
-def _operands(weights: list[Any], precision: str) -> tuple[Any, ...]:
-    """Weights of one product, (layers, inputs, *outputs) each, side by side as terms.
-
-    Returns:
-        (layers, inputs, all outputs) terms for `split_product`.
-    """
-    import jax.numpy as jnp
-
+def _terms(operand: Any, precision: str) -> tuple[Any, ...]:
+    """One operand, (inputs, outputs), as terms for `split_product`."""
     from af3opt.optimizations.arithmetic import bfloat16_terms
 
-    flat = [jnp.reshape(weight, (*weight.shape[:2], -1)) for weight in weights]
-    joined = jnp.concatenate(flat, axis=-1)
     if precision == FLOAT32:
-        return (joined,)
-    return bfloat16_terms(joined, 1 if precision == BFLOAT16 else 2)
+        return (operand,)
+    return bfloat16_terms(operand, 1 if precision == BFLOAT16 else 2)
 
 
-def _adaptive_norm(state: Any, single_cond: Any, small: dict[str, Any], prefix: str) -> Any:
+def _adaptive_norm(state: Any, single_cond: Any, small: Mapping[str, Any], prefix: str) -> Any:
     """Adaptive layer norm (algorithm 26)."""
     from af3opt.optimizations.arithmetic import sigmoid, standardise
 
@@ -209,7 +200,7 @@ def _adaptive_norm(state: Any, single_cond: Any, small: dict[str, Any], prefix: 
     return scale * standardise(state) + cond @ small[prefix + "single_cond_bias/weights"]
 
 
-def _conditioned(update: Any, single_cond: Any, small: dict[str, Any], prefix: str) -> Any:
+def _conditioned(update: Any, single_cond: Any, small: Mapping[str, Any], prefix: str) -> Any:
     """The output gate that depends on the conditioning."""
     from af3opt.optimizations.arithmetic import sigmoid
 
@@ -256,7 +247,7 @@ def _transition(state: Any, single_cond: Any, small: Any, weights: Any) -> Any:
 LAYERS = Optimization(
     name="diffusion_layers",
     fidelity=REORDERED,
-    summary="The diffusion transformer is one loop over layers, its pair logits computed once.",
+    summary="The diffusion transformer's layers read weights in place; its pair logits come once.",
     replacements=((_TARGET, _replace),),
     relies_on=_RELIES_ON,
     wanted=lambda context: context.diffusion_precision == FLOAT32,
