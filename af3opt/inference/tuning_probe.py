@@ -18,6 +18,7 @@ from af3opt.host import probe_host
 from af3opt.optimizations import OPTIMIZATIONS
 from af3opt.optimizations.base import BFLOAT16, FLOAT32, Context, Patches
 from af3opt.optimizations.choice import block_positions
+from af3opt.optimizations.separate_layers import with_separate_layers
 
 TOKENS = 128
 TRUNK_BLOCKS = 2
@@ -77,7 +78,9 @@ def diffusion_block() -> tuple[Callable[..., Any], tuple[Any, ...]]:
     network = engine_module("model.network.diffusion_transformer")
 
     def run(act: Any, single: Any, pair: Any) -> Any:
-        module = network.Transformer(config.heads.diffusion.transformer, config.global_config)
+        # Where the engine has it, so that its layers' weights are found.
+        with hk.name_scope("diffusion_head"):
+            module = network.Transformer(config.heads.diffusion.transformer, config.global_config)
 
         def one(sample: Any) -> Any:
             return module(act=sample, mask=jnp.ones(TOKENS), single_cond=single, pair_cond=pair)
@@ -118,6 +121,7 @@ def measure(make: Callable[[], Any], context: Context) -> tuple[float, Any]:
     transformed = hk.transform(function)
     key = jax.random.PRNGKey(0)
     weights = _random_weights(jax.eval_shape(transformed.init, key, *arguments))
+    weights = with_separate_layers(weights)
     for optimization in OPTIMIZATIONS:
         if optimization.wanted(context) and optimization.obstacle() is None:
             patches.apply(optimization, context)

@@ -21,7 +21,13 @@ from typing import Any
 
 from af3opt.child_process import module_command
 from af3opt.errors import Af3optError
-from af3opt.inference.weights_copy import MappedWeights, copy_directory, make_copy, open_scratch
+from af3opt.inference.weights_copy import (
+    MappedWeights,
+    copy_directory,
+    file_state,
+    make_copy,
+    open_scratch,
+)
 from af3opt.inference.weights_format import (
     FormatUnknownError,
     WeightFiles,
@@ -42,6 +48,8 @@ class _Ahead:
 
     files: WeightFiles
     process: subprocess.Popen[str]
+    # Of the files before the process began to read them.
+    states: list[list[int]]
 
     @functools.cached_property
     def layout(self) -> WeightsLayout | None:
@@ -83,6 +91,7 @@ def weights_ahead(model_dir: Path, *, wanted: bool = True) -> Iterator[None]:
     if files is None or copy_directory(files).exists():
         yield
         return
+    states = _states(files)
     process = subprocess.Popen(
         [*module_command(__name__), str(files.paths[0])],
         stdin=subprocess.DEVNULL,
@@ -90,7 +99,7 @@ def weights_ahead(model_dir: Path, *, wanted: bool = True) -> Iterator[None]:
         stderr=subprocess.DEVNULL,
         text=True,
     )
-    _started.append(_Ahead(files, process))
+    _started.append(_Ahead(files, process, states))
     try:
         yield
     finally:
@@ -106,11 +115,13 @@ def layout_ahead(files: WeightFiles) -> WeightsLayout | None:
     """Waits until another process has read these files from end to end.
 
     Returns:
-        What they hold; None where no copy was begun, or they cannot be used so.
+        What they hold; None where no copy was begun, or they cannot be used so, or
+        have changed since.
     """
     if not _started or _started[0].files != files:
         return None
-    return _started[0].layout
+    layout = _started[0].layout
+    return layout if _states(files) == _started[0].states else None
 
 
 def take_ahead(files: WeightFiles) -> MappedWeights | None:
@@ -134,6 +145,14 @@ def _guess(model_dir: Path) -> WeightFiles | None:
     if len(found) != 1 or not found[0].name.endswith((".bin", ".bin.zst")):
         return None
     return _single_file(found[0])
+
+
+def _states(files: WeightFiles) -> list[list[int]]:
+    """Size and time of each file; nothing where one is gone."""
+    try:
+        return [file_state(path) for path in files.paths]
+    except OSError:
+        return []
 
 
 def _single_file(path: Path) -> WeightFiles:

@@ -1,6 +1,7 @@
 """Weights copied by another process while this one imports the engine."""
 
 import io
+import os
 import types
 
 import numpy as np
@@ -88,10 +89,17 @@ def test_nothing_is_announced_of_weights_that_cannot_be_used(model_dir):
             load_weights(model_dir, None)
 
 
+def test_nothing_is_announced_of_a_file_that_has_changed_since(model_dir):
+    with weights_ahead(model_dir):
+        assert announced_weights(model_dir) is not None
+        os.utime(model_dir / "af3.bin.zst", (1, 1))
+        assert announced_weights(model_dir) is None
+
+
 @pytest.mark.parametrize("said", ["", '{"arrays": [', '{"arrays": [], "sha256": "0"}\n'])
 def test_a_process_that_is_killed_gives_no_copy(model_dir, said):
     process = types.SimpleNamespace(stdout=io.StringIO(said))
-    assert _Ahead(find_weight_files(model_dir), process).scratch() is None
+    assert _Ahead(find_weight_files(model_dir), process, []).scratch() is None
 
 
 def test_loading_takes_what_was_made_ahead(model_dir, monkeypatch):
