@@ -24,7 +24,7 @@ from af3opt.errors import Af3optError
 from af3opt.inference.weights_copy import (
     MappedWeights,
     copy_directory,
-    file_state,
+    file_states,
     make_copy,
     open_scratch,
 )
@@ -150,7 +150,7 @@ def _guess(model_dir: Path) -> WeightFiles | None:
 def _states(files: WeightFiles) -> list[list[int]]:
     """Size and time of each file; nothing where one is gone."""
     try:
-        return [file_state(path) for path in files.paths]
+        return file_states(files)
     except OSError:
         return []
 

@@ -77,7 +77,7 @@ def open_copy(files: WeightFiles) -> MappedWeights | None:
                 _log.warning("Weights copy not used: %s %s; remove it", path, problem)
                 return None
         index = json.loads(index_path.read_text())
-        if index["version"] != _VERSION or index["copy"] != file_state(arrays_path):
+        if index["version"] != _VERSION or index["copy"] != _state(arrays_path):
             _log.info("Weights copy %s is damaged or of another version; made again", directory)
             return None
         if not _matches_original(index, files, index_path):
@@ -91,18 +91,22 @@ def open_copy(files: WeightFiles) -> MappedWeights | None:
         return None
 
 
-def file_state(path: Path) -> list[int]:
-    """Size and time of a file, which tell whether it has been changed.
+def file_states(files: WeightFiles) -> list[list[int]]:
+    """Size and time of each file, which tell whether it has been changed.
 
     Raises:
-        OSError: there is none.
+        OSError: one is gone.
     """
+    return [_state(path) for path in files.paths]
+
+
+def _state(path: Path) -> list[int]:
     status = path.stat()
     return [status.st_size, status.st_mtime_ns]
 
 
 def _matches_original(index: dict[str, Any], files: WeightFiles, index_path: Path) -> bool:
-    states = [file_state(path) for path in files.paths]
+    states = file_states(files)
     if index["original"] == states:
         return True
     sizes = [state[0] for state in states]
@@ -246,7 +250,7 @@ def _remove_leftovers(directory: Path) -> None:
 
 
 def _write_copy(files: WeightFiles, scratch: Path) -> MappedWeights:
-    states = [file_state(path) for path in files.paths]
+    states = file_states(files)
     stream = RecordStream(files, reuse_memory=True)
     entries = []
     offset = 0
@@ -264,7 +268,7 @@ def _write_copy(files: WeightFiles, scratch: Path) -> MappedWeights:
         "version": _VERSION,
         "sha256": stream.sha256,
         "original": states,
-        "copy": file_state(arrays_path),
+        "copy": _state(arrays_path),
         "arrays": entries,
     }
     atomic_write_text(scratch / _INDEX, json.dumps(index), mode=0o600)

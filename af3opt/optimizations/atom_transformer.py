@@ -12,7 +12,7 @@ from typing import Any
 from af3opt.fidelity import REORDERED
 from af3opt.optimizations.base import Context, Optimization, Target
 from af3opt.optimizations.diffusion_transformer import CONDITIONED_LAYERS
-from af3opt.optimizations.haiku_access import as_module_method, is_alphafold3
+from af3opt.optimizations.haiku_access import STACK, as_module_method, is_alphafold3
 
 _TRANSFORMER = "model.network.diffusion_transformer"
 _ATOMS = "model.network.atom_cross_attention"
@@ -45,7 +45,6 @@ _RELIES_ON = (
     *CONDITIONED_LAYERS,
     *ATOM_CALLERS,
 )
-_STACK = "__layer_stack_with_per_layer"
 _MASKED = 1e9
 _OPTIONAL = ("pair_mask", "rope_q", "rope_k")
 _NORMS = ("q", "k", "ffw_")
@@ -149,7 +148,7 @@ def _parameters(module: Any, channels: int, heads: int) -> dict[str, Any]:
     for gate in _GATES:
         shapes[f"{gate}adaptive_zero_cond"] = {"weights": square, "bias": (channels,)}
     parameters = {}
-    with hk.name_scope(_STACK):
+    with hk.name_scope(STACK):
         for layer, kinds in shapes.items():
             # A scope entered twice would get another name.
             with hk.name_scope(module.name + layer):

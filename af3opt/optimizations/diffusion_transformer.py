@@ -17,10 +17,9 @@ from typing import Any
 
 from af3opt.fidelity import PRECISION, REORDERED
 from af3opt.optimizations.base import BFLOAT16, FLOAT32, Context, Optimization, Target
-from af3opt.optimizations.haiku_access import as_module_method, is_alphafold3
+from af3opt.optimizations.haiku_access import STACK, as_module_method, is_alphafold3
 from af3opt.optimizations.separate_layers import (
     LARGE_PRODUCTS,
-    STACK,
     separate_layers,
     split_layers,
 )

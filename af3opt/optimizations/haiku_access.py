@@ -5,6 +5,9 @@ from typing import Any
 
 from af3opt.engine.modules import engine_module
 
+# Scope of the parameters of layers that haiku stacks.
+STACK = "__layer_stack_with_per_layer"
+
 
 def as_module_method(name: str, function: Callable[..., Any]) -> Callable[..., Any]:
     """Makes a function a haiku module's method: it runs in the module's name scope.

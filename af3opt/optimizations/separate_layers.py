@@ -9,13 +9,14 @@ are put side by side on the way, for one product instead of several.
 The stacked arrays stay among the parameters, for whatever else reads them.
 """
 
-import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
-STACK = "__layer_stack_with_per_layer"
+from af3opt.inference.weights_format import aligned_empty
+from af3opt.optimizations.haiku_access import STACK
+
 _TRANSFORMER = "diffusion_head/transformer"
 # Two loops inside each other: blocks of a few layers, and the layers of a block. In
 # them, names of parameters begin with the module's own.
@@ -27,9 +28,6 @@ LARGE_PRODUCTS: Mapping[str, Sequence[str]] = {
     "ffw_transition1": ("ffw_transition1",),
     "ffw_transition2": ("ffw_transition2",),
 }
-
-# XLA:CPU copies arrays that begin elsewhere.
-_ALIGNMENT = 64
 
 Parameters = Mapping[str, Mapping[str, Any]]
 
@@ -67,14 +65,20 @@ def with_separate_layers(parameters: Parameters) -> Parameters:
     return {**parameters, **{_scope(scope, number): one for number, one in enumerate(layers)}}
 
 
+def _side_by_side(parts: Sequence[Any]) -> Any:
+    import jax.numpy as jnp
+
+    return jnp.concatenate(parts, axis=-1)
+
+
 def split_layers(
-    stacked: Mapping[str, Any], side_by_side: Callable[[Sequence[Any]], Any] | None = None
+    stacked: Mapping[str, Any], side_by_side: Callable[[Sequence[Any]], Any] = _side_by_side
 ) -> list[Mapping[str, Any]]:
     """Takes stacked parameters apart.
 
     Args:
         stacked: Arrays (blocks, layers of a block, ...) by "layer/parameter" name.
-        side_by_side: Joins arrays along their last axis; None while JAX traces.
+        side_by_side: Joins arrays along their last axis; the default is for JAX to trace.
 
     Returns:
         For each layer its parameters by name; instead of their layers' weights, the
@@ -84,8 +88,7 @@ def split_layers(
     for product, layers in LARGE_PRODUCTS.items():
         operands = [parts.pop(f"{layer}/weights")[0] for layer in layers]
         parts[product] = [operand.reshape((*operand.shape[:2], -1)) for operand in operands]
-    join = side_by_side or _side_by_side
-    joined = {name: join(ones) for name, ones in parts.items()}
+    joined = {name: side_by_side(ones) for name, ones in parts.items()}
     number = min(map(len, joined.values()))
     return [{name: array[layer] for name, array in joined.items()} for layer in range(number)]
 
@@ -118,17 +121,7 @@ def _layers_first(stacked: Any) -> Any:
     return stacked.reshape((blocks * layers_of_a_block, *shape))
 
 
-def _side_by_side(parts: Sequence[Any]) -> Any:
-    import jax.numpy as jnp
-
-    return jnp.concatenate(parts, axis=-1)
-
-
 def _side_by_side_on_host(parts: Sequence[Any]) -> Any:
     """Joins numpy arrays in new memory that JAX can use where it lies."""
     shape = (*parts[0].shape[:-1], sum(part.shape[-1] for part in parts))
-    size = math.prod(shape) * parts[0].dtype.itemsize
-    memory = np.empty(size + _ALIGNMENT, np.uint8)
-    start = -memory.ctypes.data % _ALIGNMENT
-    joined = memory[start : start + size].view(parts[0].dtype).reshape(shape)
-    return np.concatenate(parts, axis=-1, out=joined)
+    return np.concatenate(parts, axis=-1, out=aligned_empty(shape, parts[0].dtype))
