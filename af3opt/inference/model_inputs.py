@@ -26,14 +26,17 @@ def model_features(features: Mapping[str, Any], optimizations: Collection[str]) 
 
 
 def model_parameters(
-    parameters: Mapping[str, Mapping[str, Any]], optimizations: Collection[str]
+    parameters: Mapping[str, Mapping[str, Any]],
+    optimizations: Collection[str],
+    joined: Mapping[str, Mapping[str, Any]] | None = None,
 ) -> Mapping[str, Mapping[str, Any]]:
     """Arranges parameters as the model is to read them.
 
     Args:
         parameters: Arrays, or shapes and dtypes, by scope and name.
         optimizations: Names of the active optimisations.
+        joined: Weights that lie side by side already; see `LoadedWeights`.
     """
     if _SEPARATE_LAYERS.isdisjoint(optimizations):
         return parameters
-    return with_separate_layers(parameters)
+    return with_separate_layers(parameters, joined)

@@ -256,7 +256,8 @@ class ModelRunner:
     @functools.cached_property
     def _parameters(self) -> Mapping[str, Mapping[str, Any]]:
         """The weights as the executables take them."""
-        return model_parameters(self.load().params, self._identity.optimizations)
+        weights = self.load()
+        return model_parameters(weights.params, self._identity.optimizations, weights.joined)
 
     def _features(self, batch: Mapping[str, Any]) -> dict[str, Any]:
         return model_features(device_features(batch), self._identity.optimizations)

@@ -34,12 +34,15 @@ class LoadedWeights:
     Attributes:
         params: Device arrays by scope and name, as the engine's model takes them.
         identifier: The identifier record, written into every result.
+        joined: numpy arrays of weights that some products read side by side, by scope of
+            their layers and product, as far as the local copy holds them.
         sha256: Digest of the files they came from.
         seconds: How long loading took.
         source: "mapped copy", "files" or "engine's loader".
     """
 
     params: dict[str, dict[str, Any]]
+    joined: dict[str, dict[str, np.ndarray]]
     identifier: bytes
     sha256: str
     seconds: float
@@ -54,6 +57,16 @@ class LoadedWeights:
             for name, array in named.items()
         )
         return WeightsLayout(arrays=arrays, sha256=self.sha256)
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class _Loaded:
+    """What one way of loading gives; see `LoadedWeights`."""
+
+    params: dict[str, dict[str, Any]]
+    sha256: str
+    source: str
+    joined: dict[str, dict[str, np.ndarray]] = dataclasses.field(default_factory=dict)
 
 
 def announced_weights(model_dir: Path) -> WeightsLayout | None:
@@ -109,34 +122,39 @@ def load_weights(model_dir: Path, device: Any, *, use_copy: bool = True) -> Load
     files = find_weight_files(model_dir)
     try:
         check_engine_loader()
-        params, sha256, source = _load_plain(files, device, use_copy=use_copy)
+        loaded = _load_plain(files, device, use_copy=use_copy)
     except FormatUnknownError as reason:
         _log.info("Weights are read by the engine's own loader: %s", reason)
-        params, sha256, source = _load_with_engine(files, model_dir, device)
+        loaded = _load_with_engine(files, model_dir, device)
     try:
-        identifier = np.asarray(params["__meta__"][IDENTIFIER]).tobytes()
+        identifier = np.asarray(loaded.params["__meta__"][IDENTIFIER]).tobytes()
     except KeyError as error:
         raise SetupError(
             f"{files.label}: has no identifier record; it is damaged or not AlphaFold 3's "
             "weights, fetch it again"
         ) from error
     seconds = time.perf_counter() - start
-    _log.info("Loaded the weights in %.2f s from %s (%s)", seconds, source, files.label)
+    _log.info("Loaded the weights in %.2f s from %s (%s)", seconds, loaded.source, files.label)
     return LoadedWeights(
-        params=params, identifier=identifier, sha256=sha256, seconds=seconds, source=source
+        params=loaded.params,
+        joined=loaded.joined,
+        identifier=identifier,
+        sha256=loaded.sha256,
+        seconds=seconds,
+        source=loaded.source,
     )
 
 
-def _load_plain(
-    files: WeightFiles, device: Any, *, use_copy: bool
-) -> tuple[dict[str, dict[str, Any]], str, str]:
-    if use_copy:
-        mapped = take_ahead(files) or open_copy(files) or make_copy(files)
-        if mapped is not None:
-            return _to_device(mapped.records, device), mapped.sha256, "mapped copy"
-    stream = RecordStream(files)
-    params = _to_device(stream, device)
-    return params, stream.sha256, "files"
+def _load_plain(files: WeightFiles, device: Any, *, use_copy: bool) -> _Loaded:
+    mapped = (take_ahead(files) or open_copy(files) or make_copy(files)) if use_copy else None
+    if mapped is None:
+        stream = RecordStream(files)
+        params = _to_device(stream, device)
+        return _Loaded(params, stream.sha256, "files")
+    joined: dict[str, dict[str, np.ndarray]] = {}
+    for record in mapped.joined:
+        joined.setdefault(record.scope, {})[record.name] = record.array
+    return _Loaded(_to_device(mapped.records, device), mapped.sha256, "mapped copy", joined)
 
 
 def _to_device(records: Iterable[Record], device: Any) -> dict[str, dict[str, Any]]:
@@ -150,9 +168,7 @@ def _to_device(records: Iterable[Record], device: Any) -> dict[str, dict[str, An
     return params
 
 
-def _load_with_engine(
-    files: WeightFiles, model_dir: Path, device: Any
-) -> tuple[dict[str, dict[str, Any]], str, str]:
+def _load_with_engine(files: WeightFiles, model_dir: Path, device: Any) -> _Loaded:
     import jax
 
     module = engine_module("model.params")
@@ -160,4 +176,4 @@ def _load_with_engine(
         params = module.get_model_haiku_params(model_dir=model_dir)
     except (OSError, ValueError, module.RecordError) as error:
         raise SetupError(f"{files.label}: {error}") from error
-    return jax.device_put(params, device), file_digest(files), "engine's loader"
+    return _Loaded(jax.device_put(params, device), file_digest(files), "engine's loader")

@@ -3,7 +3,8 @@
 The original is usually compressed, on a shared file system, and read in full by
 every process. The copy holds the same arrays uncompressed and aligned, so that a
 process starts with them at once, processes on one node share the memory, and
-XLA:CPU computes from the mapped pages without a copy of its own.
+XLA:CPU computes from the mapped pages without a copy of its own. Weights that some
+products read side by side follow in that order, too: a sixth more of the file.
 
 The copy lies under AF3OPT_HOME, readable by the user alone. It is used only while
 the original has the size and time (or else the digest) it was made from.
@@ -18,20 +19,21 @@ import logging
 import os
 import shutil
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 
 from af3opt.errors import SetupError
 from af3opt.inference.weights_format import ALIGNMENT, Record, RecordStream, WeightFiles
+from af3opt.optimizations.separate_layers import operands_to_join
 from af3opt.output.atomic import atomic_write_text, fsync_tree, is_temporary, temporary_sibling
 from af3opt.paths import af3opt_home, private_directory, trust_problem
 
 _log = logging.getLogger(__name__)
 
-_VERSION = 1
+_VERSION = 2
 _ARRAYS = "arrays.bin"
 _INDEX = "index.json"
 # Leave this much of the file system free, as a multiple of the copy's size.
@@ -45,10 +47,12 @@ class MappedWeights:
 
     Attributes:
         records: All parameters; their arrays are read-only views of the file.
+        joined: Operands that several parameters make up; scope of the layers, product.
         sha256: Digest of the original files.
     """
 
     records: list[Record]
+    joined: list[Record]
     sha256: str
 
 
@@ -83,7 +87,7 @@ def open_copy(files: WeightFiles) -> MappedWeights | None:
         if not _matches_original(index, files, index_path):
             _log.info("Weights copy %s is older than %s; made again", directory, files.label)
             return None
-        return MappedWeights(records=_map_arrays(index, arrays_path), sha256=index["sha256"])
+        return _map(index, arrays_path)
     except FileNotFoundError:
         return None
     except (OSError, ValueError, KeyError, TypeError) as error:
@@ -120,10 +124,18 @@ def _matches_original(index: dict[str, Any], files: WeightFiles, index_path: Pat
     return True
 
 
-def _map_arrays(index: dict[str, Any], arrays_path: Path) -> list[Record]:
+def _map(index: dict[str, Any], arrays_path: Path) -> MappedWeights:
+    return MappedWeights(
+        records=_map_arrays(index["arrays"], arrays_path),
+        joined=_map_arrays(index["joined"], arrays_path),
+        sha256=index["sha256"],
+    )
+
+
+def _map_arrays(entries: Iterable[dict[str, Any]], arrays_path: Path) -> list[Record]:
     mapped = np.memmap(arrays_path, dtype=np.uint8, mode="r")
     records = []
-    for entry in index["arrays"]:
+    for entry in entries:
         start, size = entry["offset"], entry["size"]
         if start % ALIGNMENT or start + size > mapped.size:
             raise ValueError(f"array {entry['scope']}/{entry['name']} lies outside the file")
@@ -157,10 +169,9 @@ def open_scratch(files: WeightFiles, scratch: Path) -> MappedWeights | None:
         return None
     try:
         index = json.loads((scratch / _INDEX).read_text())
-        records = _map_arrays(index, scratch / _ARRAYS)
+        return _map(index, scratch / _ARRAYS)
     except (OSError, ValueError, KeyError, TypeError):
         return None
-    return MappedWeights(records=records, sha256=index["sha256"])
 
 
 def make_copy(
@@ -252,37 +263,50 @@ def _remove_leftovers(directory: Path) -> None:
 def _write_copy(files: WeightFiles, scratch: Path) -> MappedWeights:
     states = file_states(files)
     stream = RecordStream(files, reuse_memory=True)
-    entries = []
-    offset = 0
     arrays_path = scratch / _ARRAYS
     descriptor = os.open(arrays_path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     with os.fdopen(descriptor, "wb") as output:
-        for record in stream:
-            padding = -offset % ALIGNMENT
-            output.write(b"\0" * padding)
-            offset += padding
-            output.write(record.array.reshape(-1).view(np.uint8).data)
-            entries.append(_entry(record, offset))
-            offset += record.array.nbytes
+        arrays = [
+            _write_array(output, record.scope, record.name, record.array.shape, [record.array])
+            for record in stream
+        ]
+        output.flush()
+        written: dict[str, dict[str, np.ndarray]] = {}
+        for record in _map_arrays(arrays, arrays_path):
+            written.setdefault(record.scope, {})[record.name] = record.array
+        joined = [
+            _write_array(output, one.scope, one.product, one.shape, one.by_layer())
+            for one in operands_to_join(written)
+        ]
     index = {
         "version": _VERSION,
         "sha256": stream.sha256,
         "original": states,
         "copy": _state(arrays_path),
-        "arrays": entries,
+        "arrays": arrays,
+        "joined": joined,
     }
     atomic_write_text(scratch / _INDEX, json.dumps(index), mode=0o600)
-    return MappedWeights(records=_map_arrays(index, arrays_path), sha256=stream.sha256)
+    return _map(index, arrays_path)
 
 
-def _entry(record: Record, offset: int) -> dict[str, Any]:
+def _write_array(
+    output: BinaryIO, scope: str, name: str, shape: tuple[int, ...], parts: Iterable[np.ndarray]
+) -> dict[str, Any]:
+    """Appends an array that comes in one part or more, and returns its entry in the index."""
+    output.write(b"\0" * (-output.tell() % ALIGNMENT))
+    offset = output.tell()
+    dtype = ""
+    for part in parts:
+        output.write(part.reshape(-1).view(np.uint8).data)
+        dtype = str(part.dtype)
     return {
-        "scope": record.scope,
-        "name": record.name,
-        "dtype": str(record.array.dtype),
-        "shape": list(record.array.shape),
+        "scope": scope,
+        "name": name,
+        "dtype": dtype,
+        "shape": list(shape),
         "offset": offset,
-        "size": record.array.nbytes,
+        "size": output.tell() - offset,
     }
 
 

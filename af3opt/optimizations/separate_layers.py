@@ -4,12 +4,14 @@ The engine keeps a parameter of all 24 layers of the diffusion transformer in on
 and a loop over layers takes a layer's part at the beginning of each round. XLA:CPU copies
 it: 33 MB a layer, 800 MB a sampling step. Cut up before the program, each part is an
 argument of its own and is read where it lies. Weights of layers that read the same rows
-are put side by side on the way, for one product instead of several.
+are put side by side on the way, for one product instead of several; the local copy of the
+weights holds those ready.
 
 The stacked arrays stay among the parameters, for whatever else reads them.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+import dataclasses
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -32,36 +34,104 @@ LARGE_PRODUCTS: Mapping[str, Sequence[str]] = {
 Parameters = Mapping[str, Mapping[str, Any]]
 
 
-def with_separate_layers(parameters: Parameters) -> Parameters:
-    """Adds the diffusion transformer's parameters layer by layer.
+@dataclasses.dataclass(frozen=True, slots=True)
+class _Stacked:
+    """A transformer's stacked parameters.
 
-    Args:
-        parameters: Arrays, or their shapes and dtypes, by scope and name.
-
-    Returns:
-        The parameters with one scope more a layer, which `separate_layers` finds; as
-        they are if they lack a transformer, or part of one. Separate arrays are copies,
-        in memory of their own even where the weights are mapped from a file: in a file's
-        pages a step took longer.
+    Attributes:
+        scope: Scope of the transformer.
+        arrays: Arrays (blocks, layers of a block, ...) by "layer/parameter" name.
     """
-    import jax
 
-    stacked: dict[str, Any] = {}
+    scope: str
+    arrays: dict[str, Any]
+
+
+def _find_stacked(parameters: Parameters) -> _Stacked | None:
+    """The diffusion transformer's parameters; None where it, or part of it, is missing."""
+    arrays: dict[str, Any] = {}
     scope = None
     for name, named in parameters.items():
         outer, found, layer = name.partition(_LAYERS)
         if found:
             scope = outer + _TRANSFORMER
-            stacked |= {f"{layer}/{kind}": array for kind, array in named.items()}
+            arrays |= {f"{layer}/{kind}": array for kind, array in named.items()}
     needed = [f"{layer}/weights" for layers in LARGE_PRODUCTS.values() for layer in layers]
-    if scope is None or not stacked.keys() >= set(needed):
+    if scope is None or not arrays.keys() >= set(needed):
+        return None
+    return _Stacked(scope, arrays)
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class JoinedOperand:
+    """Stacked weights of several layers of a transformer, to be put side by side.
+
+    Attributes:
+        scope: Scope of the transformer.
+        product: Which of `LARGE_PRODUCTS`.
+        parts: numpy arrays (layers, inputs, outputs) of one dtype.
+    """
+
+    scope: str
+    product: str
+    parts: Sequence[np.ndarray]
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """(layers, inputs, outputs of all parts)."""
+        return (*self.parts[0].shape[:-1], sum(part.shape[-1] for part in self.parts))
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """Type of the parts, and of what is made of them."""
+        return self.parts[0].dtype
+
+    def by_layer(self) -> Iterator[np.ndarray]:
+        """Yields each layer's operand (inputs, outputs), valid until the next is asked for."""
+        memory = np.empty(self.shape[1:], self.dtype)
+        for layers in zip(*self.parts, strict=True):
+            yield np.concatenate(layers, axis=-1, out=memory)
+
+
+def operands_to_join(parameters: Parameters) -> list[JoinedOperand]:
+    """What `with_separate_layers` would have to copy, given numpy arrays by scope and name."""
+    stacked = _find_stacked(parameters)
+    if stacked is None:
+        return []
+    operands = [
+        JoinedOperand(stacked.scope, product, _operands(stacked.arrays, layers))
+        for product, layers in LARGE_PRODUCTS.items()
+        if len(layers) > 1
+    ]
+    return [one for one in operands if all(part.dtype == one.dtype for part in one.parts)]
+
+
+def with_separate_layers(parameters: Parameters, joined: Parameters | None = None) -> Parameters:
+    """Adds the diffusion transformer's parameters layer by layer.
+
+    Args:
+        parameters: Arrays, or their shapes and dtypes, by scope and name.
+        joined: numpy arrays of what `operands_to_join` lists, by scope and product, as
+            far as they exist already.
+
+    Returns:
+        The parameters with one scope more a layer, which `separate_layers` finds; as
+        they are if they lack a transformer, or part of one. Separate arrays lie where
+        the stacked ones do, and only what is to be joined, and is not yet, is copied.
+    """
+    import jax
+
+    stacked = _find_stacked(parameters)
+    if stacked is None:
         return parameters
-    some = next(iter(stacked.values()))
+    scope = stacked.scope
+    some = next(iter(stacked.arrays.values()))
     if isinstance(some, jax.ShapeDtypeStruct):
-        layers = jax.eval_shape(split_layers, stacked)
+        layers = jax.eval_shape(split_layers, stacked.arrays)
     else:
-        on_host = {name: np.asarray(array) for name, array in stacked.items()}
-        layers = jax.device_put(split_layers(on_host, _side_by_side_on_host), some.sharding)
+        on_host = {name: np.asarray(array) for name, array in stacked.arrays.items()}
+        split = split_layers(on_host, _side_by_side_on_host, (joined or {}).get(scope))
+        layers = jax.device_put(split, some.sharding)
     return {**parameters, **{_scope(scope, number): one for number, one in enumerate(layers)}}
 
 
@@ -72,25 +142,37 @@ def _side_by_side(parts: Sequence[Any]) -> Any:
 
 
 def split_layers(
-    stacked: Mapping[str, Any], side_by_side: Callable[[Sequence[Any]], Any] = _side_by_side
+    stacked: Mapping[str, Any],
+    side_by_side: Callable[[Sequence[Any]], Any] = _side_by_side,
+    joined: Mapping[str, Any] | None = None,
 ) -> list[Mapping[str, Any]]:
     """Takes stacked parameters apart.
 
     Args:
         stacked: Arrays (blocks, layers of a block, ...) by "layer/parameter" name.
         side_by_side: Joins arrays along their last axis; the default is for JAX to trace.
+        joined: Operands (layers, inputs, outputs) by product, where there are some.
 
     Returns:
         For each layer its parameters by name; instead of their layers' weights, the
         operands (inputs, outputs) of `LARGE_PRODUCTS`.
     """
-    parts = {name: [_layers_first(array)] for name, array in stacked.items()}
+    large = {f"{layer}/weights" for layers in LARGE_PRODUCTS.values() for layer in layers}
+    parts = {name: _layers_first(array) for name, array in stacked.items() if name not in large}
     for product, layers in LARGE_PRODUCTS.items():
-        operands = [parts.pop(f"{layer}/weights")[0] for layer in layers]
-        parts[product] = [operand.reshape((*operand.shape[:2], -1)) for operand in operands]
-    joined = {name: side_by_side(ones) for name, ones in parts.items()}
-    number = min(map(len, joined.values()))
-    return [{name: array[layer] for name, array in joined.items()} for layer in range(number)]
+        operands = _operands(stacked, layers)
+        if joined and product in joined:
+            parts[product] = joined[product]
+        else:
+            parts[product] = operands[0] if len(operands) == 1 else side_by_side(operands)
+    number = min(map(len, parts.values()))
+    return [{name: array[layer] for name, array in parts.items()} for layer in range(number)]
+
+
+def _operands(stacked: Mapping[str, Any], layers: Sequence[str]) -> list[Any]:
+    """The layers' weights as (layers, inputs, outputs)."""
+    weights = [_layers_first(stacked[f"{layer}/weights"]) for layer in layers]
+    return [one.reshape((*one.shape[:2], -1)) for one in weights]
 
 
 def separate_layers(scope: str, number: int) -> list[Mapping[str, Any]] | None:

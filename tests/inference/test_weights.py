@@ -17,6 +17,7 @@ from af3opt.errors import ExitCode, SetupError
 from af3opt.inference.weights import load_weights
 from af3opt.inference.weights_copy import FINISHER_THREAD, copy_directory, make_copy, open_copy
 from af3opt.inference.weights_format import ALIGNMENT, find_weight_files
+from af3opt.optimizations.separate_layers import with_separate_layers
 
 pytestmark = pytest.mark.engine
 
@@ -117,6 +118,34 @@ def test_bfloat16_parameters_stay_bfloat16(tmp_path, device):
         np.testing.assert_array_equal(params["a"]["w"], halved["a", "w"])
 
 
+def lies_in(directory, array):
+    """Tells whether a JAX array's memory is a mapped file of the directory."""
+    maps = Path("/proc/self/maps").read_text().splitlines()
+    ranges = [line.split()[0].split("-") for line in maps if str(directory) in line]
+    address = array.unsafe_buffer_pointer()
+    return any(int(low, 16) <= address < int(high, 16) for low, high in ranges)
+
+
+@pytest.mark.parametrize("made_before", [False, True])
+def test_layers_of_the_sampler_are_read_where_they_lie(small_weights, device, made_before):
+    files = find_weight_files(small_weights)
+    if made_before:
+        make_copy(files, wait=True)
+    without_copy = load_weights(small_weights, device, use_copy=False)
+    assert without_copy.joined == {}
+    expected = with_separate_layers(without_copy.params)
+    loaded = load_weights(small_weights, device)
+    (operands,) = loaded.joined.values()
+    assert list(operands) == ["attention_input"]
+    separate = with_separate_layers(loaded.params, loaded.joined)
+    assert_equal_params(separate, expected)
+    layers = [scope for scope in separate if scope not in loaded.params]
+    assert layers
+    finish_copy()
+    for scope in layers:
+        assert all(lies_in(copy_directory(files), array) for array in separate[scope].values())
+
+
 def test_copy_is_private_aligned_and_used_in_place(tmp_path, device):
     model_dir = write_model(tmp_path / "model", "af3.bin.zst")
     files = find_weight_files(model_dir)
@@ -129,10 +158,7 @@ def test_copy_is_private_aligned_and_used_in_place(tmp_path, device):
     loaded = load_weights(model_dir, device)
     weights = loaded.params["diffuser/linear"]["weights"]
     assert loaded.sha256 == mapped.sha256
-    maps = Path("/proc/self/maps").read_text().splitlines()
-    ranges = [line.split()[0].split("-") for line in maps if str(directory) in line]
-    address = weights.unsafe_buffer_pointer()
-    assert any(int(low, 16) <= address < int(high, 16) for low, high in ranges)
+    assert lies_in(directory, weights)
 
 
 def test_a_home_where_no_lock_can_be_made_costs_the_copy_only(tmp_path, device, caplog):

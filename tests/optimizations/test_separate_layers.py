@@ -13,7 +13,7 @@ from af3opt.engine.modules import engine_module
 from af3opt.inference.model_inputs import model_parameters
 from af3opt.optimizations.base import Context, Patches
 from af3opt.optimizations.diffusion_transformer import LAYERS, PRODUCTS
-from af3opt.optimizations.separate_layers import with_separate_layers
+from af3opt.optimizations.separate_layers import operands_to_join, with_separate_layers
 from tests.optimizations import blocks
 
 BLOCKS, LAYERS_OF_A_BLOCK = 2, 3
@@ -61,6 +61,33 @@ def test_each_layer_has_its_own_weights():
         bias = stacked[f"{PREFIX}q_projection"]["bias"][place]
         np.testing.assert_array_equal(ours["q_projection/bias"], bias)
         assert len(ours) == 5
+
+
+def test_what_is_joined_already_is_not_copied():
+    stacked = {
+        scope: {name: np.asarray(array) for name, array in named.items()}
+        for scope, named in stacked_parameters().items()
+    }
+    (operand,) = operands_to_join(stacked)
+    assert (operand.scope, operand.product) == (TRANSFORMER, "attention_input")
+    ready = np.stack([np.array(layer) for layer in operand.by_layer()])
+    assert (ready.shape, ready.dtype) == (operand.shape, operand.dtype)
+    expected = with_separate_layers(stacked_parameters())
+    separate = with_separate_layers(
+        stacked_parameters(), {TRANSFORMER: {"attention_input": -ready}}
+    )
+    for layer in range(BLOCKS * LAYERS_OF_A_BLOCK):
+        ours = separate[f"{TRANSFORMER}/layer_{layer}"]["attention_input"]
+        theirs = expected[f"{TRANSFORMER}/layer_{layer}"]["attention_input"]
+        np.testing.assert_array_equal(ours, -theirs)
+
+
+def test_nothing_is_joined_of_other_models_or_mixed_types():
+    stacked = jax.tree.map(np.asarray, stacked_parameters())
+    half = stacked[f"{PREFIX}k_projection"]["weights"].astype(np.float16)
+    mixed = {**stacked, f"{PREFIX}k_projection": {"weights": half}}
+    assert operands_to_join(mixed) == []
+    assert operands_to_join({"diffuser/other": stacked["diffuser/other"]}) == []
 
 
 def test_shapes_alone_give_the_same_structure():
