@@ -14,6 +14,7 @@ import contextlib
 import dataclasses
 import fcntl
 import hashlib
+import itertools
 import json
 import logging
 import os
@@ -26,7 +27,13 @@ from typing import Any, BinaryIO
 import numpy as np
 
 from af3opt.errors import SetupError
-from af3opt.inference.weights_format import ALIGNMENT, Record, RecordStream, WeightFiles
+from af3opt.inference.weights_format import (
+    ALIGNMENT,
+    Record,
+    RecordHeader,
+    RecordStream,
+    WeightFiles,
+)
 from af3opt.optimizations.separate_layers import operands_to_join
 from af3opt.output.atomic import atomic_write_text, fsync_tree, is_temporary, temporary_sibling
 from af3opt.paths import af3opt_home, private_directory, trust_problem
@@ -262,21 +269,25 @@ def _remove_leftovers(directory: Path) -> None:
 
 def _write_copy(files: WeightFiles, scratch: Path) -> MappedWeights:
     states = file_states(files)
-    stream = RecordStream(files, reuse_memory=True)
+    stream = RecordStream(files)
     arrays_path = scratch / _ARRAYS
     descriptor = os.open(arrays_path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     with os.fdopen(descriptor, "wb") as output:
         arrays = [
-            _write_array(output, record.scope, record.name, record.array.shape, [record.array])
-            for record in stream
+            _write_array(output, header, (piece for _, piece in pieces))
+            for header, pieces in itertools.groupby(stream.pieces(), key=lambda one: one[0])
         ]
         output.flush()
         written: dict[str, dict[str, np.ndarray]] = {}
         for record in _map_arrays(arrays, arrays_path):
             written.setdefault(record.scope, {})[record.name] = record.array
         joined = [
-            _write_array(output, one.scope, one.product, one.shape, one.by_layer())
-            for one in operands_to_join(written)
+            _write_array(
+                output,
+                RecordHeader(index, one.scope, one.product, one.dtype, one.shape),
+                (layer.reshape(-1).view(np.uint8).data for layer in one.by_layer()),
+            )
+            for index, one in enumerate(operands_to_join(written), start=len(arrays))
         ]
     index = {
         "version": _VERSION,
@@ -291,20 +302,18 @@ def _write_copy(files: WeightFiles, scratch: Path) -> MappedWeights:
 
 
 def _write_array(
-    output: BinaryIO, scope: str, name: str, shape: tuple[int, ...], parts: Iterable[np.ndarray]
+    output: BinaryIO, header: RecordHeader, pieces: Iterable[memoryview]
 ) -> dict[str, Any]:
-    """Appends an array that comes in one part or more, and returns its entry in the index."""
+    """Appends an array and returns its entry in the index."""
     output.write(b"\0" * (-output.tell() % ALIGNMENT))
     offset = output.tell()
-    dtype = ""
-    for part in parts:
-        output.write(part.reshape(-1).view(np.uint8).data)
-        dtype = str(part.dtype)
+    for piece in pieces:
+        output.write(piece)
     return {
-        "scope": scope,
-        "name": name,
-        "dtype": dtype,
-        "shape": list(shape),
+        "scope": header.scope,
+        "name": header.name,
+        "dtype": str(header.dtype),
+        "shape": list(header.shape),
         "offset": offset,
         "size": output.tell() - offset,
     }

@@ -14,7 +14,7 @@ import io
 import os
 import struct
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -28,10 +28,9 @@ from af3opt.errors import SetupError
 # XLA:CPU uses a host buffer in place when it starts on such a boundary.
 ALIGNMENT = 64
 
-_Allocate = Callable[[tuple[int, ...], np.dtype[Any]], np.ndarray]
 
 # Bytes asked for at a time.
-_BLOCK = 1 << 18
+_BLOCK = 1 << 20
 _LENGTHS = struct.Struct("<5i")
 # No scope, name or dtype is longer; a longer one means the file is not of this format.
 _LONGEST_TEXT = 4096
@@ -145,17 +144,28 @@ def check_engine_loader() -> None:
         raise FormatUnknownError("the engine's weight loader is not one that af3opt knows")
 
 
-class _ReusedMemory:
-    """Allocates like `aligned_empty`, in memory that the array before lay in."""
+@dataclasses.dataclass(frozen=True, slots=True)
+class RecordHeader:
+    """What precedes the values of a record.
 
-    def __init__(self) -> None:
-        self._memory = np.empty(0, np.uint8)
+    Attributes:
+        position: How many records come before it.
+        scope: As in `Record`.
+        name: As in `Record`.
+        dtype: Type of the array.
+        shape: Its shape.
+    """
 
-    def __call__(self, shape: tuple[int, ...], dtype: np.dtype[Any]) -> np.ndarray:
-        size = int(np.prod(shape)) * dtype.itemsize
-        if size > self._memory.size:
-            self._memory = aligned_empty((size,), np.dtype(np.uint8))
-        return self._memory[:size].view(dtype).reshape(shape)
+    position: int
+    scope: str
+    name: str
+    dtype: np.dtype[Any]
+    shape: tuple[int, ...]
+
+    @property
+    def size(self) -> int:
+        """Bytes of the values."""
+        return int(np.prod(self.shape)) * self.dtype.itemsize
 
 
 class _Parts(io.RawIOBase):
@@ -221,18 +231,15 @@ class _Frame(io.RawIOBase):
 class RecordStream:
     """The records of a model's files, and the digest of the files once all are read."""
 
-    def __init__(self, files: WeightFiles, *, reuse_memory: bool = False) -> None:
+    def __init__(self, files: WeightFiles) -> None:
         """Opens nothing yet.
 
         Args:
             files: What `find_weight_files` found.
-            reuse_memory: Read every array into the same memory: a record's array is
-                valid only until the next record is asked for. Fresh memory for a
-                gigabyte costs the system a second.
         """
         self._files = files
-        self._allocate = _ReusedMemory() if reuse_memory else aligned_empty
         self._parts = _Parts(files.paths)
+        self._complete = 0
 
     def __iter__(self) -> Iterator[Record]:
         """Yields every record in file order.
@@ -241,32 +248,57 @@ class RecordStream:
             SetupError: a file cannot be read, or its content is cut off or damaged.
             FormatUnknownError: a record needs a conversion by the engine.
         """
+        with self._open() as stream:
+            for header in self._headers(stream):
+                array = aligned_empty(header.shape, header.dtype)
+                _fill(stream, memoryview(array.reshape(-1).view(np.uint8)), header)
+                yield Record(header.scope, header.name, array)
+
+    def pieces(self) -> Iterator[tuple[RecordHeader, memoryview]]:
+        """Yields the values of every record, at least one piece of each, in file order.
+
+        All lie in the same memory, which a cache holds: a piece is valid until the next is
+        asked for. Fresh memory for a gigabyte costs the system a second.
+
+        Raises:
+            SetupError: a file cannot be read, or its content is cut off or damaged.
+            FormatUnknownError: a record needs a conversion by the engine.
+        """
+        memory = memoryview(bytearray(_BLOCK))
+        with self._open() as stream:
+            for header in self._headers(stream):
+                for start in range(0, max(header.size, 1), len(memory)):
+                    piece = memory[: header.size - start]
+                    _fill(stream, piece, header)
+                    yield header, piece
+
+    @contextlib.contextmanager
+    def _open(self) -> Iterator[io.BufferedReader]:
+        """Gives the decoded bytes, and says of which file it is what is wrong with them."""
         with contextlib.closing(self._parts):
-            stream = self._decoded()
-            count = 0
             try:
-                while (record := _read_record(stream, self._allocate)) is not None:
-                    _check_plain(record)
-                    count += 1
-                    yield record
+                raw = _Frame(self._parts) if self._files.compressed else self._parts
+                yield io.BufferedReader(raw, buffer_size=_BLOCK)
             except OSError as error:
                 raise SetupError(
                     f"{self._files.label}: cannot be read: {error.strerror or error}"
                 ) from error
             except (_DamagedError, zstandard.ZstdError, EOFError) as error:
                 raise SetupError(
-                    f"{self._files.label}: damaged or incomplete after {count} parameters "
-                    f"({error}); fetch the file again"
+                    f"{self._files.label}: damaged or incomplete after {self._complete} "
+                    f"parameters ({error}); fetch the file again"
                 ) from error
-            if not count:
+            if not self._complete:
                 raise SetupError(f"{self._files.label}: empty; fetch the file again")
             # Bytes after the last record belong to the digest too.
             while self._parts.read(_BLOCK):
                 pass
 
-    def _decoded(self) -> io.BufferedReader:
-        raw = _Frame(self._parts) if self._files.compressed else self._parts
-        return io.BufferedReader(raw, buffer_size=_BLOCK)
+    def _headers(self, stream: io.BufferedReader) -> Iterator[RecordHeader]:
+        """Yields the headers of the records; their values are to be read in between."""
+        while (header := _read_header(stream, self._complete)) is not None:
+            yield header
+            self._complete += 1
 
     @property
     def sha256(self) -> str:
@@ -281,11 +313,9 @@ def read_layout(files: WeightFiles) -> WeightsLayout:
         SetupError: a file cannot be read, or its content is cut off or damaged.
         FormatUnknownError: a record needs a conversion by the engine.
     """
-    stream = RecordStream(files, reuse_memory=True)
-    arrays = tuple(
-        (record.scope, record.name, str(record.array.dtype), record.array.shape)
-        for record in stream
-    )
+    stream = RecordStream(files)
+    headers = dict.fromkeys(header for header, _ in stream.pieces())
+    arrays = tuple((one.scope, one.name, str(one.dtype), one.shape) for one in headers)
     return WeightsLayout(arrays=arrays, sha256=stream.sha256)
 
 
@@ -293,7 +323,7 @@ class _DamagedError(Exception):
     """The bytes are not a record."""
 
 
-def _read_record(stream: io.BufferedReader, allocate: _Allocate) -> Record | None:
+def _read_header(stream: io.BufferedReader, position: int) -> RecordHeader | None:
     header = stream.read(_LENGTHS.size)
     if not header:
         return None
@@ -317,28 +347,27 @@ def _read_record(stream: io.BufferedReader, allocate: _Allocate) -> Record | Non
         raise _DamagedError("not a parameter record") from error
     if any(extent < 0 for extent in shape) or int(np.prod(shape)) * dtype.itemsize != size:
         raise _DamagedError(f"{scope}/{name} has another size than its shape")
-    array = allocate(tuple(shape), dtype)
-    _fill(stream, array, f"{scope}/{name}")
-    return Record(scope, name, array)
+    read = RecordHeader(position, scope, name, dtype, tuple(shape))
+    _check_plain(read)
+    return read
 
 
-def _fill(stream: io.BufferedReader, array: np.ndarray, label: str) -> None:
-    target = memoryview(array.reshape(-1).view(np.uint8))
+def _fill(stream: io.BufferedReader, target: memoryview, header: RecordHeader) -> None:
     done = 0
     while done < len(target):
         count = stream.readinto(target[done:])
         if not count:
-            raise _DamagedError(f"cut off inside {label}")
+            raise _DamagedError(f"cut off inside {header.scope}/{header.name}")
         done += count
 
 
-def _check_plain(record: Record) -> None:
+def _check_plain(header: RecordHeader) -> None:
     if (
-        record.name.endswith(_QUANTISED_SUFFIX)
-        or record.array.dtype in _CONVERTED_DTYPES
-        or any(family in f"{record.scope}/{record.name}" for family in _OTHER_FAMILIES)
+        header.name.endswith(_QUANTISED_SUFFIX)
+        or header.dtype in _CONVERTED_DTYPES
+        or any(family in f"{header.scope}/{header.name}" for family in _OTHER_FAMILIES)
     ):
-        raise FormatUnknownError(f"{record.scope}/{record.name} is stored for conversion")
+        raise FormatUnknownError(f"{header.scope}/{header.name} is stored for conversion")
 
 
 def aligned_empty(shape: tuple[int, ...], dtype: np.dtype[Any]) -> np.ndarray:
