@@ -17,16 +17,18 @@ import hashlib
 import itertools
 import json
 import logging
+import mmap
 import os
 import shutil
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 import numpy as np
 
 from af3opt.errors import SetupError
+from af3opt.inference.block_writer import BLOCK, BlockWriter
 from af3opt.inference.weights_format import (
     ALIGNMENT,
     Record,
@@ -140,16 +142,24 @@ def _map(index: dict[str, Any], arrays_path: Path) -> MappedWeights:
 
 
 def _map_arrays(entries: Iterable[dict[str, Any]], arrays_path: Path) -> list[Record]:
-    mapped = np.memmap(arrays_path, dtype=np.uint8, mode="r")
+    mapped = np.frombuffer(_map_file(arrays_path), np.uint8)
     records = []
     for entry in entries:
         start, size = entry["offset"], entry["size"]
         if start % ALIGNMENT or start + size > mapped.size:
             raise ValueError(f"array {entry['scope']}/{entry['name']} lies outside the file")
-        view = np.asarray(mapped[start : start + size])
-        array = view.view(np.dtype(entry["dtype"])).reshape(entry["shape"])
+        array = mapped[start : start + size].view(np.dtype(entry["dtype"])).reshape(entry["shape"])
         records.append(Record(entry["scope"], entry["name"], array))
     return records
+
+
+def _map_file(path: Path) -> mmap.mmap:
+    with path.open("rb") as stream:
+        mapped = mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ)
+    # Read in large pages if it has to be read at all. Not every kernel can.
+    with contextlib.suppress(OSError):
+        mapped.madvise(mmap.MADV_HUGEPAGE)
+    return mapped
 
 
 def file_digest(files: WeightFiles) -> str:
@@ -272,12 +282,13 @@ def _write_copy(files: WeightFiles, scratch: Path) -> MappedWeights:
     stream = RecordStream(files)
     arrays_path = scratch / _ARRAYS
     descriptor = os.open(arrays_path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    with os.fdopen(descriptor, "wb") as output:
+    with os.fdopen(descriptor, "wb", buffering=0) as file, BlockWriter(file) as output:
         arrays = [
             _write_array(output, header, (piece for _, piece in pieces))
             for header, pieces in itertools.groupby(stream.pieces(), key=lambda one: one[0])
         ]
-        output.flush()
+        # All of them are in the file then.
+        output.pad(BLOCK)
         written: dict[str, dict[str, np.ndarray]] = {}
         for record in _map_arrays(arrays, arrays_path):
             written.setdefault(record.scope, {})[record.name] = record.array
@@ -302,10 +313,10 @@ def _write_copy(files: WeightFiles, scratch: Path) -> MappedWeights:
 
 
 def _write_array(
-    output: BinaryIO, header: RecordHeader, pieces: Iterable[memoryview]
+    output: BlockWriter, header: RecordHeader, pieces: Iterable[memoryview]
 ) -> dict[str, Any]:
     """Appends an array and returns its entry in the index."""
-    output.write(b"\0" * (-output.tell() % ALIGNMENT))
+    output.pad(ALIGNMENT)
     offset = output.tell()
     for piece in pieces:
         output.write(piece)
