@@ -13,7 +13,7 @@ from pathlib import Path
 from af3opt.execution.identity import text_digest
 from af3opt.execution.journal import STATE_DIRECTORY
 from af3opt.execution.planning import PlannedJob
-from af3opt.output.atomic import atomic_write_text, is_temporary
+from af3opt.output.atomic import atomic_write_text, remove_unfinished
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -38,20 +38,11 @@ def write_plan(output_dir: Path, plan: Sequence[PlannedJob]) -> None:
     path = output_dir / STATE_DIRECTORY / "plans" / f"{text_digest(text)}.json"
     with contextlib.suppress(OSError):
         path.parent.mkdir(parents=True, exist_ok=True)
-        _remove_leftovers(path)
+        # Whoever is still writing this plan fails for that, unnoticed: we look for it
+        # afterwards, and whoever looks last writes the same text.
+        remove_unfinished(path)
         if not path.exists():
             atomic_write_text(path, text)
-
-
-def _remove_leftovers(path: Path) -> None:
-    """Deletes what processes killed while they wrote this plan have left.
-
-    A process that is still writing it fails for that, unnoticed: the caller looks for
-    the plan afterwards, and whoever looks last writes the same text.
-    """
-    for sibling in path.parent.iterdir():
-        if is_temporary(sibling) and sibling.name.startswith(f".{path.name}."):
-            sibling.unlink(missing_ok=True)
 
 
 def read_plans(output_dir: Path) -> list[ExpectedJob]:

@@ -15,7 +15,10 @@ BLOCK = 1 << 22
 
 
 class BlockWriter:
-    """Appends to a file in blocks that begin at multiples of their size."""
+    """Appends to a file in blocks that begin at multiples of their size.
+
+    Python's own buffered writer passes on whatever does not fit, wherever it begins.
+    """
 
     def __init__(self, file: io.RawIOBase) -> None:
         """Begins at the start of an empty, unbuffered file."""

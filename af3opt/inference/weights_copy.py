@@ -37,7 +37,7 @@ from af3opt.inference.weights_format import (
     WeightFiles,
 )
 from af3opt.optimizations.separate_layers import operands_to_join
-from af3opt.output.atomic import atomic_write_text, fsync_tree, is_temporary, temporary_sibling
+from af3opt.output.atomic import atomic_write_text, fsync_tree, remove_unfinished, temporary_sibling
 from af3opt.paths import af3opt_home, private_directory, trust_problem
 
 _log = logging.getLogger(__name__)
@@ -134,10 +134,10 @@ def _matches_original(index: dict[str, Any], files: WeightFiles, index_path: Pat
 
 
 def _map(index: dict[str, Any], arrays_path: Path) -> MappedWeights:
+    entries = index["arrays"]
+    mapped = _map_arrays([*entries, *index["joined"]], arrays_path)
     return MappedWeights(
-        records=_map_arrays(index["arrays"], arrays_path),
-        joined=_map_arrays(index["joined"], arrays_path),
-        sha256=index["sha256"],
+        records=mapped[: len(entries)], joined=mapped[len(entries) :], sha256=index["sha256"]
     )
 
 
@@ -229,7 +229,7 @@ def make_copy(
         _log.info("No local copy of the weights: another process is making it")
         return None
     try:
-        _remove_leftovers(directory)
+        remove_unfinished(directory)
         scratch = temporary_sibling(directory)
         scratch.mkdir(mode=0o700)
         try:
@@ -268,13 +268,6 @@ def _take_lock(path: Path) -> int | None:
         os.close(descriptor)
         return None
     return descriptor
-
-
-def _remove_leftovers(directory: Path) -> None:
-    """Removes what processes that were killed left behind; the caller holds the lock."""
-    for path in directory.parent.iterdir():
-        if is_temporary(path) and path.name.startswith(f".{directory.name}."):
-            shutil.rmtree(path, ignore_errors=True)
 
 
 def _write_copy(files: WeightFiles, scratch: Path) -> MappedWeights:

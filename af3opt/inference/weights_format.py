@@ -345,9 +345,9 @@ def _read_header(stream: io.BufferedReader, position: int) -> RecordHeader | Non
         dtype = np.dtype(raw_dtype.decode())
     except (UnicodeDecodeError, TypeError) as error:
         raise _DamagedError("not a parameter record") from error
-    if any(extent < 0 for extent in shape) or int(np.prod(shape)) * dtype.itemsize != size:
-        raise _DamagedError(f"{scope}/{name} has another size than its shape")
     read = RecordHeader(position, scope, name, dtype, tuple(shape))
+    if any(extent < 0 for extent in shape) or read.size != size:
+        raise _DamagedError(f"{scope}/{name} has another size than its shape")
     _check_plain(read)
     return read
 

@@ -79,7 +79,7 @@ class JoinedOperand:
     @property
     def shape(self) -> tuple[int, ...]:
         """(layers, inputs, outputs of all parts)."""
-        return (*self.parts[0].shape[:-1], sum(part.shape[-1] for part in self.parts))
+        return _joined_shape(self.parts)
 
     @property
     def dtype(self) -> np.dtype[Any]:
@@ -205,5 +205,9 @@ def _layers_first(stacked: Any) -> Any:
 
 def _side_by_side_on_host(parts: Sequence[Any]) -> Any:
     """Joins numpy arrays in new memory that JAX can use where it lies."""
-    shape = (*parts[0].shape[:-1], sum(part.shape[-1] for part in parts))
-    return np.concatenate(parts, axis=-1, out=aligned_empty(shape, parts[0].dtype))
+    memory = aligned_empty(_joined_shape(parts), parts[0].dtype)
+    return np.concatenate(parts, axis=-1, out=memory)
+
+
+def _joined_shape(parts: Sequence[np.ndarray]) -> tuple[int, ...]:
+    return (*parts[0].shape[:-1], sum(part.shape[-1] for part in parts))

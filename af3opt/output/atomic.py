@@ -49,6 +49,22 @@ def is_temporary(path: Path) -> bool:
     return path.name.startswith(".") and _TEMPORARY_MARK in path.name
 
 
+def remove_unfinished(path: Path) -> None:
+    """Removes the unfinished sides of atomic writes of `path`, of whatever process.
+
+    The caller holds a lock, or knows that a writer which loses its file does no harm.
+
+    Raises:
+        OSError: the directory cannot be read, or a file not be removed.
+    """
+    for sibling in path.parent.iterdir():
+        if is_temporary(sibling) and sibling.name.startswith(f".{path.name}{_TEMPORARY_MARK}"):
+            if sibling.is_dir():
+                shutil.rmtree(sibling, ignore_errors=True)
+            else:
+                sibling.unlink(missing_ok=True)
+
+
 def is_own_temporary(path: Path) -> bool:
     """Tells whether `path` is the unfinished side of an atomic write of this process."""
     return is_temporary(path) and f"{_TEMPORARY_MARK}{_process_token(os.getpid())}-" in path.name

@@ -7,7 +7,8 @@ import pytest
 from af3opt.execution import plans
 from af3opt.execution.planning import PlannedJob
 from af3opt.execution.plans import ExpectedJob, read_plans, write_plan
-from af3opt.output.atomic import is_temporary, temporary_sibling
+from af3opt.output.atomic import temporary_sibling
+from tests.execution.conftest import leftovers
 
 
 @pytest.fixture
@@ -16,10 +17,6 @@ def plan() -> list[PlannedJob]:
         PlannedJob(path=Path(f"{name}.json"), position=0, name=name, seeds=(1, 2), tokens=76)
         for name in ("one", "two")
     ]
-
-
-def unfinished(output: Path) -> list[Path]:
-    return [path for path in output.rglob("*") if is_temporary(path)]
 
 
 def test_a_plan_is_read_back(tmp_path, plan):
@@ -39,7 +36,7 @@ def test_what_a_killed_process_left_is_removed(tmp_path, plan, written_since):
 
     write_plan(tmp_path, plan)
 
-    assert unfinished(tmp_path) == []
+    assert leftovers(tmp_path) == []
     assert len(read_plans(tmp_path)) == 2
 
 
@@ -56,5 +53,5 @@ def test_two_at_once_leave_one_plan(tmp_path, plan, monkeypatch):
 
     monkeypatch.setattr(plans, "atomic_write_text", interrupted)
     write_plan(tmp_path, plan)
-    assert unfinished(tmp_path) == []
+    assert leftovers(tmp_path) == []
     assert len(read_plans(tmp_path)) == 2
