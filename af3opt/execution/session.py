@@ -217,7 +217,7 @@ class Session:
     def _weights_record(self) -> WeightsRecord:
         return WeightsRecord(
             directory=str(self.settings.model_dir),
-            digest=self.runner.describe_weights().sha256,
+            digest=self._weights_digest,
             synthetic=self.synthetic,
         )
 

@@ -13,7 +13,7 @@ from typing import Any
 
 from af3opt.errors import SetupError
 from af3opt.execution.identity import text_digest
-from af3opt.inference.weights_ahead import layout_ahead
+from af3opt.inference.weights_ahead import digest_ahead
 from af3opt.inference.weights_copy import file_digest
 from af3opt.inference.weights_format import WeightFiles
 from af3opt.output.atomic import atomic_write_text
@@ -39,8 +39,7 @@ def weights_digest(model_dir: Path, find_files: Callable[[Path], WeightFiles]) -
             return str(known["sha256"])
     files = find_files(model_dir)
     # The process that makes the local copy has read them already, or is doing so.
-    layout = layout_ahead(files)
-    digest = layout.sha256 if layout is not None else file_digest(files)
+    digest = digest_ahead(files) or file_digest(files)
     # A read-only home costs reading the weights again, nothing else.
     with contextlib.suppress(OSError, SetupError):
         private_directory(path.parent)

@@ -156,9 +156,10 @@ class ModelCompiler:
         self._cache = cache
         self._modules = model_modules()
         self._store = ExecutableStore(cache) if cache is not None else None
+        self._unsaved: list[tuple[CacheKey, CompiledModel]] = []
 
     def compile(self, params: Any, batch: Mapping[str, Any], samples_at_once: int) -> CompiledModel:
-        """Makes the executable for the shapes of a batch.
+        """Makes the executable for the shapes of a batch; `store_new` is to be called after it.
 
         Args:
             params: Weights, or their abstract shapes.
@@ -182,12 +183,22 @@ class ModelCompiler:
             # from the compile cache lacks its functions when it is stored again. And a
             # callback is an address in this process: another one must not call it.
             fresh = compiled.report.origin == COMPILED
-            if self._store is not None and fresh and not compiled.report.work.callbacks:
-                report = compiled.report
-                information = {"tokens": num_tokens, "seconds": round(report.seconds, 3)}
-                self._store.save(key, compiled.executable, report.work, information)
+            if fresh and not compiled.report.work.callbacks:
+                self._unsaved.append((key, compiled))
         _log.info("%s", compiled.report.summary())
         return compiled
+
+    def store_new(self) -> None:
+        """Keeps for later processes what has been compiled in this one.
+
+        That takes half a second of the interpreter, which a device at work does not need.
+        """
+        while self._unsaved:
+            key, compiled = self._unsaved.pop()
+            report = compiled.report
+            information = {"tokens": report.num_tokens, "seconds": round(report.seconds, 3)}
+            if self._store is not None:
+                self._store.save(key, compiled.executable, report.work, information)
 
     def _key(self, params: Any, batch: Mapping[str, Any], samples_at_once: int) -> CacheKey:
         return executable_key(

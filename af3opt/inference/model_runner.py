@@ -160,7 +160,7 @@ class ModelRunner:
         """
         if self._weights is None:
             weights = load_weights(self._model_dir, self.device, use_copy=self._copy_weights)
-            if self._announced is not None and self._announced.sha256 != weights.sha256:
+            if self._announced is not None and self._announced != weights.layout:
                 raise SetupError(
                     f"--model_dir={self._model_dir}: the model parameters changed while they "
                     "were read; run again"
@@ -185,7 +185,9 @@ class ModelRunner:
             SetupError: no usable weights in the model directory.
         """
         features = self._features(batch)
-        return self._compiled(features, samples_at_once or self.num_samples).report
+        report = self._compiled(features, samples_at_once or self.num_samples).report
+        self._compiler.store_new()
+        return report
 
     def program_text(self, batch: Mapping[str, Any]) -> str:
         """The program for batches of these shapes as XLA has optimised it.
@@ -264,18 +266,18 @@ class ModelRunner:
 
     def _run(self, features: Mapping[str, Any], seed: Any, chunk: int) -> dict[str, Any]:
         import jax
-        import jax.numpy as jnp
 
         compiled = self._compiled(features, chunk)
         key = jax.random.PRNGKey(seed) if isinstance(seed, int) else seed
-        # Types are canonicalised on the host first: the device never sees 64 bits.
-        arguments = jax.device_put((key, jax.tree.map(jnp.asarray, dict(features))), self.device)
+        # On the way, types of 64 bits become those of 32.
+        arguments = jax.device_put((key, dict(features)), self.device)
         weights = self.load()
         parameters = self._parameters
 
         def compute(model: CompiledModel) -> dict[str, Any]:
             # Errors of asynchronous work appear when its result is read.
             result = model.executable(parameters, *arguments)
+            self._compiler.store_new()
             return post_process_result(result, weights.identifier)
 
         try:

@@ -2,8 +2,9 @@
 
 Importing JAX and the engine keeps one core busy for seconds, and so does unpacking the
 weights; in one process the interpreter's lock would make them take turns, so the copy
-is made by another. It reads the weights twice: first to say what they are, which is all that
-compiling the model needs, then to write the copy. Which files count is the engine's to
+is made by another. It says what it finds as soon as somebody can use it: the files' digest, which
+tells what has been folded with them; which parameters they hold, which is all that
+compiling the model needs; then where the copy is. Which files count is the engine's to
 say: they are guessed here, and if it chooses others, the copy made ahead is left unused.
 """
 
@@ -23,7 +24,9 @@ from af3opt.child_process import module_command
 from af3opt.errors import Af3optError
 from af3opt.inference.weights_copy import (
     MappedWeights,
+    ReadFiles,
     copy_directory,
+    file_digest,
     file_states,
     make_copy,
     open_scratch,
@@ -42,8 +45,8 @@ _log = logging.getLogger(__name__)
 class _Ahead:
     """A process that makes a copy.
 
-    It says what the weights are in one line and, once the copy is written, where in
-    another; it ends without if it cannot.
+    It tells in one line each the digest, the layout and, once it is written, where the copy
+    is; it ends without if it cannot.
     """
 
     files: WeightFiles
@@ -52,8 +55,15 @@ class _Ahead:
     states: list[list[int]]
 
     @functools.cached_property
+    def sha256(self) -> str | None:
+        """Digest of the files; waits until they have been read."""
+        return self._line() or None
+
+    @functools.cached_property
     def layout(self) -> WeightsLayout | None:
-        """What the weights are; waits until they have been read."""
+        """Which parameters they hold; waits until they have been decoded."""
+        if self.sha256 is None:
+            return None
         try:
             said = json.loads(self._line())
         except ValueError:
@@ -111,17 +121,28 @@ def weights_ahead(model_dir: Path, *, wanted: bool = True) -> Iterator[None]:
             pass
 
 
+def digest_ahead(files: WeightFiles) -> str | None:
+    """Waits until another process has read these files.
+
+    Returns:
+        Their SHA-256 in hexadecimal; None where no copy was begun, or they could not be
+        read, or have changed since.
+    """
+    ahead = _started_for(files)
+    digest = ahead.sha256 if ahead else None
+    return digest if ahead and _states(files) == ahead.states else None
+
+
 def layout_ahead(files: WeightFiles) -> WeightsLayout | None:
-    """Waits until another process has read these files from end to end.
+    """Waits until another process has decoded these files from end to end.
 
     Returns:
         What they hold; None where no copy was begun, or they cannot be used so, or
         have changed since.
     """
-    if not _started or _started[0].files != files:
-        return None
-    layout = _started[0].layout
-    return layout if _states(files) == _started[0].states else None
+    ahead = _started_for(files)
+    layout = ahead.layout if ahead else None
+    return layout if ahead and _states(files) == ahead.states else None
 
 
 def take_ahead(files: WeightFiles) -> MappedWeights | None:
@@ -130,10 +151,16 @@ def take_ahead(files: WeightFiles) -> MappedWeights | None:
     Returns:
         The mapped weights; None where none was begun, or it could not be made.
     """
-    if not _started or _started[0].files != files:
+    ahead = _started_for(files)
+    if ahead is None:
         return None
-    scratch = _started.pop().scratch()
+    _started.clear()
+    scratch = ahead.scratch()
     return open_scratch(files, scratch) if scratch else None
+
+
+def _started_for(files: WeightFiles) -> _Ahead | None:
+    return next((one for one in _started if one.files == files), None)
 
 
 def _guess(model_dir: Path) -> WeightFiles | None:
@@ -160,15 +187,18 @@ def _single_file(path: Path) -> WeightFiles:
 
 
 def _main(path: Path) -> None:
-    """Tells what one file holds, makes the copy, and tells where it is once written."""
+    """Tells digest and layout of one file, makes the copy, and tells where it is once written."""
     # The parent blocks its signals, and children inherit that.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
     signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGTERM])
     files = _single_file(path)
     # Whoever loads the weights meets the same problem, and reports it.
-    with contextlib.suppress(Af3optError, FormatUnknownError):
+    with contextlib.suppress(Af3optError, FormatUnknownError, OSError):
+        states = file_states(files)
+        read = ReadFiles(file_digest(files), states)
+        _tell(read.sha256)
         _tell(json.dumps(dataclasses.asdict(read_layout(files))))
-        make_copy(files, on_written=lambda scratch: _tell(str(scratch)))
+        make_copy(files, known=read, on_written=lambda scratch: _tell(str(scratch)))
 
 
 def _tell(line: str) -> None:
@@ -180,7 +210,7 @@ def _layout_from(said: dict[str, Any]) -> WeightsLayout:
     arrays = tuple(
         (scope, name, dtype, tuple(shape)) for scope, name, dtype, shape in said["arrays"]
     )
-    return WeightsLayout(arrays=arrays, sha256=said["sha256"])
+    return WeightsLayout(arrays=arrays)
 
 
 if __name__ == "__main__":

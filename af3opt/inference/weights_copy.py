@@ -65,6 +65,19 @@ class MappedWeights:
     sha256: str
 
 
+@dataclasses.dataclass(frozen=True, slots=True)
+class ReadFiles:
+    """Files whose digest is known.
+
+    Attributes:
+        sha256: As `file_digest` gives it.
+        states: As `file_states` gave them before the digest was computed.
+    """
+
+    sha256: str
+    states: list[list[int]]
+
+
 def copy_directory(files: WeightFiles) -> Path:
     """Where the copy of these files lies; it need not exist."""
     key = hashlib.sha256("\0".join(str(path.resolve()) for path in files.paths).encode())
@@ -192,7 +205,11 @@ def open_scratch(files: WeightFiles, scratch: Path) -> MappedWeights | None:
 
 
 def make_copy(
-    files: WeightFiles, *, wait: bool = False, on_written: Callable[[Path], None] | None = None
+    files: WeightFiles,
+    *,
+    known: ReadFiles | None = None,
+    wait: bool = False,
+    on_written: Callable[[Path], None] | None = None,
 ) -> MappedWeights | None:
     """Writes the copy of a model's files and maps it.
 
@@ -202,6 +219,7 @@ def make_copy(
 
     Args:
         files: The original files.
+        known: What is known of them; otherwise the digest is computed on the way.
         wait: Return only when the copy is safely on disk.
         on_written: Is told where the copy lies before it has its final name.
 
@@ -210,7 +228,7 @@ def make_copy(
         process is making it), with the reason logged.
 
     Raises:
-        SetupError: the original cannot be read or is damaged.
+        SetupError: the original cannot be read, is damaged, or is not what is known any more.
         FormatUnknownError: the original needs a conversion by the engine.
     """
     directory = copy_directory(files)
@@ -233,7 +251,7 @@ def make_copy(
         scratch = temporary_sibling(directory)
         scratch.mkdir(mode=0o700)
         try:
-            weights = _write_copy(files, scratch)
+            weights = _write_copy(files, scratch, known)
         except BaseException:
             shutil.rmtree(scratch, ignore_errors=True)
             raise
@@ -270,9 +288,9 @@ def _take_lock(path: Path) -> int | None:
     return descriptor
 
 
-def _write_copy(files: WeightFiles, scratch: Path) -> MappedWeights:
-    states = file_states(files)
-    stream = RecordStream(files)
+def _write_copy(files: WeightFiles, scratch: Path, known: ReadFiles | None) -> MappedWeights:
+    states = known.states if known else file_states(files)
+    stream = RecordStream(files, hashing=known is None)
     arrays_path = scratch / _ARRAYS
     descriptor = os.open(arrays_path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     with os.fdopen(descriptor, "wb", buffering=0) as file, BlockWriter(file) as output:
@@ -293,9 +311,11 @@ def _write_copy(files: WeightFiles, scratch: Path) -> MappedWeights:
             )
             for index, one in enumerate(operands_to_join(written), start=len(arrays))
         ]
+    if known and file_states(files) != known.states:
+        raise SetupError(f"{files.label}: changed while it was read; run again")
     index = {
         "version": _VERSION,
-        "sha256": stream.sha256,
+        "sha256": known.sha256 if known else stream.sha256,
         "original": states,
         "copy": _state(arrays_path),
         "arrays": arrays,

@@ -87,11 +87,9 @@ class WeightsLayout:
 
     Attributes:
         arrays: (scope, name, dtype, shape) of each parameter.
-        sha256: Digest of the files.
     """
 
     arrays: tuple[tuple[str, str, str, tuple[int, ...]], ...]
-    sha256: str
 
 
 class FormatUnknownError(Exception):
@@ -169,11 +167,12 @@ class RecordHeader:
 
 
 class _Parts(io.RawIOBase):
-    """Several files read as one, hashing what is read."""
+    """Several files read as one, hashing what is read if that is wanted."""
 
-    def __init__(self, paths: tuple[Path, ...]) -> None:
+    def __init__(self, paths: tuple[Path, ...], *, hashing: bool) -> None:
         self._pending = list(paths)
         self._open: BinaryIO | None = None
+        self._hashing = hashing
         self.sha256 = hashlib.sha256()
 
     def readable(self) -> bool:
@@ -187,7 +186,8 @@ class _Parts(io.RawIOBase):
                 self._open = self._pending.pop(0).open("rb", buffering=0)
             count = self._open.readinto(buffer)  # type: ignore[attr-defined]
             if count:
-                self.sha256.update(memoryview(buffer)[:count])
+                if self._hashing:
+                    self.sha256.update(memoryview(buffer)[:count])
                 return int(count)
             self._open.close()
             self._open = None
@@ -231,14 +231,15 @@ class _Frame(io.RawIOBase):
 class RecordStream:
     """The records of a model's files, and the digest of the files once all are read."""
 
-    def __init__(self, files: WeightFiles) -> None:
+    def __init__(self, files: WeightFiles, *, hashing: bool = True) -> None:
         """Opens nothing yet.
 
         Args:
             files: What `find_weight_files` found.
+            hashing: Whether the digest is wanted; it takes as long as decoding does.
         """
         self._files = files
-        self._parts = _Parts(files.paths)
+        self._parts = _Parts(files.paths, hashing=hashing)
         self._complete = 0
 
     def __iter__(self) -> Iterator[Record]:
@@ -302,7 +303,7 @@ class RecordStream:
 
     @property
     def sha256(self) -> str:
-        """Digest of the files' bytes, complete after the last record."""
+        """Digest of the files' bytes, if it was wanted; complete after the last record."""
         return self._parts.sha256.hexdigest()
 
 
@@ -313,10 +314,11 @@ def read_layout(files: WeightFiles) -> WeightsLayout:
         SetupError: a file cannot be read, or its content is cut off or damaged.
         FormatUnknownError: a record needs a conversion by the engine.
     """
-    stream = RecordStream(files)
+    stream = RecordStream(files, hashing=False)
     headers = dict.fromkeys(header for header, _ in stream.pieces())
-    arrays = tuple((one.scope, one.name, str(one.dtype), one.shape) for one in headers)
-    return WeightsLayout(arrays=arrays, sha256=stream.sha256)
+    return WeightsLayout(
+        arrays=tuple((one.scope, one.name, str(one.dtype), one.shape) for one in headers)
+    )
 
 
 class _DamagedError(Exception):

@@ -73,7 +73,7 @@ def test_compiles_while_the_weights_are_still_being_copied(small_model, tiny_bat
 def test_weights_that_changed_meanwhile_are_refused(small_model):
     runner = small_model.runner()
     layout = small_model.runner().load().layout
-    runner._announced = dataclasses.replace(layout, sha256="0" * 64)
+    runner._announced = dataclasses.replace(layout, arrays=layout.arrays[1:])
     with pytest.raises(SetupError, match="changed while they were read"):
         runner.load()
 
@@ -89,6 +89,17 @@ def assert_one_executable_for_all_seeds(runner, batch):
     np.testing.assert_array_equal(positions[0], positions[1])
     assert not np.array_equal(positions[0], positions[2])
     assert runner.compile(batch) is first
+
+
+def test_putting_features_on_the_device_compiles_nothing(small_model, tiny_batch, caplog):
+    import jax
+
+    runner = small_model.runner()
+    runner.compile(tiny_batch)
+    key = jax.random.PRNGKey(1)
+    with jax.log_compiles(), caplog.at_level("WARNING"):
+        runner.run_inference(tiny_batch, key)
+    assert [one.getMessage() for one in caplog.records if "Compiling" in one.getMessage()] == []
 
 
 def test_stored_executable_gives_identical_results(small_model, tiny_batch, tmp_path):

@@ -1,5 +1,6 @@
 """Weights copied by another process while this one imports the engine."""
 
+import hashlib
 import io
 import os
 import types
@@ -13,8 +14,15 @@ from af3opt.engine.bootstrap import bootstrap_engine
 from af3opt.engine.modules import engine_module
 from af3opt.errors import SetupError
 from af3opt.inference.weights import abstract_parameters, announced_weights, load_weights
-from af3opt.inference.weights_ahead import _Ahead, take_ahead, weights_ahead
-from af3opt.inference.weights_copy import copy_directory, open_copy
+from af3opt.inference.weights_ahead import _Ahead, digest_ahead, take_ahead, weights_ahead
+from af3opt.inference.weights_copy import (
+    ReadFiles,
+    copy_directory,
+    file_digest,
+    file_states,
+    make_copy,
+    open_copy,
+)
 from af3opt.inference.weights_format import find_weight_files
 
 pytestmark = pytest.mark.engine
@@ -81,6 +89,26 @@ def test_what_the_weights_are_is_known_before_the_copy_is_written(model_dir):
     assert announced_weights(model_dir) is None
 
 
+def test_a_copy_made_ahead_has_the_digest_that_was_told_of_the_files(model_dir):
+    files = find_weight_files(model_dir)
+    with weights_ahead(model_dir):
+        told = digest_ahead(files)
+        mapped = take_ahead(files)
+    assert told == hashlib.sha256((model_dir / "af3.bin.zst").read_bytes()).hexdigest()
+    assert mapped is not None
+    assert mapped.sha256 == told
+    assert digest_ahead(files) is None
+
+
+def test_no_copy_is_kept_of_files_that_changed_after_they_were_read(model_dir, tmp_path):
+    files = find_weight_files(model_dir)
+    read = ReadFiles(file_digest(files), file_states(files))
+    os.utime(model_dir / "af3.bin.zst", (1, 1))
+    with pytest.raises(SetupError, match="changed while it was read"):
+        make_copy(files, known=read)
+    assert left_in_home(tmp_path) == [f"{copy_directory(files).name}.lock"]
+
+
 def test_nothing_is_announced_of_weights_that_cannot_be_used(model_dir):
     (model_dir / "af3.bin.zst").write_bytes(zstandard.ZstdCompressor().compress(encoded()[:-1]))
     with weights_ahead(model_dir):
@@ -96,7 +124,7 @@ def test_nothing_is_announced_of_a_file_that_has_changed_since(model_dir):
         assert announced_weights(model_dir) is None
 
 
-@pytest.mark.parametrize("said", ["", '{"arrays": [', '{"arrays": [], "sha256": "0"}\n'])
+@pytest.mark.parametrize("said", ["", "0", '0\n{"arrays": [', '0\n{"arrays": []}\n'])
 def test_a_process_that_is_killed_gives_no_copy(model_dir, said):
     process = types.SimpleNamespace(stdout=io.StringIO(said))
     assert _Ahead(find_weight_files(model_dir), process, []).scratch() is None
