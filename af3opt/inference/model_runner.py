@@ -160,7 +160,8 @@ class ModelRunner:
         """
         if self._weights is None:
             weights = load_weights(self._model_dir, self.device, use_copy=self._copy_weights)
-            if self._announced is not None and self._announced != weights.layout:
+            announced = self._announced or weights.layout
+            if abstract_parameters(announced) != abstract_parameters(weights.layout):
                 raise SetupError(
                     f"--model_dir={self._model_dir}: the model parameters changed while they "
                     "were read; run again"

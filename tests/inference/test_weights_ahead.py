@@ -30,8 +30,9 @@ pytestmark = pytest.mark.engine
 ARRAYS = {
     ("__meta__", "__identifier__"): np.arange(32, dtype=np.uint8),
     ("diffuser/linear", "weights"): np.arange(6, dtype=np.float32).reshape(2, 3),
-    ("diffuser/linear", "bias"): np.array(2.5, np.float32),
     ("diffuser/evoformer", "weights"): np.linspace(-1, 1, 6).reshape(3, 2).astype(bfloat16),
+    # Back in a scope that a file has left already.
+    ("diffuser/linear", "bias"): np.array(2.5, np.float32),
 }
 
 
@@ -80,8 +81,8 @@ def test_what_the_weights_are_is_known_before_the_copy_is_written(model_dir):
         layout = announced_weights(model_dir)
         assert layout is not None
         loaded = load_weights(model_dir, device)
-    assert loaded.layout == layout
     known = abstract_parameters(layout)
+    assert known == abstract_parameters(loaded.layout)
     given = jax.tree.map(
         lambda array: jax.ShapeDtypeStruct(array.shape, array.dtype), loaded.params
     )
