@@ -7,7 +7,7 @@ rows small enough to stay there from one operation to the next.
 
 import functools
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import jax.numpy as jnp
@@ -108,11 +108,11 @@ def split_product(left: Any, right: tuple[Any, ...]) -> Any:
     return functools.reduce(jnp.add, products)
 
 
-def standardise(values: Any) -> Any:
-    """Zero mean and unit variance over the last axis in float32."""
+def standardise(values: Any, axis: int = -1) -> Any:
+    """Zero mean and unit variance over one axis in float32."""
     values = values.astype(jnp.float32)
-    centred = values - jnp.mean(values, axis=-1, keepdims=True)
-    variance = jnp.mean(jnp.square(centred), axis=-1, keepdims=True)
+    centred = values - jnp.mean(values, axis=axis, keepdims=True)
+    variance = jnp.mean(jnp.square(centred), axis=axis, keepdims=True)
     return centred * lax.rsqrt(variance + _NORM_EPSILON)
 
 
@@ -134,6 +134,7 @@ def map_row_blocks(
     *,
     kind: Any = jnp.float32,
     onto: Any = None,
+    rows_axes: Sequence[int] | None = None,
 ) -> Any:
     """Applies a function to blocks of rows and puts the results together.
 
@@ -143,21 +144,26 @@ def map_row_blocks(
 
     Args:
         function: Takes (rows, ...) blocks of `arrays`, returns a (rows, ...) block.
-        arrays: Arrays with equal leading axes.
+        arrays: Arrays with equally many rows.
         rows: Rows in a block.
         shape: Shape of the whole result.
         kind: Type of the result.
         onto: Array of that shape and type to add the results to; one that nothing
             else needs is overwritten, which saves two sweeps through memory.
+        rows_axes: Which axis of each array are its rows; by default the first.
 
     Returns:
         What `function` would return for the whole arrays, row for row, plus `onto`.
     """
     overlap = num_blocks(shape[0], rows) * rows - shape[0]
+    axes = rows_axes or [0] * len(arrays)
 
     def step(index: Any, result: Any) -> Any:
         start = index * rows
-        blocks = [lax.dynamic_slice_in_dim(array, start, rows, 0) for array in arrays]
+        blocks = [
+            lax.dynamic_slice_in_dim(array, start, rows, axis)
+            for array, axis in zip(arrays, axes, strict=True)
+        ]
         block = function(*blocks).astype(kind)
         if onto is not None:
             if overlap:
