@@ -6,6 +6,7 @@ import logging
 from af3opt.errors import UsageError
 from af3opt.fidelity import EXACT, PERMITTED
 from af3opt.optimizations import (
+    atom_aggregation,
     atom_transformer,
     diffusion_transformer,
     noise_conditioning,
@@ -33,6 +34,7 @@ OPTIMIZATIONS: tuple[Optimization, ...] = (
     MSA_DEPTH,
     ATOM_SLOTS,
     atom_transformer.OPTIMIZATION,
+    atom_aggregation.OPTIMIZATION,
     diffusion_transformer.LAYERS,
     diffusion_transformer.PRODUCTS,
     noise_conditioning.OPTIMIZATION,

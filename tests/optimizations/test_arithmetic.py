@@ -11,7 +11,12 @@ pytest.importorskip("jax")
 import jax.numpy as jnp
 
 from af3opt.host import probe_host
-from af3opt.optimizations.arithmetic import map_row_blocks, num_blocks, rows_per_block
+from af3opt.optimizations.arithmetic import (
+    map_row_blocks,
+    num_blocks,
+    rows_per_block,
+    standardise,
+)
 from af3opt.optimizations.base import SMALL_BLOCK
 from af3opt.optimizations.choice import block_positions
 
@@ -56,3 +61,24 @@ def test_blocks_are_large_where_the_third_level_cache_is_fast():
         for vendor in ("AuthenticAMD", "GenuineIntel")
     }
     assert sizes["AuthenticAMD"] > sizes["GenuineIntel"] == SMALL_BLOCK
+
+
+@pytest.mark.parametrize("rows", [2, 3, 5])
+def test_rows_may_lie_on_another_axis(rows):
+    rng = np.random.default_rng(0)
+    plain, channels_first = rng.random((5, 3, 2)), rng.random((2, 5, 3))
+
+    def join(block, other):
+        return block + jnp.transpose(other, (1, 2, 0))
+
+    arrays = (jnp.asarray(plain), jnp.asarray(channels_first))
+    result = map_row_blocks(join, arrays, rows, plain.shape, rows_axes=(0, 1))
+    expected = plain + channels_first.transpose(1, 2, 0)
+    np.testing.assert_allclose(result, expected, rtol=1e-6)
+
+
+def test_standardises_any_axis():
+    values = np.random.default_rng(0).random((3, 4, 5))
+    first = standardise(jnp.asarray(values), axis=0)
+    last = standardise(jnp.asarray(values.transpose(1, 2, 0)))
+    np.testing.assert_allclose(first, last.transpose(2, 0, 1), rtol=1e-5)
