@@ -11,7 +11,7 @@ from typing import Any
 
 from af3opt.fidelity import REORDERED
 from af3opt.optimizations.base import Context, Optimization, Target
-from af3opt.optimizations.diffusion_transformer import CONDITIONED_LAYERS
+from af3opt.optimizations.conditioning import CONDITIONED_LAYERS, conditions
 from af3opt.optimizations.haiku_access import STACK, as_module_method, is_alphafold3
 
 _TRANSFORMER = "model.network.diffusion_transformer"
@@ -104,7 +104,7 @@ def _transformer(
     heads = module.config.attention.num_head
     parameters = _parameters(module, shape[-1], heads)
     logits_bias = _logits_bias(module, pair_cond, queries_mask, keys_mask)
-    conditions = _conditions(jnp.reshape(queries_single_cond, (-1, shape[-1])), parameters)
+    cond = jnp.reshape(queries_single_cond, (-1, shape[-1]))
     weights = {
         name: parameters[f"{name}/weights"]
         for name in ("transition2", "ffw_transition1", "ffw_transition2")
@@ -112,6 +112,7 @@ def _transformer(
     weights |= {"queries": _merged(parameters, ("q_projection", "gating_query"))}
     weights |= {"keys": _merged(parameters, ("k_projection", "v_projection"))}
     weights |= {"query_bias": parameters["q_projection/bias"]}
+    from_cond = conditions(cond, parameters, _NORMS, _GATES)
 
     def layer(state: Any, inputs: Any) -> tuple[Any, None]:
         weights, condition, bias = inputs
@@ -119,7 +120,7 @@ def _transformer(
         return state + _transition(state, condition, weights), None
 
     state = jnp.reshape(queries_act, (-1, shape[-1])).astype(jnp.float32)
-    state, _ = lax.scan(layer, state, (weights, conditions, logits_bias))
+    state, _ = lax.scan(layer, state, (weights, from_cond, logits_bias))
     return jnp.reshape(state, shape).astype(queries_act.dtype)
 
 
@@ -185,37 +186,6 @@ def _logits_bias(module: Any, pair_cond: Any, queries_mask: Any, keys_mask: Any)
     # As the engine has it: only pairs of which neither is an atom are set apart.
     bias = _MASKED * (queries_mask - 1.0)[:, :, None] * (keys_mask - 1.0)[:, None, :]
     return logits + bias.astype(jnp.float32)
-
-
-def _conditions(cond: Any, parameters: dict[str, Any]) -> dict[str, Any]:
-    """What all layers take from the conditioning (algorithms 25 and 26).
-
-    Args:
-        cond: (atoms, channels).
-        parameters: All layers' parameters.
-
-    Returns:
-        (layers, atoms, channels) scales and biases of the adaptive norms and gates.
-    """
-    import jax.numpy as jnp
-
-    from af3opt.optimizations.arithmetic import sigmoid, standardise
-
-    def project(rows: Any, name: str) -> Any:
-        return jnp.einsum("lac,lcd->lad", rows, parameters[f"{name}/weights"])
-
-    def squashed(rows: Any, name: str) -> Any:
-        return sigmoid(project(rows, name) + parameters[f"{name}/bias"][:, None, :])
-
-    layers = parameters["transition2/weights"].shape[0]
-    cond = jnp.broadcast_to(cond.astype(jnp.float32), (layers, *cond.shape))
-    normed = standardise(cond)
-    conditions = {f"{gate}gate": squashed(cond, f"{gate}adaptive_zero_cond") for gate in _GATES}
-    for norm in _NORMS:
-        rows = normed * parameters[f"{norm}single_cond_layer_norm/scale"][:, None, :]
-        conditions[f"{norm}scale"] = squashed(rows, f"{norm}single_cond_scale")
-        conditions[f"{norm}bias"] = project(rows, f"{norm}single_cond_bias")
-    return conditions
 
 
 def _attend(

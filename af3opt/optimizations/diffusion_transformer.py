@@ -12,34 +12,26 @@ float32 operand is carried as the sum of two bfloat16 values, 16 bits of precisi
 all, and the three products that matter are added in float32.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any
 
 from af3opt.fidelity import PRECISION, REORDERED
 from af3opt.optimizations.base import BFLOAT16, FLOAT32, Context, Optimization, Target
+from af3opt.optimizations.conditioning import CONDITIONED_LAYERS, conditions
 from af3opt.optimizations.haiku_access import STACK, as_module_method, is_alphafold3
 from af3opt.optimizations.separate_layers import (
     LARGE_PRODUCTS,
+    layers_first,
     separate_layers,
     split_layers,
 )
 
 _MODULE = "model.network.diffusion_transformer"
-# Digests of the fork 3.1.18, the fork 3.1.6 and DeepMind v3.0.1 to v3.0.4, where different;
-# the transition changed with v3.0.2.
+# Digests of the fork 3.1.18, the fork 3.1.6 and DeepMind v3.0.1 to v3.0.4, where different.
 _TARGET = Target(
     _MODULE,
     "Transformer.__call__",
     frozenset({"290734dedd9b960d", "656df5f62aaaf942", "a9e1a0204ebe902f"}),
-)
-CONDITIONED_LAYERS = (
-    Target(
-        _MODULE,
-        "transition_block",
-        frozenset({"f61c84b6c1dc2bb6", "e21064fcfc441641", "ef0e0e2b35db095c"}),
-    ),
-    Target(_MODULE, "adaptive_layernorm", frozenset({"5d4b09e267ea636c", "2b2f8d8d4a3875d8"})),
-    Target(_MODULE, "adaptive_zero_init", frozenset({"d2bb7310848e362f", "cefb06da74b1dad9"})),
 )
 # The layers that are written out here.
 _RELIES_ON = (
@@ -51,6 +43,8 @@ _RELIES_ON = (
     *CONDITIONED_LAYERS,
 )
 _MASKED = 1e9
+# Prefixes of the names of a layer's adaptive norms and gates.
+_PREFIXES = ("", "ffw_")
 
 
 def _replace(original: Callable[..., Any], context: Context) -> Callable[..., Any]:
@@ -90,33 +84,40 @@ def _transformer(
     Returns:
         The new activations, shape and type of `act`.
     """
+    import haiku as hk
     import jax
     import jax.numpy as jnp
 
     heads = module.config.attention.num_head
 
-    def layer(state: Any, cond: Any, logits_bias: Any, small: Mapping[str, Any]) -> Any:
-        large = {product: _terms(small[product], precision) for product in LARGE_PRODUCTS}
-        state = state + _attend(state, cond, logits_bias, small, large, heads)
-        return state + _transition(state, cond, small, large)
+    def layer(state: Any, condition: Any, logits_bias: Any, query_bias: Any, large: Any) -> Any:
+        terms = {product: _terms(large[product], precision) for product in LARGE_PRODUCTS}
+        state = state + _attend(state, condition, logits_bias, query_bias, terms, heads)
+        return state + _transition(state, condition, terms)
 
     # Traced once for all layers; XLA compiles it for each.
     layer = jax.jit(layer)
-    parameters, pair_logits = _layers(module, pair_cond)
+    stacked, pair_logits = _read(module, pair_cond)
+    scope = hk.experimental.current_name()
+    operands = separate_layers(scope, module.config.num_blocks) or split_layers(stacked)
+    small = {name: layers_first(stacked[name]) for name in stacked}
+    from_cond = conditions(single_cond, small, _PREFIXES, _PREFIXES)
     key_bias = (_MASKED * (mask - 1.0))[None, None, :]
     state = act.astype(jnp.float32)
-    for small, logits in zip(parameters, pair_logits, strict=True):
-        state = layer(state, single_cond, logits + key_bias, small)
+    for number, (large, logits) in enumerate(zip(operands, pair_logits, strict=True)):
+        condition = {name: of_all[number] for name, of_all in from_cond.items()}
+        query_bias = small["q_projection/bias"][number]
+        state = layer(state, condition, logits + key_bias, query_bias, large)
     return state.astype(act.dtype)
 
 
-def _layers(module: Any, pair_cond: Any) -> tuple[list[Mapping[str, Any]], list[Any]]:
-    """Reads each layer's parameters and computes its pair logits.
+def _read(module: Any, pair_cond: Any) -> tuple[dict[str, Any], list[Any]]:
+    """Reads the stacked parameters and computes the layers' pair logits.
 
     Returns:
-        A layer's parameters as in `split_layers`, and its logits (heads, tokens,
-        tokens), float32. None of it depends on noise or sample, so XLA moves it out of
-        the sampling loop.
+        The parameters (blocks, layers of a block, ...) by "layer/parameter" name, and each
+        layer's logits (heads, tokens, tokens), float32. These depend on neither noise nor
+        sample, so XLA moves them out of the sampling loop.
     """
     import haiku as hk
     import jax.numpy as jnp
@@ -127,7 +128,6 @@ def _layers(module: Any, pair_cond: Any) -> tuple[list[Mapping[str, Any]], list[
     inner_layers = config.super_block_size
     blocks = config.num_blocks // inner_layers
     channels = pair_cond.shape[-1]
-    separate = separate_layers(hk.experimental.current_name(), config.num_blocks)
     stacked = {}
     with hk.name_scope("pair_input_layer_norm"):
         scale = hk.get_parameter("scale", (channels,), jnp.float32, init=jnp.ones)
@@ -149,7 +149,7 @@ def _layers(module: Any, pair_cond: Any) -> tuple[list[Mapping[str, Any]], list[
         for block in range(blocks)
         for layer in range(inner_layers)
     ]
-    return separate or split_layers(stacked), logits
+    return stacked, logits
 
 
 def _shapes(module: Any) -> dict[str, dict[str, tuple[int, ...]]]:
@@ -189,58 +189,40 @@ def _terms(operand: Any, precision: str) -> tuple[Any, ...]:
     return bfloat16_terms(operand, 1 if precision == BFLOAT16 else 2)
 
 
-def _adaptive_norm(state: Any, single_cond: Any, small: Mapping[str, Any], prefix: str) -> Any:
-    """Adaptive layer norm (algorithm 26)."""
-    from af3opt.optimizations.arithmetic import sigmoid, standardise
-
-    cond = standardise(single_cond) * small[prefix + "single_cond_layer_norm/scale"]
-    scale = cond @ small[prefix + "single_cond_scale/weights"]
-    scale = sigmoid(scale + small[prefix + "single_cond_scale/bias"])
-    return scale * standardise(state) + cond @ small[prefix + "single_cond_bias/weights"]
-
-
-def _conditioned(update: Any, single_cond: Any, small: Mapping[str, Any], prefix: str) -> Any:
-    """The output gate that depends on the conditioning."""
-    from af3opt.optimizations.arithmetic import sigmoid
-
-    gate = single_cond @ small[prefix + "adaptive_zero_cond/weights"]
-    return sigmoid(gate + small[prefix + "adaptive_zero_cond/bias"]) * update
-
-
 def _attend(
-    state: Any, single_cond: Any, logits_bias: Any, small: Any, weights: Any, heads: int
+    state: Any, condition: Any, logits_bias: Any, query_bias: Any, weights: Any, heads: int
 ) -> Any:
     """Attention with pair bias (algorithm 24)."""
     import jax
     import jax.numpy as jnp
 
-    from af3opt.optimizations.arithmetic import sigmoid, split_product
+    from af3opt.optimizations.arithmetic import sigmoid, split_product, standardise
 
-    normed = _adaptive_norm(state, single_cond, small, "")
+    normed = condition["scale"] * standardise(state) + condition["bias"]
     projected = split_product(normed, weights["attention_input"])
     *projections, gate = jnp.split(projected, 4, axis=-1)
     query, key, value = (jnp.reshape(one, (state.shape[0], heads, -1)) for one in projections)
-    query = (query + small["q_projection/bias"]) * query.shape[-1] ** -0.5
+    query = (query + query_bias) * query.shape[-1] ** -0.5
     # Heads first: XLA:CPU would otherwise walk through each head's rows in strides.
     query, key, value = (jnp.swapaxes(one, 0, 1) for one in (query, key, value))
     logits = jnp.einsum("hqc,hkc->hqk", query, key) + logits_bias
     average = jnp.einsum("hqk,hkc->hqc", jax.nn.softmax(logits, axis=-1), value)
     average = jnp.reshape(jnp.swapaxes(average, 0, 1), state.shape)
     average = average * sigmoid(gate)
-    return _conditioned(split_product(average, weights["transition2"]), single_cond, small, "")
+    return condition["gate"] * split_product(average, weights["transition2"])
 
 
-def _transition(state: Any, single_cond: Any, small: Any, weights: Any) -> Any:
+def _transition(state: Any, condition: Any, weights: Any) -> Any:
     """Conditioned transition (algorithm 25)."""
     import jax.numpy as jnp
 
-    from af3opt.optimizations.arithmetic import sigmoid, split_product
+    from af3opt.optimizations.arithmetic import sigmoid, split_product, standardise
 
-    normed = _adaptive_norm(state, single_cond, small, "ffw_")
+    normed = condition["ffw_scale"] * standardise(state) + condition["ffw_bias"]
     gate, value = jnp.split(split_product(normed, weights["ffw_transition1"]), 2, axis=-1)
     hidden = gate * sigmoid(gate) * value
     update = split_product(hidden, weights["ffw_transition2"])
-    return _conditioned(update, single_cond, small, "ffw_")
+    return condition["ffw_gate"] * update
 
 
 LAYERS = Optimization(

@@ -107,7 +107,7 @@ def operands_to_join(parameters: Parameters) -> list[JoinedOperand]:
 
 
 def with_separate_layers(parameters: Parameters, joined: Parameters | None = None) -> Parameters:
-    """Adds the diffusion transformer's parameters layer by layer.
+    """Adds the large weights of the diffusion transformer layer by layer.
 
     Args:
         parameters: Arrays, or their shapes and dtypes, by scope and name.
@@ -146,7 +146,7 @@ def split_layers(
     side_by_side: Callable[[Sequence[Any]], Any] = _side_by_side,
     joined: Mapping[str, Any] | None = None,
 ) -> list[Mapping[str, Any]]:
-    """Takes stacked parameters apart.
+    """Takes the weights of `LARGE_PRODUCTS` apart.
 
     Args:
         stacked: Arrays (blocks, layers of a block, ...) by "layer/parameter" name.
@@ -154,11 +154,9 @@ def split_layers(
         joined: Operands (layers, inputs, outputs) by product, where there are some.
 
     Returns:
-        For each layer its parameters by name; instead of their layers' weights, the
-        operands (inputs, outputs) of `LARGE_PRODUCTS`.
+        For each layer the operands (inputs, outputs) by product.
     """
-    large = {f"{layer}/weights" for layers in LARGE_PRODUCTS.values() for layer in layers}
-    parts = {name: _layers_first(array) for name, array in stacked.items() if name not in large}
+    parts = {}
     for product, layers in LARGE_PRODUCTS.items():
         operands = _operands(stacked, layers)
         if joined and product in joined:
@@ -166,17 +164,17 @@ def split_layers(
         else:
             parts[product] = operands[0] if len(operands) == 1 else side_by_side(operands)
     number = min(map(len, parts.values()))
-    return [{name: array[layer] for name, array in parts.items()} for layer in range(number)]
+    return [{product: array[layer] for product, array in parts.items()} for layer in range(number)]
 
 
 def _operands(stacked: Mapping[str, Any], layers: Sequence[str]) -> list[Any]:
     """The layers' weights as (layers, inputs, outputs)."""
-    weights = [_layers_first(stacked[f"{layer}/weights"]) for layer in layers]
+    weights = [layers_first(stacked[f"{layer}/weights"]) for layer in layers]
     return [one.reshape((*one.shape[:2], -1)) for one in weights]
 
 
 def separate_layers(scope: str, number: int) -> list[Mapping[str, Any]] | None:
-    """The separate parameters of a transformer while a haiku function is traced.
+    """The separate operands of a transformer while a haiku function is traced.
 
     Args:
         scope: Scope of the transformer.
@@ -198,7 +196,8 @@ def _scope(transformer: str, layer: int) -> str:
     return f"{transformer}/layer_{layer}"
 
 
-def _layers_first(stacked: Any) -> Any:
+def layers_first(stacked: Any) -> Any:
+    """(blocks, layers of a block, ...) as (layers, ...)."""
     blocks, layers_of_a_block, *shape = stacked.shape
     return stacked.reshape((blocks * layers_of_a_block, *shape))
 

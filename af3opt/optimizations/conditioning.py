@@ -1,0 +1,63 @@
+"""What adaptive layer norms and gates take from the conditioning, of all layers at once.
+
+None of it depends on the activations. For all layers together it is a few batched products
+that threads share by layers, instead of six small ones in each layer that all threads
+have to meet after.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from af3opt.optimizations.base import Target
+
+_MODULE = "model.network.diffusion_transformer"
+# The layers that are written out here and by the users of this module. Digests of the fork
+# 3.1.18, the fork 3.1.6 and DeepMind v3.0.1 to v3.0.4, where different; the transition changed
+# with v3.0.2.
+CONDITIONED_LAYERS = (
+    Target(
+        _MODULE,
+        "transition_block",
+        frozenset({"f61c84b6c1dc2bb6", "e21064fcfc441641", "ef0e0e2b35db095c"}),
+    ),
+    Target(_MODULE, "adaptive_layernorm", frozenset({"5d4b09e267ea636c", "2b2f8d8d4a3875d8"})),
+    Target(_MODULE, "adaptive_zero_init", frozenset({"d2bb7310848e362f", "cefb06da74b1dad9"})),
+)
+
+
+def conditions(
+    cond: Any, parameters: Mapping[str, Any], norms: Sequence[str], gates: Sequence[str]
+) -> dict[str, Any]:
+    """Scales and biases of adaptive norms, and output gates (algorithms 25 and 26).
+
+    Args:
+        cond: (rows, single channels).
+        parameters: All layers' parameters, (layers, ...) each, by "layer/parameter" name.
+        norms: Prefixes of the adaptive norms' names.
+        gates: Prefixes of the gates' names.
+
+    Returns:
+        (layers, rows, channels) each, float32: "scale" and "bias" by norm, "gate" by gate.
+    """
+    import jax.numpy as jnp
+
+    from af3opt.optimizations.arithmetic import sigmoid, standardise
+
+    def project(rows: Any, name: str) -> Any:
+        return jnp.einsum("lac,lcd->lad", rows, parameters[f"{name}/weights"])
+
+    def squashed(rows: Any, name: str) -> Any:
+        return sigmoid(project(rows, name) + parameters[f"{name}/bias"][:, None, :])
+
+    cond = cond.astype(jnp.float32)
+    normed = standardise(cond)
+    made = {}
+    for gate in gates:
+        layers = parameters[f"{gate}adaptive_zero_cond/bias"].shape[0]
+        rows = jnp.broadcast_to(cond, (layers, *cond.shape))
+        made[f"{gate}gate"] = squashed(rows, f"{gate}adaptive_zero_cond")
+    for norm in norms:
+        rows = normed * parameters[f"{norm}single_cond_layer_norm/scale"][:, None, :]
+        made[f"{norm}scale"] = squashed(rows, f"{norm}single_cond_scale")
+        made[f"{norm}bias"] = project(rows, f"{norm}single_cond_bias")
+    return made
