@@ -160,8 +160,7 @@ class ModelRunner:
         """
         if self._weights is None:
             weights = load_weights(self._model_dir, self.device, use_copy=self._copy_weights)
-            announced = self._announced or weights.layout
-            if abstract_parameters(announced) != abstract_parameters(weights.layout):
+            if self._announced is not None and self._announced.sha256 != weights.sha256:
                 raise SetupError(
                     f"--model_dir={self._model_dir}: the model parameters changed while they "
                     "were read; run again"

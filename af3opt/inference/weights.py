@@ -56,7 +56,7 @@ class LoadedWeights:
             for scope, named in self.params.items()
             for name, array in named.items()
         )
-        return WeightsLayout(arrays=arrays)
+        return WeightsLayout(arrays=arrays, sha256=self.sha256)
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

@@ -197,7 +197,7 @@ def _main(path: Path) -> None:
         states = file_states(files)
         read = ReadFiles(file_digest(files), states)
         _tell(read.sha256)
-        _tell(json.dumps(dataclasses.asdict(read_layout(files))))
+        _tell(json.dumps(dataclasses.asdict(read_layout(files, read.sha256))))
         make_copy(files, known=read, on_written=lambda scratch: _tell(str(scratch)))
 
 
@@ -210,7 +210,7 @@ def _layout_from(said: dict[str, Any]) -> WeightsLayout:
     arrays = tuple(
         (scope, name, dtype, tuple(shape)) for scope, name, dtype, shape in said["arrays"]
     )
-    return WeightsLayout(arrays=arrays)
+    return WeightsLayout(arrays=arrays, sha256=said["sha256"])
 
 
 if __name__ == "__main__":

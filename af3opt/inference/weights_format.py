@@ -87,9 +87,11 @@ class WeightsLayout:
 
     Attributes:
         arrays: (scope, name, dtype, shape) of each parameter.
+        sha256: Digest of the files.
     """
 
     arrays: tuple[tuple[str, str, str, tuple[int, ...]], ...]
+    sha256: str
 
 
 class FormatUnknownError(Exception):
@@ -307,8 +309,12 @@ class RecordStream:
         return self._parts.sha256.hexdigest()
 
 
-def read_layout(files: WeightFiles) -> WeightsLayout:
+def read_layout(files: WeightFiles, sha256: str) -> WeightsLayout:
     """Reads a model's files from end to end without keeping the values.
+
+    Args:
+        files: What `find_weight_files` found.
+        sha256: Their digest.
 
     Raises:
         SetupError: a file cannot be read, or its content is cut off or damaged.
@@ -316,9 +322,8 @@ def read_layout(files: WeightFiles) -> WeightsLayout:
     """
     stream = RecordStream(files, hashing=False)
     headers = dict.fromkeys(header for header, _ in stream.pieces())
-    return WeightsLayout(
-        arrays=tuple((one.scope, one.name, str(one.dtype), one.shape) for one in headers)
-    )
+    arrays = tuple((one.scope, one.name, str(one.dtype), one.shape) for one in headers)
+    return WeightsLayout(arrays=arrays, sha256=sha256)
 
 
 class _DamagedError(Exception):

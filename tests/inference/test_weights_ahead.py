@@ -125,7 +125,7 @@ def test_nothing_is_announced_of_a_file_that_has_changed_since(model_dir):
         assert announced_weights(model_dir) is None
 
 
-@pytest.mark.parametrize("said", ["", "0", '0\n{"arrays": [', '0\n{"arrays": []}\n'])
+@pytest.mark.parametrize("said", ["", "0", '0\n{"arrays": [', '0\n{"arrays": [], "sha256": "0"}\n'])
 def test_a_process_that_is_killed_gives_no_copy(model_dir, said):
     process = types.SimpleNamespace(stdout=io.StringIO(said))
     assert _Ahead(find_weight_files(model_dir), process, []).scratch() is None
