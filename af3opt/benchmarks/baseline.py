@@ -18,7 +18,7 @@ import os
 import pickle
 import sys
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -169,7 +169,8 @@ def run(args: Any) -> None:
     import haiku as hk
     import jax
 
-    compile_spans = _watch_compilation()
+    compilation = Compilation()
+    compilation.watch()
     inputs = engine_module("common.folding_input")
     fold_inputs = (
         inputs.load_fold_inputs_from_dir(args.input_dir)
@@ -184,26 +185,48 @@ def run(args: Any) -> None:
         return engine_module("model.model").Model(config)(batch)
 
     device = jax.local_devices(backend=args.jax_backend)[0]
-    apply = functools.partial(jax.jit(hk.transform(forward).apply), weights)
+    apply = compilation.counted(functools.partial(jax.jit(hk.transform(forward).apply), weights))
     for fold_input in fold_inputs:
         if args.num_seeds is not None:
             fold_input = fold_input.with_multiple_seeds(args.num_seeds)
         _fold(args, fold_input, apply, weights["__meta__"]["__identifier__"].tobytes(), device)
-    _say(f"Compiling the model took {covered_seconds(compile_spans):.2f} seconds.")
+    _say(f"Compiling the model took {covered_seconds(compilation.spans):.2f} seconds.")
 
 
-def _watch_compilation() -> list[tuple[float, float]]:
-    """Collects when JAX traces, lowers and compiles, as starts and ends in seconds."""
-    import jax
+class Compilation:
+    """When JAX traces, lowers and compiles the model, and not what else is compiled meanwhile.
 
-    spans: list[tuple[float, float]] = []
+    Reading the weights and the features compiles small programs, too, outside the model.
 
-    def listen(event: str, start: float, end: float, **_: Any) -> None:
-        if any(name in event for name in _COMPILE_EVENTS):
-            spans.append((start, end))
+    Attributes:
+        spans: Starts and ends in seconds.
+    """
 
-    jax.monitoring.register_event_time_span_listener(listen)
-    return spans
+    def __init__(self) -> None:
+        self.spans: list[tuple[float, float]] = []
+        self._counts = False
+
+    def watch(self) -> None:
+        """Listens to JAX from now on."""
+        import jax
+
+        jax.monitoring.register_event_time_span_listener(self._listen)
+
+    def counted(self, function: Callable[..., Any]) -> Callable[..., Any]:
+        """Returns the function, compilation during whose calls is counted."""
+
+        def call(*arguments: Any) -> Any:
+            self._counts = True
+            try:
+                return function(*arguments)
+            finally:
+                self._counts = False
+
+        return call
+
+    def _listen(self, event: str, start: float, end: float, **_: Any) -> None:
+        if self._counts and any(name in event for name in _COMPILE_EVENTS):
+            self.spans.append((start, end))
 
 
 def covered_seconds(spans: Iterable[tuple[float, float]]) -> float:

@@ -1,6 +1,6 @@
-"""The whole model in this process on a CPU, in one variant after another, to be timed.
+"""The whole model in this process, in one variant after another, to be timed.
 
-The work is one protein chain without MSA that fills its bucket, with one recycle (two
+Unless flags say otherwise it runs on a CPU. The work is one protein chain without MSA that fills its bucket, with one recycle (two
 passes of the trunk) and a few steps of the sampler.
 """
 
@@ -60,18 +60,19 @@ class ModelVariants:
 
         Args:
             given: Values of `add_model_flags`.
-            flags: Further flags of `af3opt run` for all variants.
+            flags: Further flags of `af3opt run` for all variants; they count above those
+                that are set here.
 
         Raises:
             SetupError: engine, prepared data or weights cannot be used.
         """
-        model_dir = given.model_dir or write_synthetic_weights(given.depth)[0]
+        self.model_dir: Path = given.model_dir or write_synthetic_weights(given.depth)[0]
         self._flags = (
             "--jax_backend=cpu",
             "--flash_attention_implementation=xla",
             "--norun_data_pipeline",
             "--notuned",
-            f"--model_dir={model_dir}",
+            f"--model_dir={self.model_dir}",
             "--num_recycles=1",
             f"--num_diffusion_steps={given.steps}",
             f"--num_diffusion_samples={given.samples}",

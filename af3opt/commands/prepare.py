@@ -9,8 +9,14 @@ from pathlib import Path
 from af3opt.command_parser import CommandParser
 from af3opt.data.build import build_prepared
 from af3opt.data.libcifpp import find_mmcif_dictionary
-from af3opt.data.prepared import prepared_root, select_prepared
-from af3opt.data.sources import ComponentSource, bundled_source, engine_source, mmcif_source
+from af3opt.data.prepared import PreparedData, find_prepared, prepared_root, select_prepared
+from af3opt.data.sources import (
+    MMCIF_KIND,
+    ComponentSource,
+    bundled_source,
+    engine_source,
+    mmcif_source,
+)
 from af3opt.data.synthetic_weights import DEPTHS, NOTE, write_synthetic_weights
 from af3opt.engine.resources import engine_ccd_file
 from af3opt.errors import ExitCode, UsageError
@@ -23,7 +29,8 @@ _DESCRIPTION = """\
 Builds, under AF3OPT_HOME/prepared, an index of the chemical component dictionary, the component
 sets and the data for solvent accessibility. The engine's own folder is never written to.
 Components come from --components_cif, else from the engine's own dictionary when it has one, else
-from the package biotite. Running it again is cheap: what is there is kept."""
+from the package biotite. Running it again is cheap: what is there is kept, data from a
+--components_cif too, until --force or another file."""
 
 _log = logging.getLogger(__name__)
 
@@ -89,6 +96,10 @@ def main(argv: list[str]) -> int:
 
 def _prepare_chemical_data(flags: argparse.Namespace) -> None:
     start = time.perf_counter()
+    given = find_prepared()
+    if given is not None and _is_settled(flags, given):
+        _report("Chemical data", given.root, False, start)
+        return
     data, built = build_prepared(
         _source(flags.components_cif),
         flags.mmcif_dictionary or find_mmcif_dictionary(),
@@ -96,6 +107,12 @@ def _prepare_chemical_data(flags: argparse.Namespace) -> None:
     )
     select_prepared(data.root)
     _report("Chemical data", data.root, built, start)
+
+
+def _is_settled(flags: argparse.Namespace, current: PreparedData) -> bool:
+    """Whether the data in use are from a file the user gave, and nothing else is asked for."""
+    asked = flags.components_cif or flags.mmcif_dictionary or flags.force
+    return not asked and current.source.get("kind") == MMCIF_KIND
 
 
 def _source(components_cif: Path | None) -> ComponentSource:

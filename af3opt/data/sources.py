@@ -14,6 +14,9 @@ from af3opt.data.source import describe_file_again
 from af3opt.errors import SetupError
 from af3opt.paths import trust_problem
 
+# What a user's own components.cif is called in a description.
+MMCIF_KIND = "wwPDB mmCIF"
+
 # Code of each component, and its text as `ccd_index.encode_component` writes it.
 type Serialised = tuple[list[str], list[bytes]]
 
@@ -74,7 +77,7 @@ def mmcif_source(path: Path) -> ComponentSource:
         SetupError: it cannot be read.
     """
     try:
-        description = _describe("wwPDB mmCIF", path)
+        description = _describe(MMCIF_KIND, path)
     except OSError as error:
         raise SetupError(f"--components_cif: cannot read {path}: {error.strerror}") from error
     return ComponentSource(str(path), description, lambda: _read_mmcif(path))

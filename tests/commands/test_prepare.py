@@ -97,6 +97,8 @@ def test_second_call_keeps_what_is_there(components_cif, capsys):
     first = find_prepared().ccd_index.stat()
     main(flags)
     assert find_prepared().ccd_index.stat().st_ino == first.st_ino
+    main(["prepare"])
+    assert find_prepared().ccd_index.stat().st_ino == first.st_ino
     main([*flags, "--force"])
     assert find_prepared().ccd_index.stat().st_ino != first.st_ino
     capsys.readouterr()

@@ -1,0 +1,162 @@
+"""Inference alone, the engine as it is beside af3opt, in this process on any device.
+
+    python -m af3opt.benchmarks.device_runs [--jax_backend=gpu] [--tokens=256,512,1024]
+        [--attention=triton] [--rounds=3] [--model_dir=DIR]
+
+For each size one protein chain without MSA that fills the bucket. Both programs are
+compiled, then run in turn; a run is what run_alphafold.py times as inference, from
+features on the host to results on the host. Lines appear as they are measured, so that
+what a time limit cuts off costs only the rest.
+"""
+
+import argparse
+import json
+import logging
+import statistics
+import sys
+import time
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from af3opt.benchmarks.baseline import model_config
+from af3opt.benchmarks.describe import describe_here, describe_host
+from af3opt.benchmarks.model_variants import ALL_TOGETHER, ModelVariants, add_model_flags
+from af3opt.engine.features import Batch
+from af3opt.engine.modules import engine_module
+from af3opt.inference.device import choose_device
+
+# By name: as a module that is run it is called __main__.
+_log = logging.getLogger("af3opt.benchmarks.device_runs")
+
+_SEED = 1
+
+
+class PlainEngine:
+    """The engine's model as run_alphafold.py compiles and calls it."""
+
+    def __init__(self, given: argparse.Namespace, model_dir: Any, device: Any) -> None:
+        """Reads the weights.
+
+        Args:
+            given: Values of the flags.
+            model_dir: Directory of the weights.
+            device: JAX device.
+        """
+        import haiku as hk
+        import jax
+
+        config = model_config(
+            argparse.Namespace(
+                model_dir=model_dir,
+                flash_attention_implementation=given.attention,
+                num_diffusion_samples=given.samples,
+                num_diffusion_steps=given.steps,
+                num_recycles=given.recycles,
+                save_embeddings=False,
+                save_distogram=False,
+            )
+        )
+        model = engine_module("model.model").Model
+        self._device = device
+        self._forward = jax.jit(hk.transform(lambda batch: model(config)(batch)).apply)
+        weights = engine_module("model.params").get_model_haiku_params(model_dir=model_dir)
+        self._weights = jax.device_put(weights, device)
+
+    def compiled(self, batch: Batch) -> Callable[[], dict[str, Any]]:
+        """Compiles for a batch; what is returned runs it once, features to results."""
+        import jax
+
+        program = self._forward.lower(*self._arguments(batch)).compile()
+        memory = program.memory_analysis()
+        if memory is not None:
+            _log.info("engine: needs %.2f GB of temporaries", memory.temp_size_in_bytes / 1e9)
+        return lambda: jax.tree.map(np.asarray, program(*self._arguments(batch)))
+
+    def _arguments(self, batch: Batch) -> tuple[Any, Any, Any]:
+        import jax
+        import jax.numpy as jnp
+
+        strip = engine_module("model.components.utils").remove_invalidly_typed_feats
+        features = jax.device_put(jax.tree.map(jnp.asarray, strip(batch)), self._device)
+        return self._weights, jax.random.PRNGKey(_SEED), features
+
+
+def measure(given: argparse.Namespace, variants: ModelVariants, plain: PlainEngine) -> None:
+    """Compiles and runs both programs for every size, and prints a line for each."""
+    for tokens in (int(text) for text in given.tokens.split(",")):
+        batch = variants.batch(tokens)
+        start = time.monotonic()
+        ours = variants.compiled(ALL_TOGETHER, batch)
+        _print(tokens, "af3opt", f"compiled and run once in {time.monotonic() - start:.1f} s")
+        _print(tokens, "af3opt", ours.runner.compile_reports[-1].summary())
+        start = time.monotonic()
+        run_plain = plain.compiled(batch)
+        _print(tokens, "engine", f"compiled in {time.monotonic() - start:.1f} s")
+        first = run_plain()
+        _print(tokens, "engine", f"compiled and run once in {time.monotonic() - start:.1f} s")
+        result = ours.runner.run_inference(batch, _SEED)
+        _print(tokens, "af3opt to engine", _difference(result, first))
+        _print(tokens, "engine to itself", _difference(run_plain(), first))
+        sides: dict[str, Callable[[], object]] = {"engine": run_plain, "af3opt": ours.run}
+        seconds: dict[str, list[float]] = {name: [] for name in sides}
+        for _ in range(given.rounds):
+            for name, run in sides.items():
+                start = time.monotonic()
+                run()
+                seconds[name].append(time.monotonic() - start)
+        medians = {name: statistics.median(runs) for name, runs in seconds.items()}
+        for name, runs in seconds.items():
+            _print(tokens, name, f"runs of {', '.join(f'{one:.2f}' for one in runs)} s")
+        _print(tokens, "ratio of medians", f"{medians['engine'] / medians['af3opt']:.3f}")
+
+
+def _difference(ours: dict[str, Any], theirs: dict[str, Any]) -> str:
+    """Largest and RMS difference of the coordinates, and the RMS of the coordinates."""
+    # Atom slots that the batch does not need are not in ours.
+    mine = np.asarray(ours["diffusion_samples"]["atom_positions"], np.float64)
+    engine = np.asarray(theirs["diffusion_samples"]["atom_positions"], np.float64)
+    mask = np.asarray(theirs["diffusion_samples"]["mask"], bool)
+    mine, engine = mine[..., : mask.shape[-1], :][mask], engine[mask]
+    apart = np.linalg.norm(mine - engine, axis=-1)
+    size = np.sqrt(np.mean(np.sum(np.square(engine), axis=-1)))
+    return (
+        f"atoms {np.sqrt(np.mean(np.square(apart))):.4f} apart (RMS), {apart.max():.4f} at most, "
+        f"RMS of the coordinates {size:.2f}"
+    )
+
+
+def _print(tokens: int, what: str, text: str) -> None:
+    sys.stdout.write(f"{tokens:5d} tokens, {what}: {text}\n")
+    sys.stdout.flush()
+
+
+def main(argv: Sequence[str]) -> int:
+    """Prints what runs and the figures."""
+    parser = argparse.ArgumentParser(allow_abbrev=False)
+    parser.add_argument("--jax_backend", choices=("cpu", "gpu"), default="gpu")
+    parser.add_argument("--attention", default="triton", help="xla on a CPU (default: triton)")
+    parser.add_argument("--tokens", default="256,512,1024", help="(default: 256,512,1024)")
+    parser.add_argument("--rounds", type=int, default=3, help="runs of each program (default: 3)")
+    parser.add_argument("--recycles", type=int, default=10, help="(default: 10)")
+    add_model_flags(parser)
+    parser.set_defaults(steps=200)
+    given = parser.parse_args(argv)
+    variants = ModelVariants(
+        given,
+        f"--jax_backend={given.jax_backend}",
+        f"--flash_attention_implementation={given.attention}",
+        f"--num_recycles={given.recycles}",
+    )
+    sys.stdout.write(
+        f"{json.dumps({**describe_here(), **describe_host()})}\n\n{given.recycles} recycles, "
+        f"{given.steps} steps of {given.samples} samples, {given.attention} attention\n\n"
+    )
+    device = choose_device(given.jax_backend)
+    measure(given, variants, PlainEngine(given, variants.model_dir, device))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,29 @@
+"""Inference of the engine and of af3opt in turn, on the device there is."""
+
+import re
+
+import pytest
+
+from af3opt.benchmarks import device_runs
+
+
+@pytest.mark.engine
+@pytest.mark.slow
+def test_both_sides_run_and_are_compared(shared_home, monkeypatch, capsys):
+    monkeypatch.setenv("AF3OPT_HOME", str(shared_home))
+    flags = ["--jax_backend=cpu", "--attention=xla", "--tokens=24", "--rounds=2", "--recycles=1"]
+    assert device_runs.main([*flags, "--depth=small", "--steps=2", "--samples=2"]) == 0
+    shown = capsys.readouterr().out
+    assert "1 recycles, 2 steps of 2 samples, xla attention" in shown
+    for side in ("engine", "af3opt"):
+        assert re.search(rf"24 tokens, {side}: runs of \d+\.\d\d, \d+\.\d\d s", shown)
+    apart = {
+        line.partition(",")[2].partition(":")[0].strip(): float(
+            re.search(r"atoms (\S+) apart", line)[1]
+        )
+        for line in shown.splitlines()
+        if " apart " in line
+    }
+    assert apart["engine to itself"] == 0.0
+    # The trunk's rounding: something, and far less than the structure's own size.
+    assert 0.0 < apart["af3opt to engine"] < 1.0
