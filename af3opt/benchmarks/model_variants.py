@@ -1,7 +1,8 @@
 """The whole model in this process, in one variant after another, to be timed.
 
-Unless flags say otherwise it runs on a CPU. The work is one protein chain without MSA that fills its bucket, with one recycle (two
-passes of the trunk) and a few steps of the sampler.
+Unless flags say otherwise it runs on a CPU. The work is one protein chain without MSA
+that fills its bucket, with one recycle (two passes of the trunk) and a few steps of the
+sampler.
 """
 
 import argparse
