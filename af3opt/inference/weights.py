@@ -26,6 +26,9 @@ from af3opt.inference.weights_format import (
 
 _log = logging.getLogger(__name__)
 
+# Scope of what the files hold beside parameters.
+_META = "__meta__"
+
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class LoadedWeights:
@@ -61,9 +64,14 @@ class LoadedWeights:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class _Loaded:
-    """What one way of loading gives; see `LoadedWeights`."""
+    """What one way of loading gives; see `LoadedWeights`.
+
+    The identifier, or None without one, is that of the host: reading it back from a
+    device would wait until all weights before it have got there.
+    """
 
     params: dict[str, dict[str, Any]]
+    identifier: bytes | None
     sha256: str
     source: str
     joined: dict[str, dict[str, np.ndarray]] = dataclasses.field(default_factory=dict)
@@ -126,19 +134,17 @@ def load_weights(model_dir: Path, device: Any, *, use_copy: bool = True) -> Load
     except FormatUnknownError as reason:
         _log.info("Weights are read by the engine's own loader: %s", reason)
         loaded = _load_with_engine(files, model_dir, device)
-    try:
-        identifier = np.asarray(loaded.params["__meta__"][IDENTIFIER]).tobytes()
-    except KeyError as error:
+    if loaded.identifier is None:
         raise SetupError(
             f"{files.label}: has no identifier record; it is damaged or not AlphaFold 3's "
             "weights, fetch it again"
-        ) from error
+        )
     seconds = time.perf_counter() - start
     _log.info("Loaded the weights in %.2f s from %s (%s)", seconds, loaded.source, files.label)
     return LoadedWeights(
         params=loaded.params,
         joined=loaded.joined,
-        identifier=identifier,
+        identifier=loaded.identifier,
         sha256=loaded.sha256,
         seconds=seconds,
         source=loaded.source,
@@ -149,23 +155,33 @@ def _load_plain(files: WeightFiles, device: Any, *, use_copy: bool) -> _Loaded:
     mapped = (take_ahead(files) or open_copy(files) or make_copy(files)) if use_copy else None
     if mapped is None:
         stream = RecordStream(files)
-        params = _to_device(stream, device)
-        return _Loaded(params, stream.sha256, "files")
+        params, identifier = _to_device(stream, device)
+        return _Loaded(params, identifier, stream.sha256, "files")
     joined: dict[str, dict[str, np.ndarray]] = {}
     for record in mapped.joined:
         joined.setdefault(record.scope, {})[record.name] = record.array
-    return _Loaded(_to_device(mapped.records, device), mapped.sha256, "mapped copy", joined)
+    params, identifier = _to_device(mapped.records, device)
+    return _Loaded(params, identifier, mapped.sha256, "mapped copy", joined)
 
 
-def _to_device(records: Iterable[Record], device: Any) -> dict[str, dict[str, Any]]:
-    """Puts arrays on the device one by one; on a CPU they are used where they lie."""
+def _to_device(
+    records: Iterable[Record], device: Any
+) -> tuple[dict[str, dict[str, Any]], bytes | None]:
+    """Puts arrays on the device one by one; on a CPU they are used where they lie.
+
+    Returns:
+        The arrays, which may still be on their way, and the identifier.
+    """
     import jax
 
     params: dict[str, dict[str, Any]] = {}
+    identifier: bytes | None = None
     for record in records:
+        if (record.scope, record.name) == (_META, IDENTIFIER):
+            identifier = record.array.tobytes()
         array = jax.device_put(record.array, device)
         params.setdefault(record.scope, {})[record.name] = array
-    return params
+    return params, identifier
 
 
 def _load_with_engine(files: WeightFiles, model_dir: Path, device: Any) -> _Loaded:
@@ -176,4 +192,10 @@ def _load_with_engine(files: WeightFiles, model_dir: Path, device: Any) -> _Load
         params = module.get_model_haiku_params(model_dir=model_dir)
     except (OSError, ValueError, module.RecordError) as error:
         raise SetupError(f"{files.label}: {error}") from error
-    return _Loaded(jax.device_put(params, device), file_digest(files), "engine's loader")
+    identifier = params.get(_META, {}).get(IDENTIFIER)
+    return _Loaded(
+        jax.device_put(params, device),
+        None if identifier is None else np.asarray(identifier).tobytes(),
+        file_digest(files),
+        "engine's loader",
+    )
