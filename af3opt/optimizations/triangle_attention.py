@@ -39,7 +39,7 @@ _RELIES_ON = (
         ),
     ),
 )
-# Below any logit, and far enough from float32's end that adding to it stays finite.
+# Below any logit, which is lost when it is added, and far enough from float32's end.
 _MASKED = -1e30
 
 
@@ -111,23 +111,27 @@ def _attention(module: Any, act: Any, pair_mask: Any, context: Context, residual
     )
     bias = jnp.transpose(bias, (2, 0, 1))
 
-    def update(block: Any, keys_mask: Any) -> Any:
-        split = (*block.shape[:-1], *shape)
-        query = jnp.reshape(product(block, query_weights, operands), split)
-        key = jnp.reshape(product(block, key_weights, operands), split)
-        value = jnp.reshape(product(block, value_weights, operands), split)
-        logits = jnp.einsum("bqhd,bkhd->bhqk", query, key) + bias
-        logits = jnp.where(keys_mask[:, None, None, :], logits, _MASKED)
-        average = jnp.einsum("bhqk,bkhd->bqhd", jax.nn.softmax(logits, axis=-1), value)
-        average = jnp.reshape(average, (*block.shape[:-1], inner))
+    def by_heads(block: Any, projection: Any) -> Any:
+        # Heads first: XLA:CPU would otherwise walk through each head's rows in strides.
+        split = jnp.reshape(product(block, projection, operands), (*block.shape[:-1], *shape))
+        return jnp.swapaxes(split, 1, 2)
+
+    def update(block: Any, keys_bias: Any) -> Any:
+        query = by_heads(block, query_weights)
+        key = by_heads(block, key_weights)
+        value = by_heads(block, value_weights)
+        logits = jnp.einsum("bhqd,bhkd->bhqk", query, key) + bias + keys_bias[:, None, None, :]
+        average = jnp.einsum("bhqk,bhkd->bhqd", jax.nn.softmax(logits, axis=-1), value)
+        average = jnp.reshape(jnp.swapaxes(average, 1, 2), (*block.shape[:-1], inner))
         gate = sigmoid(product(block, gate_weights, operands))
         return product(average * gate, out_weights, operands)
 
-    keys_mask = jnp.swapaxes(pair_mask, 0, 1).astype(jnp.bool_)
+    # Added, not selected: XLA:CPU fuses all of attention unless there is a selection in it.
+    keys_bias = jnp.where(jnp.swapaxes(pair_mask, 0, 1).astype(jnp.bool_), 0.0, _MASKED)
     if not module.transpose:
-        arrays = (normed, keys_mask)
+        arrays = (normed, keys_bias)
         return map_row_blocks(update, arrays, rows, act.shape, kind=act.dtype, onto=residual)
-    arrays = (jnp.swapaxes(normed, 0, 1), keys_mask)
+    arrays = (jnp.swapaxes(normed, 0, 1), keys_bias)
     result = jnp.swapaxes(map_row_blocks(update, arrays, rows, act.shape, kind=act.dtype), 0, 1)
     return result if residual is None else residual + result
 
