@@ -109,11 +109,16 @@ def split_product(left: Any, right: tuple[Any, ...]) -> Any:
 
 
 def standardise(values: Any, axis: int = -1) -> Any:
-    """Zero mean and unit variance over one axis in float32."""
+    """Zero mean and unit variance over one axis in float32.
+
+    The variance is the mean square less the squared mean, as in the engine's norms (haiku's
+    `use_fast_variance`): both means come from one sweep, and nothing centred is written between.
+    """
     values = values.astype(jnp.float32)
-    centred = values - jnp.mean(values, axis=axis, keepdims=True)
-    variance = jnp.mean(jnp.square(centred), axis=axis, keepdims=True)
-    return centred * lax.rsqrt(variance + _NORM_EPSILON)
+    mean = jnp.mean(values, axis=axis, keepdims=True)
+    variance = jnp.mean(jnp.square(values), axis=axis, keepdims=True) - jnp.square(mean)
+    # Rounding may leave less than nothing of a constant row.
+    return (values - mean) * lax.rsqrt(jnp.maximum(variance, 0.0) + _NORM_EPSILON)
 
 
 def normalise(values: Any, scale: Any, offset: Any) -> Any:

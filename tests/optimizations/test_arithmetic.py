@@ -82,3 +82,19 @@ def test_standardises_any_axis():
     first = standardise(jnp.asarray(values), axis=0)
     last = standardise(jnp.asarray(values.transpose(1, 2, 0)))
     np.testing.assert_allclose(first, last.transpose(2, 0, 1), rtol=1e-5)
+
+
+# Of some of them the mean square less the squared mean is below zero by more than epsilon.
+@pytest.mark.parametrize("level", [0.1, 33.3, 1e3 / 3, 5555.5, 1e8])
+def test_a_constant_row_is_finite_whatever_rounding_leaves_of_its_variance(level):
+    for length in (7, 128, 385, 768):
+        result = standardise(jnp.full((2, length), level, jnp.float32))
+        assert np.isfinite(result).all()
+
+
+def test_standardised_values_have_no_mean_and_a_variance_of_one():
+    values = np.random.default_rng(0).normal(3.0, 2.0, (50, 768))
+    expected = (values - values.mean(-1, keepdims=True)) / np.sqrt(
+        values.var(-1, keepdims=True) + 1e-5
+    )
+    np.testing.assert_allclose(standardise(jnp.asarray(values, jnp.float32)), expected, atol=5e-6)
