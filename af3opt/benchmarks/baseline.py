@@ -170,7 +170,6 @@ def run(args: Any) -> None:
     import jax
 
     compilation = Compilation()
-    compilation.watch()
     inputs = engine_module("common.folding_input")
     fold_inputs = (
         inputs.load_fold_inputs_from_dir(args.input_dir)
@@ -203,13 +202,11 @@ class Compilation:
     """
 
     def __init__(self) -> None:
-        self.spans: list[tuple[float, float]] = []
-        self._counts = False
-
-    def watch(self) -> None:
         """Listens to JAX from now on."""
         import jax
 
+        self.spans: list[tuple[float, float]] = []
+        self._counts = False
         jax.monitoring.register_event_time_span_listener(self._listen)
 
     def counted(self, function: Callable[..., Any]) -> Callable[..., Any]:

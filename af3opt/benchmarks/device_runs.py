@@ -20,12 +20,11 @@ from typing import Any
 
 import numpy as np
 
-from af3opt.benchmarks.baseline import model_config
 from af3opt.benchmarks.describe import describe_here, describe_host
 from af3opt.benchmarks.model_variants import ALL_TOGETHER, ModelVariants, add_model_flags
 from af3opt.engine.features import Batch
-from af3opt.engine.modules import engine_module
-from af3opt.inference.device import choose_device
+from af3opt.engine.model import device_features, forward_function
+from af3opt.inference.model_runner import ModelRunner
 
 # By name: as a module that is run it is called __main__.
 _log = logging.getLogger("af3opt.benchmarks.device_runs")
@@ -33,57 +32,33 @@ _log = logging.getLogger("af3opt.benchmarks.device_runs")
 _SEED = 1
 
 
-class PlainEngine:
-    """The engine's model as run_alphafold.py compiles and calls it."""
+def compile_plain(runner: ModelRunner, batch: Batch) -> Callable[[], dict[str, Any]]:
+    """Compiles the engine's model as run_alphafold.py does.
 
-    def __init__(self, given: argparse.Namespace, model_dir: Any, device: Any) -> None:
-        """Reads the weights.
+    Args:
+        runner: Gives configuration, device and weights; nothing else of it is used.
+        batch: Features on the host.
 
-        Args:
-            given: Values of the flags.
-            model_dir: Directory of the weights.
-            device: JAX device.
-        """
-        import haiku as hk
-        import jax
+    Returns:
+        Runs the program once, from the features to results on the host.
+    """
+    import jax
+    import jax.numpy as jnp
 
-        config = model_config(
-            argparse.Namespace(
-                model_dir=model_dir,
-                flash_attention_implementation=given.attention,
-                num_diffusion_samples=given.samples,
-                num_diffusion_steps=given.steps,
-                num_recycles=given.recycles,
-                save_embeddings=False,
-                save_distogram=False,
-            )
-        )
-        model = engine_module("model.model").Model
-        self._device = device
-        self._forward = jax.jit(hk.transform(lambda batch: model(config)(batch)).apply)
-        weights = engine_module("model.params").get_model_haiku_params(model_dir=model_dir)
-        self._weights = jax.device_put(weights, device)
+    weights = runner.load().params
 
-    def compiled(self, batch: Batch) -> Callable[[], dict[str, Any]]:
-        """Compiles for a batch; what is returned runs it once, features to results."""
-        import jax
+    def arguments() -> tuple[Any, Any, Any]:
+        features = jax.tree.map(jnp.asarray, device_features(batch))
+        return weights, jax.random.PRNGKey(_SEED), jax.device_put(features, runner.device)
 
-        program = self._forward.lower(*self._arguments(batch)).compile()
-        memory = program.memory_analysis()
-        if memory is not None:
-            _log.info("engine: needs %.2f GB of temporaries", memory.temp_size_in_bytes / 1e9)
-        return lambda: jax.tree.map(np.asarray, program(*self._arguments(batch)))
-
-    def _arguments(self, batch: Batch) -> tuple[Any, Any, Any]:
-        import jax
-        import jax.numpy as jnp
-
-        strip = engine_module("model.components.utils").remove_invalidly_typed_feats
-        features = jax.device_put(jax.tree.map(jnp.asarray, strip(batch)), self._device)
-        return self._weights, jax.random.PRNGKey(_SEED), features
+    program = jax.jit(forward_function(runner.config)).lower(*arguments()).compile()
+    memory = program.memory_analysis()
+    if memory is not None:
+        _log.info("engine: needs %.2f GB of temporaries", memory.temp_size_in_bytes / 1e9)
+    return lambda: jax.tree.map(np.asarray, program(*arguments()))
 
 
-def measure(given: argparse.Namespace, variants: ModelVariants, plain: PlainEngine) -> None:
+def measure(given: argparse.Namespace, variants: ModelVariants) -> None:
     """Compiles and runs both programs for every size, and prints a line for each."""
     for tokens in (int(text) for text in given.tokens.split(",")):
         batch = variants.batch(tokens)
@@ -92,7 +67,7 @@ def measure(given: argparse.Namespace, variants: ModelVariants, plain: PlainEngi
         _print(tokens, "af3opt", f"compiled and run once in {time.monotonic() - start:.1f} s")
         _print(tokens, "af3opt", ours.runner.compile_reports[-1].summary())
         start = time.monotonic()
-        run_plain = plain.compiled(batch)
+        run_plain = compile_plain(ours.runner, batch)
         _print(tokens, "engine", f"compiled in {time.monotonic() - start:.1f} s")
         first = run_plain()
         _print(tokens, "engine", f"compiled and run once in {time.monotonic() - start:.1f} s")
@@ -114,13 +89,11 @@ def measure(given: argparse.Namespace, variants: ModelVariants, plain: PlainEngi
 
 def _difference(ours: dict[str, Any], theirs: dict[str, Any]) -> str:
     """Largest and RMS difference of the coordinates, and the RMS of the coordinates."""
-    # Atom slots that the batch does not need are not in ours.
     mine = np.asarray(ours["diffusion_samples"]["atom_positions"], np.float64)
     engine = np.asarray(theirs["diffusion_samples"]["atom_positions"], np.float64)
     mask = np.asarray(theirs["diffusion_samples"]["mask"], bool)
-    mine, engine = mine[..., : mask.shape[-1], :][mask], engine[mask]
-    apart = np.linalg.norm(mine - engine, axis=-1)
-    size = np.sqrt(np.mean(np.sum(np.square(engine), axis=-1)))
+    apart = np.linalg.norm((mine - engine)[mask], axis=-1)
+    size = np.sqrt(np.mean(np.sum(np.square(engine[mask]), axis=-1)))
     return (
         f"atoms {np.sqrt(np.mean(np.square(apart))):.4f} apart (RMS), {apart.max():.4f} at most, "
         f"RMS of the coordinates {size:.2f}"
@@ -153,8 +126,7 @@ def main(argv: Sequence[str]) -> int:
         f"{json.dumps({**describe_here(), **describe_host()})}\n\n{given.recycles} recycles, "
         f"{given.steps} steps of {given.samples} samples, {given.attention} attention\n\n"
     )
-    device = choose_device(given.jax_backend)
-    measure(given, variants, PlainEngine(given, variants.model_dir, device))
+    measure(given, variants)
     return 0
 
 

@@ -67,13 +67,13 @@ class ModelVariants:
         Raises:
             SetupError: engine, prepared data or weights cannot be used.
         """
-        self.model_dir: Path = given.model_dir or write_synthetic_weights(given.depth)[0]
+        model_dir = given.model_dir or write_synthetic_weights(given.depth)[0]
         self._flags = (
             "--jax_backend=cpu",
             "--flash_attention_implementation=xla",
             "--norun_data_pipeline",
             "--notuned",
-            f"--model_dir={self.model_dir}",
+            f"--model_dir={model_dir}",
             "--num_recycles=1",
             f"--num_diffusion_steps={given.steps}",
             f"--num_diffusion_samples={given.samples}",
