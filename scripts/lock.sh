@@ -25,7 +25,7 @@ compile() {
 mkdir -p requirements
 compile engine --extra engine --extra data
 compile engine-compat --extra engine-compat --extra data
-compile engine-cuda12 --extra engine --extra data --extra cuda12
+compile engine-cuda12 --extra engine --extra data --extra cuda12 --extra kernels
 # One set of development tools has to fit beside either engine.
-compile dev --extra dev --extra report --extra parquet \
+compile dev --extra dev --extra kernels --extra report --extra parquet \
   --constraint requirements/engine.txt --constraint requirements/engine-compat.txt

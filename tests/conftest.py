@@ -1,5 +1,6 @@
 """What every test starts from: a clean environment and, for engine tests, prepared data."""
 
+import contextlib
 import dataclasses
 import json
 import logging
@@ -142,6 +143,29 @@ class EngineInput:
         return featurise_with_engine(
             self.fold_input, self.fold_input.rng_seeds[0], make_ccd(), options
         )
+
+
+@pytest.fixture
+def absent_gpu():
+    """A context in which programs are traced and lowered for a GPU that is only described."""
+    jax = pytest.importorskip("jax")
+    tokamax_config = pytest.importorskip("tokamax.config")
+    if not hasattr(jax.sharding, "AbstractDevice"):
+        pytest.skip("this JAX cannot describe an absent GPU")
+
+    @contextlib.contextmanager
+    def describe():
+        hopper = jax.sharding.AbstractDevice("NVIDIA H100 80GB HBM3", None, "gpu")
+        mesh = jax.sharding.AbstractMesh((), (), abstract_device=hopper)
+        try:
+            with tokamax_config.cross_compile(True), jax.sharding.use_abstract_mesh(mesh):
+                yield
+        except (NotImplementedError, AttributeError, RuntimeError) as error:
+            if jax.__version_info__ >= (0, 12):
+                raise
+            pytest.skip(f"JAX {jax.__version__} with its tokamax needs a real GPU here: {error!r}")
+
+    return describe
 
 
 @pytest.fixture

@@ -15,17 +15,18 @@ from typing import Any
 from af3opt.errors import Af3optError
 
 
-def main(backend: str, model_dir: Path) -> None:
+def main(backend: str, attention: str, model_dir: Path) -> None:
     """Looks at device, weights and engine.
 
     Args:
         backend: "cpu", "gpu" or "mps".
+        attention: "triton", "cudnn" or "xla".
         model_dir: Directory with model parameters.
     """
     logging.disable(logging.CRITICAL)
     _look_at_device(backend)
     _look_at_weights(model_dir)
-    _look_at_engine(backend)
+    _look_at_engine(backend, attention)
 
 
 def _look_at_device(backend: str) -> None:
@@ -60,26 +61,26 @@ def _look_at_weights(model_dir: Path) -> None:
         _say(weights=[str(path) for path in files.paths])
 
 
-def _look_at_engine(backend: str) -> None:
+def _look_at_engine(backend: str, attention: str) -> None:
     start = time.monotonic()
     try:
         from af3opt.engine.bootstrap import bootstrap_engine
 
         bootstrap_engine()
         seconds = time.monotonic() - start
-        obstacles = _obstacles(backend)
+        obstacles = _obstacles(backend, attention)
     except Exception as error:  # whatever a broken installation raises is the finding
         _say(engine_error=_text(error))
     else:
         _say(engine_seconds=seconds, optimisations=obstacles)
 
 
-def _obstacles(backend: str) -> dict[str, str | None]:
+def _obstacles(backend: str, attention: str) -> dict[str, str | None]:
     """Returns why each optimisation for this backend would step aside, or None."""
     from af3opt.optimizations import OPTIMIZATIONS
     from af3opt.optimizations.base import Context
 
-    context = Context(backend=backend)
+    context = Context(backend=backend, attention=attention)
     return {
         one.name: one.obstacle()
         for one in OPTIMIZATIONS
@@ -99,4 +100,4 @@ def _say(**facts: Any) -> None:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], Path(sys.argv[2]))
+    main(sys.argv[1], sys.argv[2], Path(sys.argv[3]))

@@ -29,6 +29,8 @@ from af3opt.errors import SetupError
 _PROBE_TIMEOUT_S = 8.0
 # Whole, compressed, or a part of a split file.
 _WEIGHTS = re.compile(r"\.bin(\.zst)?(\.\d+)?$")
+_NOTHING = "nothing: the engine's own code runs instead; see docs/supporting-an-engine.md"
+_INSTALL = "install it and the model runs faster; without it the engine's own code runs"
 _WEIGHTS_FIX = (
     "point --model_dir (or AF3_MODEL_PARAMETERS_DIR) at the directory with the model parameters "
     "that Google gave you"
@@ -130,7 +132,7 @@ def _optimisations(obstacles: Mapping[str, str | None]) -> Iterator[Check]:
             yield warning(
                 f"optimisation {name}",
                 f"steps aside: {obstacle}",
-                "nothing: the engine's own code runs instead; see docs/supporting-an-engine.md",
+                _INSTALL if "not installed" in obstacle else _NOTHING,
             )
 
 
@@ -148,7 +150,8 @@ def _ask_engine(subject: Subject, backend: Backend | None) -> tuple[dict[str, An
         filter(None, (str(Path(__file__).parents[2]), environ.get("PYTHONPATH")))
     )
     command = module_command("af3opt.doctor.engine_probe")
-    command += [backend.name if backend else "cpu", str(subject.settings.model_dir)]
+    device = (backend.name, backend.flash_attention) if backend else ("cpu", "xla")
+    command += [*device, str(subject.settings.model_dir)]
     start = time.monotonic()
     try:
         output = subprocess.run(

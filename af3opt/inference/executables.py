@@ -37,7 +37,10 @@ _MAX_BYTES = 4 << 30
 # af3opt's subpackages whose code runs while the model is traced.
 _OWN_PARTS = ("engine", "inference", "numerics", "optimizations")
 # Packages whose code runs while the model is traced or compiled.
-_PACKAGES = ("jax", "jaxlib", "dm-haiku", "tokamax", "numpy", "ml_dtypes", "jaxtyping")
+_PACKAGES = (
+    *("jax", "jaxlib", "dm-haiku", "tokamax", "numpy", "ml_dtypes", "jaxtyping"),
+    "colabfold-kernels",
+)
 # Prefixes of variables that the engine, tokamax, XLA and JAX read.
 _VARIABLES = ("AF3_", "TOKAMAX_", "XLA_", "JAX_", "LIBTPU_", "TF_", "NVIDIA_TF32", "PJRT_")
 # Words in the names of settings that cannot change a program: where files lie, what is

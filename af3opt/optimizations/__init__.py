@@ -8,7 +8,10 @@ from af3opt.fidelity import EXACT, PERMITTED
 from af3opt.optimizations import (
     atom_aggregation,
     atom_transformer,
+    attention_rows,
+    diffusion_attention,
     diffusion_transformer,
+    fused_pair,
     noise_conditioning,
     template_slots,
     transition,
@@ -31,12 +34,15 @@ OPTIMIZATIONS: tuple[Optimization, ...] = (
     transition.OPTIMIZATION,
     triangle_attention.OPTIMIZATION,
     triangle_multiplication.OPTIMIZATION,
+    attention_rows.OPTIMIZATION,
+    fused_pair.OPTIMIZATION,
     MSA_DEPTH,
     ATOM_SLOTS,
     atom_transformer.OPTIMIZATION,
     atom_aggregation.OPTIMIZATION,
     diffusion_transformer.LAYERS,
     diffusion_transformer.PRODUCTS,
+    diffusion_attention.OPTIMIZATION,
     noise_conditioning.OPTIMIZATION,
     template_slots.OPTIMIZATION,
 )
@@ -64,8 +70,8 @@ class ActiveOptimization:
 def activate(settings: Settings, context: Context) -> tuple[ActiveOptimization, ...]:
     """Puts the optimisations that settings, backend and engine allow in force.
 
-    Earlier ones are undone first. An optimisation whose functions changed steps
-    aside with one warning.
+    Earlier ones are undone first. An optimisation whose functions changed, or whose
+    package is missing, steps aside with one line.
 
     Args:
         settings: Read for fidelity and disable_optimizations.
@@ -93,7 +99,9 @@ def activate(settings: Settings, context: Context) -> tuple[ActiveOptimization, 
             if reason is None:
                 _patches.apply(optimization, context)
             else:
-                _log.warning("Optimisation %s steps aside: %s", optimization.name, reason)
+                # Nothing is wrong with an environment that lacks what is optional.
+                level = logging.INFO if optimization.lacks_package() else logging.WARNING
+                _log.log(level, "Optimisation %s steps aside: %s", optimization.name, reason)
         considered.append(
             ActiveOptimization(
                 optimization.name, optimization.fidelity, reason is None, reason or ""

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from typing import Any
 
 from af3opt.engine.modules import engine_module, source_digest
+from af3opt.version import installed_version
 
 FLOAT32 = "float32"
 BFLOAT16 = "bfloat16"
@@ -66,6 +67,7 @@ class Context:
 
     Attributes:
         backend: "cpu", "gpu" or "mps".
+        attention: What computes attention: "triton", "cudnn" or "xla".
         threads: CPU threads the model may use.
         block_positions: Pair positions that a thread works on at a time, where the pair
             stack goes through blocks of rows.
@@ -77,6 +79,7 @@ class Context:
     """
 
     backend: str
+    attention: str = "xla"
     threads: int = 1
     block_positions: int = SMALL_BLOCK
     trunk_precision: str = BFLOAT16
@@ -86,6 +89,35 @@ class Context:
     def trunk_operands(self) -> str:
         """Type of the operands of matrix products in the trunk."""
         return FLOAT32 if self.trunk_precision == FLOAT32 else BFLOAT16
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Package:
+    """A Python package that an optimisation takes its computation from.
+
+    Attributes:
+        name: Of the distribution.
+        release: First two numbers of the version it was written against.
+        extra: The extra of af3opt that installs it.
+    """
+
+    name: str
+    release: str
+    extra: str
+
+    @property
+    def version(self) -> str | None:
+        """The installed version, or None."""
+        return installed_version(self.name)
+
+    def obstacle(self) -> str | None:
+        """Says why the installed package does not suit, or None when it does."""
+        version = self.version
+        if version is None:
+            return f"{self.name} is not installed (pip install 'af3opt[{self.extra}]')"
+        if version.split(".")[:2] != self.release.split("."):
+            return f"it knows {self.name} {self.release}, installed is {version}"
+        return None
 
 
 # (original function, context) -> replacement.
@@ -106,6 +138,7 @@ class Optimization:
         backends: Backends it is meant for.
         wanted: Tells from the context whether there is anything to do.
         built_in: The function of engines that do the same themselves, or None.
+        package: What it needs besides the engine, or None.
     """
 
     name: str
@@ -116,12 +149,18 @@ class Optimization:
     backends: frozenset[str] = frozenset({"cpu"})
     wanted: Callable[[Context], bool] = lambda _context: True
     built_in: Target | None = None
+    package: Package | None = None
 
     def obstacle(self) -> str | None:
-        """Says why the installed engine does not suit, or None when it does."""
+        """Says why the installed engine or package does not suit, or None when both do."""
         replaced = tuple(target for target, _ in self.replacements)
         obstacles = (target.obstacle() for target in replaced + self.relies_on)
-        return next((obstacle for obstacle in obstacles if obstacle is not None), None)
+        found = next((obstacle for obstacle in obstacles if obstacle is not None), None)
+        return self.package.obstacle() if found is None and self.package else found
+
+    def lacks_package(self) -> bool:
+        """Whether it needs a package that is not installed."""
+        return self.package is not None and self.package.version is None
 
     def needed(self) -> bool:
         """Whether the installed engine does not do the same itself."""

@@ -38,6 +38,7 @@ def choose_context(settings: Settings, host: Host, backend: Backend) -> Context:
         diffusion = SPLIT if on_cpu and _BFLOAT16_MATRICES & host.cpu.isa else FLOAT32
     return Context(
         backend=backend.name,
+        attention=backend.flash_attention,
         threads=settings.num_threads or host.cpu.usable_cores,
         block_positions=block_positions(host.cpu),
         trunk_precision=trunk,

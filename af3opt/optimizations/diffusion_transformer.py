@@ -33,15 +33,13 @@ _TARGET = Target(
     "Transformer.__call__",
     frozenset({"290734dedd9b960d", "656df5f62aaaf942", "a9e1a0204ebe902f"}),
 )
-# The layers that are written out here.
-_RELIES_ON = (
-    Target(
-        _MODULE,
-        "self_attention",
-        frozenset({"b4e90560a7154123", "eaff63253d8c727f", "1d035e62dfe206b8"}),
-    ),
-    *CONDITIONED_LAYERS,
+SELF_ATTENTION = Target(
+    _MODULE,
+    "self_attention",
+    frozenset({"b4e90560a7154123", "eaff63253d8c727f", "1d035e62dfe206b8"}),
 )
+# The layers that are written out here.
+_RELIES_ON = (SELF_ATTENTION, *CONDITIONED_LAYERS)
 _MASKED = 1e9
 # Prefixes of the names of a layer's adaptive norms and gates.
 _PREFIXES = ("", "ffw_")

@@ -58,4 +58,9 @@ def norm_parameters(name: str, channels: int) -> tuple[Any, Any]:
 
 def is_alphafold3(module: Any) -> bool:
     """Whether a module computes AlphaFold 3 and no other model an engine may offer."""
-    return getattr(module.global_config, "model", "alphafold3") == "alphafold3"
+    return is_alphafold3_config(module.global_config)
+
+
+def is_alphafold3_config(global_config: Any) -> bool:
+    """Whether a global configuration is that of AlphaFold 3."""
+    return bool(getattr(global_config, "model", "alphafold3") == "alphafold3")

@@ -12,7 +12,7 @@ from af3opt.optimizations.haiku_access import (
     weights,
 )
 
-_TARGET = Target(
+TARGET = Target(
     "model.network.modules",
     "TransitionBlock.__call__",
     frozenset(
@@ -81,5 +81,5 @@ OPTIMIZATION = Optimization(
     name="transition_blocks",
     fidelity=REORDERED,
     summary="Transition blocks walk over rows that fit the cache.",
-    replacements=((_TARGET, _replace),),
+    replacements=((TARGET, _replace),),
 )

@@ -12,7 +12,7 @@ from af3opt.optimizations.haiku_access import (
     weights,
 )
 
-_TARGET = Target(
+TARGET = Target(
     "model.network.modules",
     "GridSelfAttention.__call__",
     frozenset(
@@ -25,7 +25,7 @@ _TARGET = Target(
     ),
 )
 # The method that the engine's applies to chunks of rows, and which is written out here.
-_RELIES_ON = (
+RELIES_ON = (
     Target(
         "model.network.modules",
         "GridSelfAttention._attention",
@@ -140,6 +140,6 @@ OPTIMIZATION = Optimization(
     name="triangle_attention_blocks",
     fidelity=REORDERED,
     summary="Triangle attention walks over rows that fit the cache.",
-    replacements=((_TARGET, _replace),),
-    relies_on=_RELIES_ON,
+    replacements=((TARGET, _replace),),
+    relies_on=RELIES_ON,
 )

@@ -12,7 +12,7 @@ from af3opt.optimizations.haiku_access import (
     weights,
 )
 
-_TARGET = Target(
+TARGET = Target(
     "model.network.modules",
     "TriangleMultiplication.__call__",
     frozenset(
@@ -24,7 +24,7 @@ _TARGET = Target(
         }
     ),
 )
-_INCOMING = "kjc,kic->ijc"
+INCOMING = "kjc,kic->ijc"
 
 
 def _replace(original: Callable[..., Any], context: Context) -> Callable[..., Any]:
@@ -79,7 +79,7 @@ def _multiplication(module: Any, act: Any, mask: Any, context: Context, residual
     # A loop of one turn is unrolled, and XLA:CPU then has no kernel for `project` in
     # bfloat16, which it finds out when it runs.
     rows = block_rows(act, context, least_blocks=2)
-    incoming = module.config.equation == _INCOMING
+    incoming = module.config.equation == INCOMING
     # The product then sums over the last axis in both directions.
     normed = normalise_rows(act, *in_norm, kind, rows)
     source, real = (jnp.swapaxes(x, 0, 1) if incoming else x for x in (normed, mask))
@@ -134,5 +134,5 @@ OPTIMIZATION = Optimization(
     name="triangle_multiplication_layout",
     fidelity=REORDERED,
     summary="Triangle multiplication fills channel-major operands block by block.",
-    replacements=((_TARGET, _replace),),
+    replacements=((TARGET, _replace),),
 )

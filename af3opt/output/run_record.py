@@ -24,7 +24,7 @@ from af3opt.version import __version__, installed_version
 FORMAT = "af3opt-run-record/1"
 
 # Distributions whose versions can change a result.
-_DISTRIBUTIONS = ("jax", "jaxlib", "dm-haiku", "tokamax", "numpy", "rdkit")
+_DISTRIBUTIONS = ("jax", "jaxlib", "dm-haiku", "tokamax", "numpy", "rdkit", "colabfold-kernels")
 
 _SECRET_NAME = re.compile(r"token|secret|passw|credential|api_?key|access_?key", re.IGNORECASE)
 _URL_USER = re.compile(r"(?<=://)[^/@\s]+@")

@@ -4,7 +4,6 @@ This shows that the program for a GPU can be made, with fused kernels where aske
 for; it shows nothing about how it runs.
 """
 
-import contextlib
 import re
 
 import pytest
@@ -17,6 +16,9 @@ from af3opt.engine.model import (
 )
 from af3opt.inference.compiled import abstract_arguments
 from af3opt.inference.operations import count_operations
+from af3opt.optimizations import activate, deactivate
+from af3opt.optimizations.base import Context
+from af3opt.settings import resolve_settings
 
 pytestmark = [pytest.mark.engine, pytest.mark.slow]
 
@@ -52,24 +54,32 @@ def test_portable_attention(small_model, tiny_batch):
     assert work.opaque_kernels == 0
 
 
-def test_triton_attention(small_model, tiny_batch):
+def test_triton_attention(small_model, tiny_batch, absent_gpu):
     """tokamax makes its Triton kernels for a GPU that is described instead of present."""
-    import jax
-
-    tokamax_config = pytest.importorskip("tokamax.config")
-    if not hasattr(jax.sharding, "AbstractDevice"):
-        pytest.skip("this JAX cannot describe an absent GPU")
-    hopper = jax.sharding.AbstractDevice("NVIDIA H100 80GB HBM3", None, "gpu")
-    mesh = jax.sharding.AbstractMesh((), (), abstract_device=hopper)
-    with contextlib.ExitStack() as stack:
-        stack.enter_context(tokamax_config.cross_compile(True))
-        stack.enter_context(jax.sharding.use_abstract_mesh(mesh))
-        try:
-            traced = trace(small_model, tiny_batch, "triton")
-            lowered = traced.lower(lowering_platforms=("cuda",))
-        except (NotImplementedError, AttributeError, RuntimeError) as error:
-            if jax.__version_info__ >= (0, 12):
-                raise
-            pytest.skip(f"JAX {jax.__version__} with its tokamax needs a real GPU here: {error!r}")
+    with absent_gpu():
+        traced = trace(small_model, tiny_batch, "triton")
+        lowered = traced.lower(lowering_platforms=("cuda",))
     assert TRITON_KERNEL in custom_calls(lowered)
     assert count_operations(traced.jaxpr).opaque_kernels > 0
+
+
+def test_optimisations_for_a_gpu(small_model, tiny_batch, absent_gpu, monkeypatch):
+    """All that is in force on a GPU, in the whole model."""
+    pytest.importorskip("colabfold_kernels")
+    settings = resolve_settings(["--json_path=input.json"], {})
+    context = Context(backend="gpu", attention="triton")
+    with absent_gpu():
+        plain = trace(small_model, tiny_batch, "triton").lower(lowering_platforms=("cuda",))
+        active = {one.name for one in activate(settings, context) if one.active}
+        try:
+            lowered = trace(small_model, tiny_batch, "triton").lower(lowering_platforms=("cuda",))
+        finally:
+            deactivate()
+    assert active >= {
+        "triangle_attention_rows",
+        "fused_pair_kernels",
+        "diffusion_attention_kernel",
+    }
+    for kernel in ("packed_attention", "ln_gated_dual_proj", "fused_glu_transition"):
+        assert kernel in lowered.as_text()
+        assert kernel not in plain.as_text()
