@@ -16,6 +16,7 @@ _BACKEND = "cpu"
 _PRECISIONS = {
     "float32_activations": (FLOAT32, FLOAT32),
     "diffusion_products": (BFLOAT16, SPLIT),
+    "atom_products": (BFLOAT16, BFLOAT16),
 }
 
 
@@ -81,7 +82,7 @@ def _alone(optimization: Optimization, changing: list[Optimization]) -> Variant:
     return Variant(
         name=optimization.name,
         meaning=f"`{optimization.name}` alone",
-        fidelity=optimization.fidelity,
+        fidelity=ON_REQUEST if diffusion == BFLOAT16 else optimization.fidelity,
         flags=(*_precisions(trunk, diffusion), f"--disable_optimizations={others}"),
         needs=optimization.name,
     )

@@ -13,7 +13,7 @@ from typing import Any
 import jax.numpy as jnp
 from jax import lax
 
-from af3opt.optimizations.base import BFLOAT16, Context
+from af3opt.optimizations.base import BFLOAT16, FLOAT32, Context
 
 # haiku's and the engine's default.
 _NORM_EPSILON = 1e-5
@@ -82,6 +82,18 @@ def bfloat16_terms(values: Any, count: int) -> tuple[Any, ...]:
         terms.append(term)
         rest = rest - term.astype(jnp.float32)
     return tuple(terms)
+
+
+def operand_terms(operand: Any, precision: str) -> tuple[Any, ...]:
+    """Weights, (..., inputs, outputs), as terms for `split_product`.
+
+    Args:
+        operand: The weights.
+        precision: "float32", "split" (two bfloat16 terms) or "bfloat16".
+    """
+    if precision == FLOAT32:
+        return (operand,)
+    return bfloat16_terms(operand, 1 if precision == BFLOAT16 else 2)
 
 
 def split_product(left: Any, right: tuple[Any, ...]) -> Any:

@@ -9,8 +9,8 @@ conditioning alone is computed for all layers at once, outside the sampling loop
 from collections.abc import Callable
 from typing import Any
 
-from af3opt.fidelity import REORDERED
-from af3opt.optimizations.base import Context, Optimization, Target
+from af3opt.fidelity import PRECISION, REORDERED
+from af3opt.optimizations.base import BFLOAT16, FLOAT32, Context, Optimization, Target
 from af3opt.optimizations.conditioning import CONDITIONED_LAYERS, conditions
 from af3opt.optimizations.haiku_access import STACK, as_module_method, is_alphafold3
 
@@ -46,14 +46,13 @@ _RELIES_ON = (
     *ATOM_CALLERS,
 )
 _MASKED = 1e9
+_SAMPLER = "diffusion_head"
 _OPTIONAL = ("pair_mask", "rope_q", "rope_k")
 _NORMS = ("q", "k", "ffw_")
 _GATES = ("", "ffw_")
 
 
 def _replace(original: Callable[..., Any], context: Context) -> Callable[..., Any]:
-    del context
-
     def transform(module: Any, *args: Any, **kwargs: Any) -> Any:
         import haiku as hk
 
@@ -65,7 +64,9 @@ def _replace(original: Callable[..., Any], context: Context) -> Callable[..., An
         # The engine's stack of layers takes two keys: what is drawn later must not change.
         for _ in range(2):
             hk.maybe_next_rng_key()
-        return _transformer(module, **kwargs)
+        # The trunk's atoms pass through the same layers once a run.
+        of_sampler = context.diffusion_precision == BFLOAT16 and _SAMPLER in module.module_name
+        return _transformer(module, precision=BFLOAT16 if of_sampler else FLOAT32, **kwargs)
 
     return as_module_method("__call__", transform)
 
@@ -73,6 +74,7 @@ def _replace(original: Callable[..., Any], context: Context) -> Callable[..., An
 def _transformer(
     module: Any,
     *,
+    precision: str,
     queries_act: Any,
     queries_mask: Any,
     queries_to_keys: Any,
@@ -85,6 +87,7 @@ def _transformer(
 
     Args:
         module: The engine's CrossAttTransformer.
+        precision: Operands of the layers' products: "float32" or "bfloat16".
         queries_act: (subsets, 32, channels) of one sample.
         queries_mask: (subsets, 32), 1 where an atom is.
         queries_to_keys: Where in the flat queries each key is, (subsets, 128).
@@ -99,6 +102,8 @@ def _transformer(
     import jax.numpy as jnp
     from jax import lax
 
+    from af3opt.optimizations.arithmetic import operand_terms
+
     del keys_single_cond
     shape = queries_act.shape
     heads = module.config.attention.num_head
@@ -111,7 +116,8 @@ def _transformer(
     }
     weights |= {"queries": _merged(parameters, ("q_projection", "gating_query"))}
     weights |= {"keys": _merged(parameters, ("k_projection", "v_projection"))}
-    weights |= {"query_bias": parameters["q_projection/bias"]}
+    operands = {name: operand_terms(weight, precision) for name, weight in weights.items()}
+    operands |= {"query_bias": parameters["q_projection/bias"]}
     from_cond = conditions(cond, parameters, _NORMS, _GATES)
 
     def layer(state: Any, inputs: Any) -> tuple[Any, None]:
@@ -120,7 +126,7 @@ def _transformer(
         return state + _transition(state, condition, weights), None
 
     state = jnp.reshape(queries_act, (-1, shape[-1])).astype(jnp.float32)
-    state, _ = lax.scan(layer, state, (weights, from_cond, logits_bias))
+    state, _ = lax.scan(layer, state, (operands, from_cond, logits_bias))
     return jnp.reshape(state, shape).astype(queries_act.dtype)
 
 
@@ -195,17 +201,19 @@ def _attend(
     import jax
     import jax.numpy as jnp
 
-    from af3opt.optimizations.arithmetic import sigmoid, standardise
+    from af3opt.optimizations.arithmetic import sigmoid, split_product, standardise
 
     atoms, channels = state.shape
     subsets = queries_to_keys.gather_idxs.shape[0]
     normed = standardise(state)
-    from_queries = (condition["qscale"] * normed + condition["qbias"]) @ weights["queries"]
+    queries = condition["qscale"] * normed + condition["qbias"]
+    from_queries = split_product(queries, weights["queries"])
     query, gate = jnp.split(from_queries, 2, axis=-1)
     query = jnp.reshape(query, (subsets, -1, heads, channels // heads)) + weights["query_bias"]
     query = jnp.transpose(query, (2, 0, 1, 3)) * (channels // heads) ** -0.5
 
-    from_keys = (condition["kscale"] * normed + condition["kbias"]) @ weights["keys"]
+    keys = condition["kscale"] * normed + condition["kbias"]
+    from_keys = split_product(keys, weights["keys"])
     from_keys = jnp.reshape(from_keys, (atoms, 2, heads, channels // heads))
     windows = jnp.transpose(from_keys, (1, 2, 0, 3))[:, :, queries_to_keys.gather_idxs]
     # A place in a window without an atom has a key and a value of zero.
@@ -214,24 +222,34 @@ def _attend(
     logits = jnp.einsum("hsqc,hskc->hsqk", query, key) + logits_bias
     average = jnp.einsum("hsqk,hskc->hsqc", jax.nn.softmax(logits, axis=-1), value)
     average = jnp.reshape(jnp.transpose(average, (1, 2, 0, 3)), state.shape)
-    return condition["gate"] * ((average * sigmoid(gate)) @ weights["transition2"])
+    return condition["gate"] * split_product(average * sigmoid(gate), weights["transition2"])
 
 
 def _transition(state: Any, condition: Any, weights: Any) -> Any:
     """Conditioned transition (algorithm 25)."""
     import jax.numpy as jnp
 
-    from af3opt.optimizations.arithmetic import sigmoid, standardise
+    from af3opt.optimizations.arithmetic import sigmoid, split_product, standardise
 
     normed = condition["ffw_scale"] * standardise(state) + condition["ffw_bias"]
-    gate, value = jnp.split(normed @ weights["ffw_transition1"], 2, axis=-1)
-    return condition["ffw_gate"] * ((gate * sigmoid(gate) * value) @ weights["ffw_transition2"])
+    gate, value = jnp.split(split_product(normed, weights["ffw_transition1"]), 2, axis=-1)
+    update = split_product(gate * sigmoid(gate) * value, weights["ffw_transition2"])
+    return condition["ffw_gate"] * update
 
 
-OPTIMIZATION = Optimization(
+LAYERS = Optimization(
     name="atom_transformer",
     fidelity=REORDERED,
     summary="Keys of the atom attention are computed once an atom, not once a window.",
     replacements=((_TARGET, _replace),),
     relies_on=_RELIES_ON,
+    wanted=lambda context: context.diffusion_precision != BFLOAT16,
+)
+PRODUCTS = Optimization(
+    name="atom_products",
+    fidelity=PRECISION,
+    summary="The same, and in the sampler its products run on bfloat16 matrix units.",
+    replacements=((_TARGET, _replace),),
+    relies_on=_RELIES_ON,
+    wanted=lambda context: context.diffusion_precision == BFLOAT16,
 )

@@ -8,7 +8,7 @@ have to meet after.
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from af3opt.optimizations.base import Target
+from af3opt.optimizations.base import FLOAT32, Target
 
 _MODULE = "model.network.diffusion_transformer"
 # The layers that are written out here and by the users of this module. Digests of the fork
@@ -26,7 +26,11 @@ CONDITIONED_LAYERS = (
 
 
 def conditions(
-    cond: Any, parameters: Mapping[str, Any], norms: Sequence[str], gates: Sequence[str]
+    cond: Any,
+    parameters: Mapping[str, Any],
+    norms: Sequence[str],
+    gates: Sequence[str],
+    operands: str = FLOAT32,
 ) -> dict[str, Any]:
     """Scales and biases of adaptive norms, and output gates (algorithms 25 and 26).
 
@@ -35,16 +39,24 @@ def conditions(
         parameters: All layers' parameters, (layers, ...) each, by "layer/parameter" name.
         norms: Prefixes of the adaptive norms' names.
         gates: Prefixes of the gates' names.
+        operands: "bfloat16" rounds the operands of the products first.
 
     Returns:
         (layers, rows, channels) each, float32: "scale" and "bias" by norm, "gate" by gate.
     """
     import jax.numpy as jnp
 
-    from af3opt.optimizations.arithmetic import sigmoid, standardise
+    from af3opt.optimizations.arithmetic import operand_type, sigmoid, standardise
+
+    kind = operand_type(operands)
 
     def project(rows: Any, name: str) -> Any:
-        return jnp.einsum("lac,lcd->lad", rows, parameters[f"{name}/weights"])
+        return jnp.einsum(
+            "lac,lcd->lad",
+            rows.astype(kind),
+            parameters[f"{name}/weights"].astype(kind),
+            preferred_element_type=jnp.float32,
+        )
 
     def squashed(rows: Any, name: str) -> Any:
         return sigmoid(project(rows, name) + parameters[f"{name}/bias"][:, None, :])

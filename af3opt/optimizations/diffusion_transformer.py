@@ -86,10 +86,12 @@ def _transformer(
     import jax
     import jax.numpy as jnp
 
+    from af3opt.optimizations.arithmetic import operand_terms
+
     heads = module.config.attention.num_head
 
     def layer(state: Any, condition: Any, logits_bias: Any, query_bias: Any, large: Any) -> Any:
-        terms = {product: _terms(large[product], precision) for product in LARGE_PRODUCTS}
+        terms = {product: operand_terms(large[product], precision) for product in LARGE_PRODUCTS}
         state = state + _attend(state, condition, logits_bias, query_bias, terms, heads)
         return state + _transition(state, condition, terms)
 
@@ -97,12 +99,14 @@ def _transformer(
     layer = jax.jit(layer)
     stacked, pair_logits = _read(module, pair_cond)
     scope = hk.experimental.current_name()
-    operands = separate_layers(scope, module.config.num_blocks) or split_layers(stacked)
+    by_layer = separate_layers(scope, module.config.num_blocks) or split_layers(stacked)
     small = {name: layers_first(stacked[name]) for name in stacked}
-    from_cond = conditions(single_cond, small, _PREFIXES, _PREFIXES)
+    # What is carried as two terms would cost three products: float32 is as fast for these.
+    operands = BFLOAT16 if precision == BFLOAT16 else FLOAT32
+    from_cond = conditions(single_cond, small, _PREFIXES, _PREFIXES, operands)
     key_bias = (_MASKED * (mask - 1.0))[None, None, :]
     state = act.astype(jnp.float32)
-    for number, (large, logits) in enumerate(zip(operands, pair_logits, strict=True)):
+    for number, (large, logits) in enumerate(zip(by_layer, pair_logits, strict=True)):
         condition = {name: of_all[number] for name, of_all in from_cond.items()}
         query_bias = small["q_projection/bias"][number]
         state = layer(state, condition, logits + key_bias, query_bias, large)
@@ -176,15 +180,6 @@ def _shapes(module: Any) -> dict[str, dict[str, tuple[int, ...]]]:
             f"{norm}single_cond_bias": {"weights": (single, channels)},
         }
     return shapes
-
-
-def _terms(operand: Any, precision: str) -> tuple[Any, ...]:
-    """One operand, (inputs, outputs), as terms for `split_product`."""
-    from af3opt.optimizations.arithmetic import bfloat16_terms
-
-    if precision == FLOAT32:
-        return (operand,)
-    return bfloat16_terms(operand, 1 if precision == BFLOAT16 else 2)
 
 
 def _attend(

@@ -9,8 +9,8 @@ import jax.numpy as jnp
 
 from af3opt.engine.bootstrap import bootstrap_engine
 from af3opt.engine.modules import engine_module
-from af3opt.optimizations.atom_transformer import OPTIMIZATION
-from af3opt.optimizations.base import Context, Patches
+from af3opt.optimizations.atom_transformer import LAYERS, PRODUCTS
+from af3opt.optimizations.base import BFLOAT16, FLOAT32, SPLIT, Context, Patches
 from tests.optimizations import blocks
 
 SUBSETS, QUERIES, KEYS, CHANNELS = 6, 32, 128, 128
@@ -24,7 +24,7 @@ def windows(atoms):
     return np.where(mask, indices, 0), mask
 
 
-def transformer(atoms, samples=2):
+def transformer(atoms, samples=2, scope="diffusion_head"):
     """Three blocks over two samples: the real atoms, and the next random key."""
     import haiku as hk
 
@@ -51,7 +51,8 @@ def transformer(atoms, samples=2):
         return layout.convert(to_keys, values, layout_axes=axes)
 
     def run(act, cond, pair_cond):
-        module = network.CrossAttTransformer(config, blocks.engine_config().global_config)
+        with hk.name_scope(scope):
+            module = network.CrossAttTransformer(config, blocks.engine_config().global_config)
         result = hk.vmap(
             lambda one: module(
                 queries_act=one,
@@ -72,19 +73,44 @@ def transformer(atoms, samples=2):
     return np.asarray(result).reshape(samples, -1, CHANNELS)[:, :atoms], key
 
 
+def transformer_with(optimization, precision, *args, **kwargs):
+    assert optimization.obstacle() is None
+    patches = Patches()
+    patches.apply(optimization, Context(backend="cpu", diffusion_precision=precision))
+    try:
+        return transformer(*args, **kwargs)
+    finally:
+        patches.revert()
+
+
 @pytest.mark.engine
 @pytest.mark.parametrize("atoms", [SUBSETS * QUERIES, 170, 130, 40])
 def test_equals_the_engine_but_for_rounding(prepared_home, atoms):
     bootstrap_engine()
-    assert OPTIMIZATION.obstacle() is None
     reference, key = transformer(atoms)
-    patches = Patches()
-    patches.apply(OPTIMIZATION, Context(backend="cpu"))
-    try:
-        ours, our_key = transformer(atoms)
-    finally:
-        patches.revert()
+    ours, our_key = transformer_with(LAYERS, FLOAT32, atoms)
     np.testing.assert_array_equal(our_key, key)
     assert not np.array_equal(ours, reference)
     spread = float(np.sqrt(np.mean(np.square(reference))))
     assert float(np.abs(ours - reference).max()) < 1e-4 * spread
+
+
+@pytest.mark.engine
+def test_bfloat16_products_in_the_sampler_alone(prepared_home):
+    bootstrap_engine()
+    reference, key = transformer(170)
+    ours, our_key = transformer_with(PRODUCTS, BFLOAT16, 170)
+    np.testing.assert_array_equal(our_key, key)
+    apart = np.sqrt(np.mean(np.square(ours - reference)) / np.mean(np.square(reference)))
+    # Three layers that each round their operands to 8 bits.
+    assert 1e-4 < apart < 1e-2
+    trunk, _ = transformer_with(LAYERS, FLOAT32, 170, scope="evoformer")
+    trunk_beside, _ = transformer_with(PRODUCTS, BFLOAT16, 170, scope="evoformer")
+    np.testing.assert_array_equal(trunk_beside, trunk)
+
+
+@pytest.mark.parametrize("precision", [FLOAT32, SPLIT, BFLOAT16])
+def test_one_of_the_two_is_wanted(precision):
+    context = Context(backend="cpu", diffusion_precision=precision)
+    assert PRODUCTS.wanted(context) == (precision == BFLOAT16)
+    assert LAYERS.wanted(context) != PRODUCTS.wanted(context)
