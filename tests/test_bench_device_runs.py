@@ -12,8 +12,12 @@ from af3opt.benchmarks import device_runs
 def test_both_sides_run_and_are_compared(shared_home, monkeypatch, capsys):
     monkeypatch.setenv("AF3OPT_HOME", str(shared_home))
     flags = ["--jax_backend=cpu", "--attention=xla", "--tokens=24", "--rounds=2", "--recycles=1"]
-    assert device_runs.main([*flags, "--depth=small", "--steps=2", "--samples=2"]) == 0
+    flags += ["--depth=small", "--steps=2", "--samples=2"]
+    assert device_runs.main([*flags, "--", "--disable_optimizations=atom_slots"]) == 0
     shown = capsys.readouterr().out
+    (active,) = re.findall(r"24 tokens, optimisations: (.*)", shown)
+    assert "msa_depth" in active
+    assert "atom_slots" not in active
     assert "1 recycles, 2 steps of 2 samples, xla attention" in shown
     for side in ("engine", "af3opt"):
         assert re.search(rf"24 tokens, {side}: runs of \d+\.\d\d, \d+\.\d\d s", shown)

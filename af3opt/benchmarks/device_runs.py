@@ -1,12 +1,13 @@
 """Inference alone, the engine as it is beside af3opt, in this process on any device.
 
     python -m af3opt.benchmarks.device_runs [--jax_backend=gpu] [--tokens=256,512,1024]
-        [--attention=triton] [--rounds=3] [--model_dir=DIR]
+        [--attention=triton] [--rounds=3] [--model_dir=DIR] [-- AF3OPT_RUN_FLAG...]
 
 For each size one protein chain without MSA that fills the bucket. Both programs are
 compiled, then run in turn; a run is what run_alphafold.py times as inference, from
 features on the host to results on the host. Lines appear as they are measured, so that
-what a time limit cuts off costs only the rest.
+what a time limit cuts off costs only the rest. Flags of `af3opt run` after -- count for
+af3opt's side, so --disable_optimizations=NAME shows what one optimisation is worth.
 """
 
 import argparse
@@ -64,7 +65,8 @@ def measure(given: argparse.Namespace, variants: ModelVariants) -> None:
     for tokens in (int(text) for text in given.tokens.split(",")):
         batch = variants.batch(tokens)
         start = time.monotonic()
-        ours = variants.compiled(ALL_TOGETHER, batch)
+        ours = variants.compiled((*ALL_TOGETHER, *given.flags), batch)
+        _print(tokens, "optimisations", ", ".join(ours.active) or "none")
         _print(tokens, "af3opt", f"compiled and run once in {time.monotonic() - start:.1f} s")
         _print(tokens, "af3opt", ours.runner.compile_reports[-1].summary())
         start = time.monotonic()
@@ -117,6 +119,7 @@ def main(argv: Sequence[str]) -> int:
     parser.add_argument("--tokens", default="256,512,1024", help="(default: 256,512,1024)")
     parser.add_argument("--rounds", type=int, default=3, help="runs of each program (default: 3)")
     parser.add_argument("--recycles", type=int, default=10, help="(default: 10)")
+    parser.add_argument("flags", nargs="*", help="of af3opt run, for its side alone")
     add_model_flags(parser)
     parser.set_defaults(steps=200)
     given = parser.parse_args(argv)

@@ -5,7 +5,7 @@ import itertools
 import logging
 import re
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from af3opt.caching.key import CacheKey
@@ -17,6 +17,7 @@ from af3opt.inference.executables import ExecutableStore, executable_key
 from af3opt.inference.live_code import live_code_digest, model_modules
 from af3opt.inference.operations import OperationCount, count_operations
 from af3opt.inference.splitting import samples_in_chunks
+from af3opt.optimizations import fused_pair
 
 _log = logging.getLogger(__name__)
 
@@ -26,6 +27,9 @@ STORED = "executable store"
 
 # What haiku says when a parameter is absent.
 _MISSING_PARAMETER = re.compile(r"Unable to retrieve parameter (.+?) for module")
+
+# What a GPU's multiprocessors have little of, by XLA's word for it.
+_SHARED_MEMORY = "shared memory"
 
 # Shape and dtype of each feature, in name order: what one executable is made for.
 BatchSignature = tuple[tuple[str, tuple[int, ...], str], ...]
@@ -258,13 +262,37 @@ class ModelCompiler:
         with no_collection():
             lowered = traced.lower()
         times.append(time.perf_counter())
-        executable = lowered.compile()
+        try:
+            executable = lowered.compile()
+        except RuntimeError as error:
+            problem = kernel_problem(error, self._identity.optimizations)
+            if problem is None:
+                raise
+            raise SetupError(problem) from error
         times.append(time.perf_counter())
         hit = self._cache is not None and self._cache.hits > hits
         seconds = tuple(later - earlier for earlier, later in itertools.pairwise(times))
         origin = "compile cache" if hit else COMPILED
         work = count_operations(traced.jaxpr)
         return _described(executable, work, num_tokens, origin, seconds)
+
+
+def kernel_problem(error: RuntimeError, optimizations: Sequence[str]) -> str | None:
+    """Says what to do where a fused kernel does not fit a GPU; None for other errors.
+
+    Args:
+        error: What compiling raised. It looks like a lack of the device's memory, which
+            fewer samples at a time could help.
+        optimizations: Names of those in force.
+    """
+    if _SHARED_MEMORY not in str(error).lower():
+        return None
+    first_line = str(error).splitlines()[0]
+    if fused_pair.OPTIMIZATION.name in optimizations:
+        remedy = f"--disable_optimizations={fused_pair.OPTIMIZATION.name}"
+    else:
+        remedy = "--flash_attention_implementation=xla"
+    return f"a fused kernel is too large for this GPU ({first_line}); run again with {remedy}"
 
 
 def _described(

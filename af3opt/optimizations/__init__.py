@@ -13,6 +13,7 @@ from af3opt.optimizations import (
     diffusion_transformer,
     fused_pair,
     noise_conditioning,
+    sampler_loop,
     template_slots,
     transition,
     triangle_attention,
@@ -30,6 +31,7 @@ _log = logging.getLogger(__name__)
 # In the order of application.
 OPTIMIZATIONS: tuple[Optimization, ...] = (
     SAMPLER_NAN,
+    sampler_loop.OPTIMIZATION,
     trunk_precision.OPTIMIZATION,
     transition.OPTIMIZATION,
     triangle_attention.OPTIMIZATION,
