@@ -100,7 +100,7 @@ def test_the_probe_says_what_breaks(monkeypatch, capsys, tmp_path):
     monkeypatch.setattr("af3opt.inference.device.choose_device", broken)
     monkeypatch.setattr("af3opt.engine.bootstrap.bootstrap_engine", lambda: 1 / 0)
     engine_probe._look_at_device("gpu")
-    engine_probe._look_at_engine("cpu")
+    engine_probe._look_at_engine("cpu", "xla")
     engine_probe._look_at_weights(tmp_path / "none")
     said = {}
     for line in capsys.readouterr().out.splitlines():
@@ -131,3 +131,13 @@ def test_on_this_machine_within_ten_seconds(prepared_home, small_weights):
     names = [check["name"] for check in json.loads(completed.stdout)["checks"]]
     assert {"python", "engine", "jax", "weights", "CPU", "backend", "compile cache"} <= {*names}
     assert find_engine().label in completed.stdout
+
+
+def test_an_optional_package_that_is_missing_is_offered():
+    missing = "colabfold-kernels is not installed (pip install 'af3opt[kernels]')"
+    _, package, function = model._optimisations(
+        {"msa_depth": None, "fused_pair_kernels": missing, "atom_slots": "unknown"}
+    )
+    assert missing in package.found
+    assert "install it" in package.fix
+    assert "nothing" in function.fix
