@@ -3,7 +3,7 @@
 The engine goes through the rows in pieces of 128, and of 32 above 1536 tokens, so that logits
 written to memory would fit. Fused kernels write none: what is left of the pieces is copying
 rows out and in, and products too small for the GPU. Here a piece is as large as all rows of
-1536 tokens, a few gigabytes.
+1024 tokens, which takes about a gigabyte whatever the size.
 """
 
 from collections.abc import Callable, Sequence
@@ -16,7 +16,7 @@ from af3opt.optimizations.base import Context, Optimization, Target
 _TARGET = Target("model.network.modules", "get_shard_size", frozenset({"e3f2e6c0a75fee82"}))
 # How the engine cuts attention's rows: (largest number of tokens, rows in a piece).
 _ENGINES_PIECES = ((1536, 128), (None, 32))
-_POSITIONS = 1536 * 1536
+_POSITIONS = 1024 * 1024
 _MULTIPLE = 32
 
 

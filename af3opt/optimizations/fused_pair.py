@@ -27,8 +27,9 @@ from af3opt.optimizations.haiku_access import (
 _PACKAGE = Package("colabfold-kernels", "0.9", "kernels")
 # Kernels for GPUs that Triton serves.
 _OPTIONS: Mapping[str, Any] = {"use_pallas": True, "kernel_backend": "pallas"}
-# Above this the fork multiplies triangles in blocks of channels to save memory.
-_LARGEST_TRIANGLES = 8 << 30
+# Above this the engine saves memory: it cuts transitions into pieces, and the kernels'
+# operands, which are as large as what a transition has between its products, would not do.
+_MOST_POSITIONS = 2048 * 2048
 
 
 def _attention_replacement(original: Callable[..., Any], context: Context) -> Callable[..., Any]:
@@ -48,6 +49,8 @@ def _attention_replacement(original: Callable[..., Any], context: Context) -> Ca
 def _attention_kernels(act: Any, heads: int) -> tuple[Callable[..., Any], ...] | None:
     from colabfold_kernels import fused_ops
 
+    if act.shape[0] * act.shape[1] > _MOST_POSITIONS:
+        return None
     channels = act.shape[-1]
     head_channels = max(channels // heads, 16)
     inner = heads * head_channels
@@ -136,7 +139,7 @@ def _multiplication_replacement(
 def _multiplication_kernels(act: Any) -> tuple[Callable[..., Any], ...] | None:
     from colabfold_kernels import fused_ops
 
-    if act.size * 8 > _LARGEST_TRIANGLES:
+    if act.shape[0] * act.shape[1] > _MOST_POSITIONS:
         return None
     channels = act.shape[-1]
     kernels = (

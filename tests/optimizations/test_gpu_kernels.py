@@ -114,6 +114,14 @@ class TestFusedPair:
         np.testing.assert_array_equal(ours, engine)
         assert not references
 
+    def test_large_inputs_are_left_to_the_engine(self, references, monkeypatch):
+        monkeypatch.setattr(fused_pair, "_MOST_POSITIONS", 15 * 15)
+        config = blocks.engine_config("all")
+        with_patch(
+            fused_pair.OPTIMIZATION, ON_GPU, blocks.template_stack, config, 16, 14, "bfloat16"
+        )
+        assert set(references) == {"fused_glu_transition"}
+
     def test_kernels_can_be_built_for_cuda(self, absent_gpu):
         pytest.importorskip("colabfold_kernels")
         import haiku as hk
@@ -162,7 +170,7 @@ class TestFusedPair:
 
 class TestAttentionRows:
     @pytest.mark.parametrize(
-        ("tokens", "rows"), [(512, None), (1536, None), (2048, 1152), (5120, 448)]
+        ("tokens", "rows"), [(512, None), (1024, None), (1536, 672), (2048, 512), (5120, 192)]
     )
     def test_rows_at_once(self, tokens, rows):
         assert attention_rows.rows_at_once(tokens) == rows
