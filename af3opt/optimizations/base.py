@@ -97,13 +97,14 @@ class Package:
 
     Attributes:
         name: Of the distribution.
-        release: First two numbers of the version it was written against.
-        extra: The extra of af3opt that installs it.
+        release: First two numbers of the version it was written against; None where the
+            engine uses it in the same way, so that any will do.
+        extra: The extra of af3opt that installs it; None if it comes with an engine.
     """
 
     name: str
-    release: str
-    extra: str
+    release: str | None = None
+    extra: str | None = None
 
     @property
     def version(self) -> str | None:
@@ -114,8 +115,9 @@ class Package:
         """Says why the installed package does not suit, or None when it does."""
         version = self.version
         if version is None:
-            return f"{self.name} is not installed (pip install 'af3opt[{self.extra}]')"
-        if version.split(".")[:2] != self.release.split("."):
+            remedy = f" (pip install 'af3opt[{self.extra}]')" if self.extra else ""
+            return f"{self.name} is not installed{remedy}"
+        if self.release is not None and version.split(".")[:2] != self.release.split("."):
             return f"it knows {self.name} {self.release}, installed is {version}"
         return None
 

@@ -13,7 +13,7 @@ from typing import Any
 
 from af3opt.engine.modules import engine_module
 from af3opt.fidelity import REORDERED
-from af3opt.optimizations.base import Context, Optimization
+from af3opt.optimizations.base import Context, Optimization, Package
 from af3opt.optimizations.conditioning import CONDITIONED_LAYERS
 from af3opt.optimizations.diffusion_transformer import SELF_ATTENTION
 from af3opt.optimizations.haiku_access import is_alphafold3_config
@@ -111,4 +111,6 @@ OPTIMIZATION = Optimization(
     relies_on=CONDITIONED_LAYERS,
     backends=frozenset({"gpu"}),
     wanted=lambda context: context.attention == "triton",
+    # The engine computes triangle attention with it, but for DeepMind's v3.0.1.
+    package=Package("tokamax"),
 )

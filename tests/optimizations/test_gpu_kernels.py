@@ -159,7 +159,12 @@ class TestFusedPair:
         ],
     )
     def test_package_of_another_release(self, monkeypatch, settings_of, caplog, version, reason):
-        monkeypatch.setattr(base, "installed_version", lambda _name: version)
+        others = base.installed_version
+        monkeypatch.setattr(
+            base,
+            "installed_version",
+            lambda name: version if name == "colabfold-kernels" else others(name),
+        )
         with caplog.at_level(logging.INFO):
             states = {one.name: one for one in activate(settings_of(), ON_GPU)}
         assert states["fused_pair_kernels"].active == (reason is None)
@@ -244,6 +249,12 @@ def sampler_transformer(dtype, tokens=12, real=10, samples=2):
 
 
 class TestDiffusionAttention:
+    def test_engine_without_tokamax(self, monkeypatch):
+        monkeypatch.setattr(base, "installed_version", lambda _name: None)
+        assert diffusion_attention.OPTIMIZATION.obstacle() == "tokamax is not installed"
+        monkeypatch.setattr(base, "installed_version", lambda _name: "9.9")
+        assert diffusion_attention.OPTIMIZATION.obstacle() is None
+
     def test_no_further_from_float32_than_the_engine(self):
         reference = sampler_transformer("float32")
         engine = sampler_transformer("bfloat16")
