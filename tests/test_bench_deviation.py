@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import os
+import statistics
 import subprocess
 import sys
 
@@ -31,6 +32,7 @@ from af3opt.benchmarks.deviation_result import (
     VariantRecord,
     excesses,
     read_deviations,
+    standard_error,
     write_deviations,
 )
 from af3opt.errors import InputError
@@ -144,7 +146,23 @@ def test_the_order_is_checked_for_those_that_are_bound_by_it():
     assert {one.quantity for one in found} == set(QUANTITIES)
     assert found[0].ratio == pytest.approx(1.1)
     assert "`closer` in single embeddings (1.100)" in verdict(make_result(closer=0.11))
-    assert "RMS: none. The largest ratio is 0.100 (`closer`" in verdict(make_result())
+    assert "examples: none. The largest ratio is 0.100 (`closer`" in verdict(make_result())
+
+
+@pytest.mark.parametrize(
+    ("distances", "further"),
+    [([0.09, 0.1, 0.125], False), ([0.105, 0.105, 0.106], True), ([0.1, 0.1, 0.1], False)],
+)
+def test_chance_is_what_examples_differ_by(distances, further):
+    examples = [
+        make_example(str(number), {"engine": 0.1, "closer": one, "asked_for": 0.1})
+        for number, one in enumerate(distances)
+    ]
+    result = dataclasses.replace(make_result(), examples=examples)
+    assert bool(list(excesses(result))) == further
+    assert ("none" in verdict(result)) != further
+    spread = statistics.stdev(np.log(distances)) / np.sqrt(3)
+    assert standard_error(result, "closer", SINGLE) == pytest.approx(spread, abs=1e-12)
 
 
 def test_report_has_figures_and_circumstances():

@@ -10,6 +10,7 @@ from af3opt.benchmarks.deviation_result import (
     DeviationResult,
     excesses,
     ratio,
+    standard_error,
 )
 
 # Less than this comes from superposing alone.
@@ -133,10 +134,12 @@ def verdict(result: DeviationResult) -> str:
         for one in excesses(result)
     ]
     variant, quantity = max(ratios, key=ratios.__getitem__)
+    error = standard_error(result, variant, quantity)
     return (
         "Of the reordered and precision variants, further from float32 than the engine as it is by "
-        f"more than {CHANCE:.0%} of the RMS: {', '.join(found) or 'none'}. The largest ratio is "
-        f"{ratios[variant, quantity]:.3f} (`{variant}`, {QUANTITIES[quantity].title})."
+        f"more than {CHANCE:.0%} of the RMS, and than two standard errors over the examples: "
+        f"{', '.join(found) or 'none'}. The largest ratio is {ratios[variant, quantity]:.3f}"
+        f"{f' ± {error:.3f}' if error else ''} (`{variant}`, {QUANTITIES[quantity].title})."
     )
 
 

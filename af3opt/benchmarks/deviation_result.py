@@ -2,6 +2,8 @@
 
 import dataclasses
 import json
+import math
+import statistics
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -19,8 +21,12 @@ from af3opt.output.atomic import atomic_write_text
 FORMAT = "af3opt deviation 1"
 # What a comparison is made with: the float32 reference, or the engine as it is.
 FROM_FLOAT32, FROM_ENGINE = "from_float32", "from_engine"
-# Two runs of equal precision differ in their distances by chance; more than this is not.
+# Two runs of equal precision differ in their distances by chance; more than this is not, and
+# more than so many standard errors of the mean over examples.
 CHANCE = 0.01
+STANDARD_ERRORS = 2
+# Examples that tell how much these differ.
+_FEWEST = 3
 # Of the host, what may change from one call to the next.
 _PASSING = "load_average"
 
@@ -150,12 +156,28 @@ def ratio(result: DeviationResult, variant: str, quantity: str) -> float:
     return rms / own if own else float(rms > 0)
 
 
+def standard_error(result: DeviationResult, variant: str, quantity: str) -> float:
+    """How uncertain `ratio` is: standard error of the mean over examples of its logarithm.
+
+    0.0 where fewer than three examples have a distance of both runs.
+    """
+    engine = result.variants[0].name
+    pairs = [
+        (example.from_float32[variant][quantity].rms, example.from_float32[engine][quantity].rms)
+        for example in result.examples
+    ]
+    logarithms = [math.log(ours / own) for ours, own in pairs if ours > 0 and own > 0]
+    few = len(logarithms) < _FEWEST
+    return 0.0 if few else statistics.stdev(logarithms) / math.sqrt(len(logarithms))
+
+
 def excesses(result: DeviationResult) -> Iterator[Excess]:
     """Yields where a bound variant is further from float32 than the engine, by more than chance."""
     for variant in result.variants:
         for quantity in QUANTITIES if variant.bound else ():
             found = ratio(result, variant.name, quantity)
-            if found > 1 + CHANCE:
+            error = standard_error(result, variant.name, quantity)
+            if found > 1 + max(CHANCE, STANDARD_ERRORS * error):
                 yield Excess(variant.name, quantity, found)
 
 
