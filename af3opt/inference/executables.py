@@ -38,7 +38,13 @@ _MAX_BYTES = 4 << 30
 _OWN_PARTS = ("engine", "inference", "numerics", "optimizations")
 # Packages whose code runs while the model is traced or compiled.
 _PACKAGES = (
-    *("jax", "jaxlib", "dm-haiku", "tokamax", "numpy", "ml_dtypes", "jaxtyping"),
+    "jax",
+    "jaxlib",
+    "dm-haiku",
+    "tokamax",
+    "numpy",
+    "ml_dtypes",
+    "jaxtyping",
     "colabfold-kernels",
 )
 # Prefixes of variables that the engine, tokamax, XLA and JAX read.

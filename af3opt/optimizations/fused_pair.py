@@ -17,12 +17,7 @@ from typing import Any
 from af3opt.fidelity import PRECISION
 from af3opt.optimizations import transition, triangle_attention, triangle_multiplication
 from af3opt.optimizations.base import Context, Optimization, Package
-from af3opt.optimizations.haiku_access import (
-    as_module_method,
-    is_alphafold3,
-    norm_parameters,
-    weights,
-)
+from af3opt.optimizations.haiku_access import as_module_method, norm_parameters, weights
 
 _PACKAGE = Package("colabfold-kernels", "0.9", "kernels")
 # Kernels for GPUs that Triton serves.
@@ -36,10 +31,9 @@ def _attention_replacement(original: Callable[..., Any], context: Context) -> Ca
     del context
 
     def attend(module: Any, act: Any, pair_mask: Any, *args: Any, **kwargs: Any) -> Any:
-        config = module.config
-        special = getattr(config, "dual_output", False) or getattr(config, "qkv_dim", None)
-        kernels = _attention_kernels(act, config.num_head)
-        if args or special or kernels is None or not is_alphafold3(module):
+        plain = triangle_attention.is_plain(module, args)
+        kernels = _attention_kernels(act, module.config.num_head) if plain else None
+        if kernels is None:
             return original(module, act, pair_mask, *args, **kwargs)
         return _attention(module, act, pair_mask, kwargs.get("residual"), kernels)
 
@@ -52,7 +46,7 @@ def _attention_kernels(act: Any, heads: int) -> tuple[Callable[..., Any], ...] |
     if act.shape[0] * act.shape[1] > _MOST_POSITIONS:
         return None
     channels = act.shape[-1]
-    head_channels = max(channels // heads, 16)
+    _, head_channels = triangle_attention.head_shape(act, heads)
     inner = heads * head_channels
     kernels = (
         fused_ops.ln_projection(_OPTIONS, act.dtype, channels, inner),
@@ -78,46 +72,31 @@ def _attention(
     Returns:
         The update or the sum, shape and type of `act`.
     """
-    import jax
     import jax.numpy as jnp
 
     project, attend, finish = kernels
     kind = act.dtype
     heads = module.config.num_head
     rows, columns, channels = act.shape
-    head_channels = max(channels // heads, 16)
-    shape = (heads, head_channels)
-    inner = heads * head_channels
-
-    norm = norm_parameters("act_norm", channels)
-    bias_weights = weights(act, "pair_bias_projection", heads)
-    packed_weights = [
-        weights(act, "q_projection", shape, transposed=True).reshape(inner, channels).T,
-        weights(act, "k_projection", shape, transposed=True).reshape(inner, channels).T,
-        weights(act, "v_projection", shape).reshape(channels, inner),
-        weights(act, "gating_query", inner, transposed=True).T,
-    ]
-    out_weights = weights(jax.ShapeDtypeStruct((1, inner), kind), "output_projection", channels)
+    shape = triangle_attention.head_shape(act, heads)
+    read = triangle_attention.read_weights(act, heads)
+    packed_weights = jnp.stack([read.query, read.key, read.value, read.gate]).astype(kind)
 
     packed, bias = project(
-        act.reshape(-1, channels),
-        *norm,
-        jnp.stack(packed_weights).astype(kind),
-        bias_weights.astype(kind),
+        act.reshape(-1, channels), *read.norm, packed_weights, read.bias.astype(kind)
     )
     average = attend(
         packed.reshape(rows, columns, len(packed_weights), *shape),
         bias.reshape(heads, rows, columns),
         jnp.swapaxes(pair_mask, 0, 1).astype(jnp.bool_),
         jnp.zeros(shape, kind),
-        sm_scale=head_channels**-0.5,
+        sm_scale=shape[1] ** -0.5,
         column=module.transpose,
     )
     added = [] if residual is None else [residual.reshape(-1, channels)]
     zero = jnp.zeros(channels, kind)
-    return finish(average.reshape(-1, inner), out_weights.astype(kind), zero, *added).reshape(
-        act.shape
-    )
+    average = average.reshape(rows * columns, -1)
+    return finish(average, read.out.astype(kind), zero, *added).reshape(act.shape)
 
 
 def _multiplication_replacement(
@@ -126,10 +105,9 @@ def _multiplication_replacement(
     del context
 
     def multiply(module: Any, act: Any, mask: Any, *args: Any, **kwargs: Any) -> Any:
-        config = module.config
-        special = getattr(config, "hidden_dim", None) or not config.use_glu_kernel
-        kernels = _multiplication_kernels(act)
-        if args or special or kernels is None or not is_alphafold3(module):
+        plain = triangle_multiplication.is_plain(module, args)
+        kernels = _multiplication_kernels(act) if plain else None
+        if kernels is None:
             return original(module, act, mask, *args, **kwargs)
         return _multiplication(module, act, mask, kwargs.get("residual"), kernels)
 
@@ -214,9 +192,8 @@ def _transition_replacement(original: Callable[..., Any], context: Context) -> C
     del context
 
     def transit(module: Any, act: Any, *args: Any, **kwargs: Any) -> Any:
-        plain = kwargs.get("mask") is None and len(args) < 2
-        usable = plain and is_alphafold3(module) and module.config.use_glu_kernel
-        kernel = _transition_kernel(act, module.config.num_intermediate_factor) if usable else None
+        plain = transition.is_plain(module, args, kwargs)
+        kernel = _transition_kernel(act, module.config.num_intermediate_factor) if plain else None
         if kernel is None:
             return original(module, act, *args, **kwargs)
         update = _transition(module, act, kernel)

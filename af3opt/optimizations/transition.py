@@ -1,6 +1,6 @@
 """The transition blocks of pair, MSA and single representation in blocks of rows."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from af3opt.fidelity import REORDERED
@@ -28,14 +28,19 @@ TARGET = Target(
 
 def _replace(original: Callable[..., Any], context: Context) -> Callable[..., Any]:
     def transition(module: Any, act: Any, *args: Any, **kwargs: Any) -> Any:
-        plain = kwargs.get("mask") is None and len(args) < 2
-        if not (plain and is_alphafold3(module) and module.config.use_glu_kernel):
+        if not is_plain(module, args, kwargs):
             return original(module, act, *args, **kwargs)
         update = _transition(module, act, context)
         residual = kwargs.get("residual")
         return update if residual is None else residual + update
 
     return as_module_method("__call__", transition)
+
+
+def is_plain(module: Any, args: Sequence[Any], kwargs: Mapping[str, Any]) -> bool:
+    """Whether a call is AlphaFold 3's, without a mask."""
+    plain = kwargs.get("mask") is None and len(args) < 2
+    return bool(plain and is_alphafold3(module) and module.config.use_glu_kernel)
 
 
 def _transition(module: Any, act: Any, context: Context) -> Any:

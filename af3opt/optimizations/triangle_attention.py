@@ -1,7 +1,8 @@
 """Triangle self-attention in blocks of rows."""
 
-from collections.abc import Callable
-from typing import Any
+import math
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
 
 from af3opt.fidelity import REORDERED
 from af3opt.optimizations.base import Context, Optimization, Target
@@ -45,13 +46,63 @@ _MASKED = -1e30
 
 def _replace(original: Callable[..., Any], context: Context) -> Callable[..., Any]:
     def attend(module: Any, act: Any, pair_mask: Any, *args: Any, **kwargs: Any) -> Any:
-        config = module.config
-        special = getattr(config, "dual_output", False) or getattr(config, "qkv_dim", None)
-        if args or special or not is_alphafold3(module):
+        if not is_plain(module, args):
             return original(module, act, pair_mask, *args, **kwargs)
         return _attention(module, act, pair_mask, context, kwargs.get("residual"))
 
     return as_module_method("__call__", attend)
+
+
+def is_plain(module: Any, args: Sequence[Any]) -> bool:
+    """Whether a call is AlphaFold 3's, with nothing but activations and mask given by place."""
+    config = module.config
+    special = getattr(config, "dual_output", False) or getattr(config, "qkv_dim", None)
+    return not args and not special and is_alphafold3(module)
+
+
+class Weights(NamedTuple):
+    """Parameters of triangle attention.
+
+    Attributes:
+        norm: Scale and offset of the norm of the activations, (channels,) each.
+        bias: (channels, heads).
+        query: (channels, channels of all heads), as are key, value and gate.
+        key: See `query`.
+        value: See `query`.
+        gate: See `query`.
+        out: (channels of all heads, channels).
+    """
+
+    norm: tuple[Any, Any]
+    bias: Any
+    query: Any
+    key: Any
+    value: Any
+    gate: Any
+    out: Any
+
+
+def head_shape(act: Any, heads: int) -> tuple[int, int]:
+    """Heads, and channels of a head."""
+    return heads, max(act.shape[-1] // heads, 16)
+
+
+def read_weights(act: Any, heads: int) -> Weights:
+    """Reads the parameters in the module's scope; `act` gives their size and type."""
+    import jax
+
+    channels = act.shape[-1]
+    shape = head_shape(act, heads)
+    inner = math.prod(shape)
+    return Weights(
+        norm=norm_parameters("act_norm", channels),
+        bias=weights(act, "pair_bias_projection", heads),
+        query=weights(act, "q_projection", shape, transposed=True).reshape(inner, channels).T,
+        key=weights(act, "k_projection", shape, transposed=True).reshape(inner, channels).T,
+        value=weights(act, "v_projection", shape).reshape(channels, inner),
+        gate=weights(act, "gating_query", inner, transposed=True).T,
+        out=weights(jax.ShapeDtypeStruct((1, inner), act.dtype), "output_projection", channels),
+    )
 
 
 def _attention(module: Any, act: Any, pair_mask: Any, context: Context, residual: Any) -> Any:
@@ -82,29 +133,17 @@ def _attention(module: Any, act: Any, pair_mask: Any, context: Context, residual
 
     operands = context.trunk_operands
     heads = module.config.num_head
-    tokens, channels = act.shape[1:]
-    head_channels = max(channels // heads, 16)
-    shape = (heads, head_channels)
-    inner = heads * head_channels
-
-    scale, offset = norm_parameters("act_norm", channels)
-    bias_weights = weights(act, "pair_bias_projection", heads)
-    query_weights = weights(act, "q_projection", shape, transposed=True)
-    key_weights = weights(act, "k_projection", shape, transposed=True)
-    value_weights = weights(act, "v_projection", shape)
-    gate_weights = weights(act, "gating_query", inner, transposed=True)
-    out_weights = weights(
-        jax.ShapeDtypeStruct((1, inner), act.dtype), "output_projection", channels
-    )
-    query_weights = jnp.reshape(query_weights, (inner, channels)).T * head_channels**-0.5
-    key_weights = jnp.reshape(key_weights, (inner, channels)).T
-    value_weights = jnp.reshape(value_weights, (channels, inner))
+    tokens = act.shape[1]
+    shape = head_shape(act, heads)
+    inner = math.prod(shape)
+    read = read_weights(act, heads)
+    query_weights = read.query * shape[1] ** -0.5
     # Written out: with a transposed operand XLA widens bfloat16 products to float32.
-    gate_weights = lax.optimization_barrier(gate_weights.T)
+    gate_weights = lax.optimization_barrier(read.gate)
     rows = block_rows(act, context)
-    normed = normalise_rows(act, scale, offset, operand_type(operands), rows)
+    normed = normalise_rows(act, *read.norm, operand_type(operands), rows)
     bias = map_row_blocks(
-        lambda block: product(block, bias_weights, operands),
+        lambda block: product(block, read.bias, operands),
         (normed,),
         rows,
         (tokens, tokens, heads),
@@ -118,13 +157,13 @@ def _attention(module: Any, act: Any, pair_mask: Any, context: Context, residual
 
     def update(block: Any, keys_bias: Any) -> Any:
         query = by_heads(block, query_weights)
-        key = by_heads(block, key_weights)
-        value = by_heads(block, value_weights)
+        key = by_heads(block, read.key)
+        value = by_heads(block, read.value)
         logits = jnp.einsum("bhqd,bhkd->bhqk", query, key) + bias + keys_bias[:, None, None, :]
         average = jnp.einsum("bhqk,bhkd->bhqd", jax.nn.softmax(logits, axis=-1), value)
         average = jnp.reshape(jnp.swapaxes(average, 1, 2), (*block.shape[:-1], inner))
         gate = sigmoid(product(block, gate_weights, operands))
-        return product(average * gate, out_weights, operands)
+        return product(average * gate, read.out, operands)
 
     # Added, not selected: XLA:CPU fuses all of attention unless there is a selection in it.
     keys_bias = jnp.where(jnp.swapaxes(pair_mask, 0, 1).astype(jnp.bool_), 0.0, _MASKED)

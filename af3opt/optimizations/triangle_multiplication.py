@@ -1,6 +1,6 @@
 """Triangle multiplication with channel-major operands, filled in blocks of rows."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from af3opt.fidelity import REORDERED
@@ -29,13 +29,18 @@ INCOMING = "kjc,kic->ijc"
 
 def _replace(original: Callable[..., Any], context: Context) -> Callable[..., Any]:
     def multiply(module: Any, act: Any, mask: Any, *args: Any, **kwargs: Any) -> Any:
-        config = module.config
-        special = getattr(config, "hidden_dim", None) or not config.use_glu_kernel
-        if args or special or not is_alphafold3(module):
+        if not is_plain(module, args):
             return original(module, act, mask, *args, **kwargs)
         return _multiplication(module, act, mask, context, kwargs.get("residual"))
 
     return as_module_method("__call__", multiply)
+
+
+def is_plain(module: Any, args: Sequence[Any]) -> bool:
+    """Whether a call is AlphaFold 3's, with nothing but activations and mask given by place."""
+    config = module.config
+    special = getattr(config, "hidden_dim", None) or not config.use_glu_kernel
+    return not args and not special and is_alphafold3(module)
 
 
 def _multiplication(module: Any, act: Any, mask: Any, context: Context, residual: Any) -> Any:

@@ -5,6 +5,23 @@ import jax.numpy as jnp
 import numpy as np
 
 from af3opt.engine.modules import engine_module
+from af3opt.optimizations.base import Patches
+
+
+def rms(values):
+    """Root mean square of numbers."""
+    return float(np.sqrt(np.mean(np.square(values))))
+
+
+def with_patch(optimization, context, function, *args):
+    """Calls a function while an optimisation that fits the engine is in force."""
+    assert optimization.obstacle() is None
+    patches = Patches()
+    patches.apply(optimization, context)
+    try:
+        return function(*args)
+    finally:
+        patches.revert()
 
 
 def random_weights(shapes, seed=0):
@@ -114,3 +131,31 @@ def msa_stack(config, tokens, real, dtype="float32"):
 
     msa, pair = run_block(run, pair, msa)
     return np.concatenate([msa[:, :real].ravel(), pair[:real, :real].ravel()])
+
+
+def diffusion_transformer(dtype="float32", num_blocks=8, tokens=12, real=10, samples=2):
+    """Blocks of the sampler's transformer over two samples; the real tokens."""
+    import haiku as hk
+
+    config = engine_config("all" if dtype == "bfloat16" else "none")
+    config.heads.diffusion.transformer.num_blocks = num_blocks
+    network = engine_module("model.network.diffusion_transformer")
+    utils = engine_module("model.components.utils")
+    random = np.random.default_rng(1)
+    act = jnp.asarray(random.standard_normal((samples, tokens, 768)), dtype)
+    single_cond = jnp.asarray(random.standard_normal((tokens, 384)), dtype)
+    pair_cond, mask = pair_inputs(tokens, real, 128, dtype)
+
+    def run(act, single_cond, pair_cond):
+        with utils.bfloat16_context():
+            module = network.Transformer(config.heads.diffusion.transformer, config.global_config)
+
+            def one(sample):
+                return module(
+                    act=sample, mask=mask[0], single_cond=single_cond, pair_cond=pair_cond
+                )
+
+            return hk.vmap(one, split_rng=False)(act)
+
+    (result,) = run_block(run, act, single_cond, pair_cond)
+    return result[:, :real]

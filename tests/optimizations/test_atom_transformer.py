@@ -1,5 +1,7 @@
 """The atom transformer with keys computed once an atom."""
 
+import functools
+
 import numpy as np
 import pytest
 
@@ -10,8 +12,9 @@ import jax.numpy as jnp
 from af3opt.engine.bootstrap import bootstrap_engine
 from af3opt.engine.modules import engine_module
 from af3opt.optimizations.atom_transformer import LAYERS, PRODUCTS
-from af3opt.optimizations.base import BFLOAT16, FLOAT32, SPLIT, Context, Patches
+from af3opt.optimizations.base import BFLOAT16, FLOAT32, SPLIT, Context
 from tests.optimizations import blocks
+from tests.optimizations.blocks import with_patch
 
 SUBSETS, QUERIES, KEYS, CHANNELS = 6, 32, 128, 128
 
@@ -74,13 +77,8 @@ def transformer(atoms, samples=2, scope="diffusion_head"):
 
 
 def transformer_with(optimization, precision, *args, **kwargs):
-    assert optimization.obstacle() is None
-    patches = Patches()
-    patches.apply(optimization, Context(backend="cpu", diffusion_precision=precision))
-    try:
-        return transformer(*args, **kwargs)
-    finally:
-        patches.revert()
+    context = Context(backend="cpu", diffusion_precision=precision)
+    return with_patch(optimization, context, functools.partial(transformer, *args, **kwargs))
 
 
 @pytest.mark.engine

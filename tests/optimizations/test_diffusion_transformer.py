@@ -8,15 +8,11 @@ pytest.importorskip("jax")
 import jax.numpy as jnp
 
 from af3opt.engine.bootstrap import bootstrap_engine
-from af3opt.engine.modules import engine_module
 from af3opt.optimizations.arithmetic import bfloat16_terms, split_product
-from af3opt.optimizations.base import BFLOAT16, FLOAT32, SPLIT, Context, Patches
+from af3opt.optimizations.base import BFLOAT16, FLOAT32, SPLIT, Context
 from af3opt.optimizations.diffusion_transformer import LAYERS, PRODUCTS
 from tests.optimizations import blocks
-
-
-def rms(values):
-    return float(np.sqrt(np.mean(np.square(values))))
+from tests.optimizations.blocks import rms, with_patch
 
 
 @pytest.mark.parametrize(("terms", "bound"), [(1, 4e-3), (2, 2e-5), (3, 3e-7)])
@@ -36,29 +32,6 @@ def test_split_product_error(terms, bound):
     assert rms(ours - exact) < bound * rms(exact)
 
 
-def transformer(tokens=12, real=10, samples=2):
-    """Eight blocks over two samples; the real tokens."""
-    import haiku as hk
-
-    config = blocks.engine_config()
-    config.heads.diffusion.transformer.num_blocks = 8
-    network = engine_module("model.network.diffusion_transformer")
-    random = np.random.default_rng(1)
-    act = jnp.asarray(random.standard_normal((samples, tokens, 768)), jnp.float32)
-    single_cond = jnp.asarray(random.standard_normal((tokens, 384)), jnp.float32)
-    pair_cond, mask = blocks.pair_inputs(tokens, real, 128)
-
-    def run(act, single_cond, pair_cond):
-        module = network.Transformer(config.heads.diffusion.transformer, config.global_config)
-        return hk.vmap(
-            lambda one: module(act=one, mask=mask[0], single_cond=single_cond, pair_cond=pair_cond),
-            split_rng=False,
-        )(act)
-
-    (result,) = blocks.run_block(run, act, single_cond, pair_cond)
-    return result[:, :real]
-
-
 @pytest.mark.engine
 @pytest.mark.parametrize(
     ("optimization", "precision", "bound"),
@@ -66,14 +39,9 @@ def transformer(tokens=12, real=10, samples=2):
 )
 def test_transformer_stays_near_float32(prepared_home, optimization, precision, bound):
     bootstrap_engine()
-    assert optimization.obstacle() is None
-    reference = transformer()
-    patches = Patches()
-    patches.apply(optimization, Context(backend="cpu", diffusion_precision=precision))
-    try:
-        ours = transformer()
-    finally:
-        patches.revert()
+    reference = blocks.diffusion_transformer()
+    context = Context(backend="cpu", diffusion_precision=precision)
+    ours = with_patch(optimization, context, blocks.diffusion_transformer)
     assert not np.array_equal(ours, reference)
     assert rms(ours - reference) < bound * rms(reference)
 

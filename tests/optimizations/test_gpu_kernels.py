@@ -6,6 +6,7 @@ handed to the kernels and what is made of their results; that the kernels themse
 built is seen by lowering for CUDA.
 """
 
+import functools
 import logging
 
 import numpy as np
@@ -26,8 +27,9 @@ from af3opt.optimizations import (
     diffusion_attention,
     fused_pair,
 )
-from af3opt.optimizations.base import Context, Patches
+from af3opt.optimizations.base import Context
 from tests.optimizations import blocks
+from tests.optimizations.blocks import rms, with_patch
 
 pytestmark = pytest.mark.engine
 
@@ -36,6 +38,7 @@ STACKS = {
     "template": blocks.template_stack,
     "msa": blocks.msa_stack,
 }
+sampler_blocks = functools.partial(blocks.diffusion_transformer, num_blocks=4)
 ON_GPU = Context(backend="gpu", attention="triton")
 
 
@@ -72,20 +75,6 @@ def references(monkeypatch):
     stand_in(tri_mul, "trimul_epilogue_ln", "ref_trimul_epilogue_ln")
     stand_in(transition, "fused_glu_transition", "ref_glu_transition")
     return called
-
-
-def with_patch(optimization, context, function, *args):
-    assert optimization.obstacle() is None
-    patches = Patches()
-    patches.apply(optimization, context)
-    try:
-        return function(*args)
-    finally:
-        patches.revert()
-
-
-def rms(values):
-    return float(np.sqrt(np.mean(np.square(values))))
 
 
 class TestFusedPair:
@@ -220,34 +209,6 @@ class TestAttentionRows:
         assert attention_rows.OPTIMIZATION.wanted(context) == wanted
 
 
-def sampler_transformer(dtype, tokens=12, real=10, samples=2):
-    """Four blocks of the sampler's transformer over two samples; the real tokens."""
-    import haiku as hk
-
-    config = blocks.engine_config("all" if dtype == "bfloat16" else "none")
-    config.heads.diffusion.transformer.num_blocks = 4
-    network = engine_module("model.network.diffusion_transformer")
-    utils = engine_module("model.components.utils")
-    random = np.random.default_rng(1)
-    act = jnp.asarray(random.standard_normal((samples, tokens, 768)), dtype)
-    single_cond = jnp.asarray(random.standard_normal((tokens, 384)), dtype)
-    pair_cond, mask = blocks.pair_inputs(tokens, real, 128, dtype)
-
-    def run(act, single_cond, pair_cond):
-        with utils.bfloat16_context():
-            module = network.Transformer(config.heads.diffusion.transformer, config.global_config)
-
-            def one(sample):
-                return module(
-                    act=sample, mask=mask[0], single_cond=single_cond, pair_cond=pair_cond
-                )
-
-            return hk.vmap(one, split_rng=False)(act)
-
-    (result,) = blocks.run_block(run, act, single_cond, pair_cond)
-    return result[:, :real]
-
-
 class TestDiffusionAttention:
     def test_engine_without_tokamax(self, monkeypatch):
         monkeypatch.setattr(base, "installed_version", lambda _name: None)
@@ -256,18 +217,16 @@ class TestDiffusionAttention:
         assert diffusion_attention.OPTIMIZATION.obstacle() is None
 
     def test_no_further_from_float32_than_the_engine(self):
-        reference = sampler_transformer("float32")
-        engine = sampler_transformer("bfloat16")
+        reference = sampler_blocks("float32")
+        engine = sampler_blocks("bfloat16")
         context = Context(backend="gpu", attention="xla")
-        ours = with_patch(
-            diffusion_attention.OPTIMIZATION, context, sampler_transformer, "bfloat16"
-        )
+        ours = with_patch(diffusion_attention.OPTIMIZATION, context, sampler_blocks, "bfloat16")
         assert not np.array_equal(ours, engine)
         assert rms(ours - reference) < 1.05 * rms(engine - reference)
 
     def test_float32_and_the_single_track_are_left_to_the_engine(self):
-        engine = sampler_transformer("float32")
-        run = with_patch(diffusion_attention.OPTIMIZATION, ON_GPU, sampler_transformer, "float32")
+        engine = sampler_blocks("float32")
+        run = with_patch(diffusion_attention.OPTIMIZATION, ON_GPU, sampler_blocks, "float32")
         np.testing.assert_array_equal(run, engine)
         config = blocks.engine_config("all")
         single = blocks.pairformer(config, 16, 14, "bfloat16")

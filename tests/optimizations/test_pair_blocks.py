@@ -12,6 +12,7 @@ from af3opt.engine.modules import engine_module
 from af3opt.optimizations import OPTIMIZATIONS, activate, deactivate
 from af3opt.optimizations.base import BFLOAT16, FLOAT32, MIXED, Context, Patches
 from tests.optimizations import blocks
+from tests.optimizations.blocks import rms
 
 pytestmark = pytest.mark.engine
 
@@ -47,10 +48,6 @@ def run_with(names, precision, stack, tokens=24, real=20, engine_bfloat16="none"
         return STACKS[stack](blocks.engine_config(engine_bfloat16), tokens, real, dtype)
     finally:
         patches.revert()
-
-
-def rms(values):
-    return float(np.sqrt(np.mean(np.square(values))))
 
 
 @pytest.mark.parametrize("stack", STACKS)
