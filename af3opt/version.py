@@ -1,8 +1,11 @@
-"""Single source of the package version."""
+"""The package's version, and those of the distributions it computes with."""
 
 import importlib.metadata
 
 __version__ = "0.1.0"
+
+# Distributions, besides the engine, whose code computes the model's results.
+COMPUTING = ("jax", "jaxlib", "dm-haiku", "tokamax", "numpy", "colabfold-kernels")
 
 
 def installed_version(package: str) -> str | None:

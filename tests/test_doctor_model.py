@@ -52,7 +52,10 @@ WEIGHTS = '{"weights": ["af3.bin"]}'
 
 
 def test_everything_in_order(answers):
-    engine = '{"engine_seconds": 4.0, "optimisations": {"a": null, "b": "f is not the function"}}'
+    engine = (
+        '{"engine_seconds": 4.0, "optimisations": {"a": null, "b": "f is not the function"},'
+        ' "lacking_package": []}'
+    )
     checks = answers(DEVICE, "noise", WEIGHTS, engine)
     assert verdicts(checks) == {
         "device": Verdict.OK,
@@ -136,7 +139,8 @@ def test_on_this_machine_within_ten_seconds(prepared_home, small_weights):
 def test_an_optional_package_that_is_missing_is_offered():
     missing = "colabfold-kernels is not installed (pip install 'af3opt[kernels]')"
     _, package, function = model._optimisations(
-        {"msa_depth": None, "fused_pair_kernels": missing, "atom_slots": "unknown"}
+        {"msa_depth": None, "fused_pair_kernels": missing, "atom_slots": "unknown"},
+        ["fused_pair_kernels"],
     )
     assert missing in package.found
     assert "install it" in package.fix

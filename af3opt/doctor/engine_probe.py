@@ -68,23 +68,27 @@ def _look_at_engine(backend: str, attention: str) -> None:
 
         bootstrap_engine()
         seconds = time.monotonic() - start
-        obstacles = _obstacles(backend, attention)
+        found = _optimisations(backend, attention)
     except Exception as error:  # whatever a broken installation raises is the finding
         _say(engine_error=_text(error))
     else:
-        _say(engine_seconds=seconds, optimisations=obstacles)
+        _say(engine_seconds=seconds, **found)
 
 
-def _obstacles(backend: str, attention: str) -> dict[str, str | None]:
-    """Returns why each optimisation for this backend would step aside, or None."""
+def _optimisations(backend: str, attention: str) -> dict[str, Any]:
+    """Why each optimisation for this backend would step aside, or None; which lack a package."""
     from af3opt.optimizations import OPTIMIZATIONS
     from af3opt.optimizations.base import Context
 
     context = Context(backend=backend, attention=attention)
-    return {
-        one.name: one.obstacle()
+    considered = [
+        one
         for one in OPTIMIZATIONS
         if backend in one.backends and one.wanted(context) and one.needed()
+    ]
+    return {
+        "optimisations": {one.name: one.obstacle() for one in considered},
+        "lacking_package": [one.name for one in considered if one.lacks_package()],
     }
 
 

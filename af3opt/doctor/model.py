@@ -5,7 +5,7 @@ import os
 import re
 import subprocess
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -111,7 +111,7 @@ def _engine(facts: Mapping[str, Any], seconds: float) -> Iterator[Check]:
         yield failure_of("engine import", facts["engine_error"], "reinstall the engine and JAX")
     elif "engine_seconds" in facts:
         yield ok("engine import", f"{facts['engine_seconds']:.1f} s")
-        yield from _optimisations(facts["optimisations"])
+        yield from _optimisations(facts["optimisations"], facts["lacking_package"])
     elif seconds < _PROBE_TIMEOUT_S:
         found = "the process that imported the engine died without a word"
         yield failure("engine import", found, "reinstall the engine and JAX")
@@ -124,7 +124,9 @@ def _engine(facts: Mapping[str, Any], seconds: float) -> Iterator[Check]:
         )
 
 
-def _optimisations(obstacles: Mapping[str, str | None]) -> Iterator[Check]:
+def _optimisations(
+    obstacles: Mapping[str, str | None], lacking_package: Sequence[str]
+) -> Iterator[Check]:
     fitting = [name for name, obstacle in obstacles.items() if obstacle is None]
     yield ok("optimisations", f"fit this engine: {', '.join(fitting) or 'none'}")
     for name, obstacle in obstacles.items():
@@ -132,7 +134,7 @@ def _optimisations(obstacles: Mapping[str, str | None]) -> Iterator[Check]:
             yield warning(
                 f"optimisation {name}",
                 f"steps aside: {obstacle}",
-                _INSTALL if "not installed" in obstacle else _NOTHING,
+                _INSTALL if name in lacking_package else _NOTHING,
             )
 
 

@@ -27,7 +27,7 @@ from af3opt.caching.manager import CacheManager
 from af3opt.inference.compile_cache import CompileCache
 from af3opt.inference.operations import OperationCount
 from af3opt.paths import trust_problem
-from af3opt.version import installed_version
+from af3opt.version import COMPUTING, installed_version
 
 _log = logging.getLogger(__name__)
 
@@ -37,16 +37,7 @@ _MAX_BYTES = 4 << 30
 # af3opt's subpackages whose code runs while the model is traced.
 _OWN_PARTS = ("engine", "inference", "numerics", "optimizations")
 # Packages whose code runs while the model is traced or compiled.
-_PACKAGES = (
-    "jax",
-    "jaxlib",
-    "dm-haiku",
-    "tokamax",
-    "numpy",
-    "ml_dtypes",
-    "jaxtyping",
-    "colabfold-kernels",
-)
+_PACKAGES = (*COMPUTING, "ml_dtypes", "jaxtyping")
 # Prefixes of variables that the engine, tokamax, XLA and JAX read.
 _VARIABLES = ("AF3_", "TOKAMAX_", "XLA_", "JAX_", "LIBTPU_", "TF_", "NVIDIA_TF32", "PJRT_")
 # Words in the names of settings that cannot change a program: where files lie, what is

@@ -11,7 +11,7 @@ from typing import Any
 
 from af3opt.fidelity import PRECISION, REORDERED
 from af3opt.optimizations.base import BFLOAT16, FLOAT32, Context, Optimization, Target
-from af3opt.optimizations.conditioning import CONDITIONED_LAYERS, conditions
+from af3opt.optimizations.conditioning import CONDITIONED_LAYERS, condition_shapes, conditions
 from af3opt.optimizations.haiku_access import STACK, as_module_method, is_alphafold3
 
 _TRANSFORMER = "model.network.diffusion_transformer"
@@ -138,22 +138,15 @@ def _parameters(module: Any, channels: int, heads: int) -> dict[str, Any]:
     layers = module.config.num_blocks
     hidden = channels * module.config.num_intermediate_factor
     split = (heads, channels // heads)
-    square = (channels, channels)
-    shapes: dict[str, dict[str, tuple[int, ...]]] = {
+    shapes = condition_shapes(_NORMS, _GATES, channels, channels) | {
         "q_projection": {"weights": (channels, *split), "bias": split},
         "k_projection": {"weights": (channels, *split)},
         "v_projection": {"weights": (channels, *split)},
-        "gating_query": {"weights": square},
-        "transition2": {"weights": square},
+        "gating_query": {"weights": (channels, channels)},
+        "transition2": {"weights": (channels, channels)},
         "ffw_transition1": {"weights": (channels, hidden * 2)},
         "ffw_transition2": {"weights": (hidden, channels)},
     }
-    for norm in _NORMS:
-        shapes[f"{norm}single_cond_layer_norm"] = {"scale": (channels,)}
-        shapes[f"{norm}single_cond_scale"] = {"weights": square, "bias": (channels,)}
-        shapes[f"{norm}single_cond_bias"] = {"weights": square}
-    for gate in _GATES:
-        shapes[f"{gate}adaptive_zero_cond"] = {"weights": square, "bias": (channels,)}
     parameters = {}
     with hk.name_scope(STACK):
         for layer, kinds in shapes.items():

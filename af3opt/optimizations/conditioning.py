@@ -25,6 +25,29 @@ CONDITIONED_LAYERS = (
 )
 
 
+def condition_shapes(
+    norms: Sequence[str], gates: Sequence[str], single: int, channels: int
+) -> dict[str, dict[str, tuple[int, ...]]]:
+    """Shapes of the parameters of one layer that `conditions` reads.
+
+    Args:
+        norms: Prefixes of the adaptive norms' names.
+        gates: Prefixes of the gates' names.
+        single: Channels of the conditioning.
+        channels: Channels of what it acts on.
+
+    Returns:
+        By linear layer or norm, and by kind of parameter.
+    """
+    affine = {"weights": (single, channels), "bias": (channels,)}
+    shapes: dict[str, dict[str, tuple[int, ...]]] = {}
+    for norm in norms:
+        shapes[f"{norm}single_cond_layer_norm"] = {"scale": (single,)}
+        shapes[f"{norm}single_cond_scale"] = affine
+        shapes[f"{norm}single_cond_bias"] = {"weights": (single, channels)}
+    return shapes | {f"{gate}adaptive_zero_cond": affine for gate in gates}
+
+
 def conditions(
     cond: Any,
     parameters: Mapping[str, Any],

@@ -1,23 +1,26 @@
-"""The diffusion transformer layer by layer, with large products of any precision.
+"""The diffusion transformer with weights read in place and large products of any precision.
 
 The sampler spends nearly all its time in seven matrix products a layer. The engine
 stacks its layers in blocks of four and projects the pair representation for each block:
 XLA then copies a layer's weights twice, first out of all blocks and then out of one, and
-repeats the projection in every step. Here the layers are written out one after another,
-each reads weights of its own (see `separate_layers`), what reads the same rows is one
-product, and the projection comes before them and so leaves the sampler.
+repeats the projection in every step. Here each layer has weights of its own (see
+`separate_layers`), what reads the same rows is one product, and the projection comes
+before the layers and so leaves the sampler. The layers are one loop, which compiles
+sooner than 24 copies of a layer, and a product in it is one of 24, each of which reads
+the weights of its layer where they lie.
 
 Processors with AMX multiply bfloat16 several times faster than float32, so there a
 float32 operand is carried as the sum of two bfloat16 values, 16 bits of precision in
 all, and the three products that matter are added in float32.
 """
 
+import functools
 from collections.abc import Callable
 from typing import Any
 
 from af3opt.fidelity import PRECISION, REORDERED
 from af3opt.optimizations.base import BFLOAT16, FLOAT32, Context, Optimization, Target
-from af3opt.optimizations.conditioning import CONDITIONED_LAYERS, conditions
+from af3opt.optimizations.conditioning import CONDITIONED_LAYERS, condition_shapes, conditions
 from af3opt.optimizations.haiku_access import STACK, as_module_method, is_alphafold3
 from af3opt.optimizations.separate_layers import (
     LARGE_PRODUCTS,
@@ -43,6 +46,8 @@ _RELIES_ON = (SELF_ATTENTION, *CONDITIONED_LAYERS)
 _MASKED = 1e9
 # Prefixes of the names of a layer's adaptive norms and gates.
 _PREFIXES = ("", "ffw_")
+# (rows, which of the large products) -> its result for the layer at hand.
+_Multiply = Callable[[Any, str], Any]
 
 
 def _replace(original: Callable[..., Any], context: Context) -> Callable[..., Any]:
@@ -85,40 +90,47 @@ def _transformer(
     import haiku as hk
     import jax
     import jax.numpy as jnp
+    from jax import lax
 
-    from af3opt.optimizations.arithmetic import operand_terms
+    from af3opt.optimizations.arithmetic import operand_terms, split_product
 
     heads = module.config.attention.num_head
-
-    def layer(state: Any, condition: Any, logits_bias: Any, query_bias: Any, large: Any) -> Any:
-        terms = {product: operand_terms(large[product], precision) for product in LARGE_PRODUCTS}
-        state = state + _attend(state, condition, logits_bias, query_bias, terms, heads)
-        return state + _transition(state, condition, terms)
-
-    # Traced once for all layers; XLA compiles it for each.
-    layer = jax.jit(layer)
     stacked, pair_logits = _read(module, pair_cond)
     scope = hk.experimental.current_name()
     by_layer = separate_layers(scope, module.config.num_blocks) or split_layers(stacked)
+    terms = [
+        {product: operand_terms(weights[product], precision) for product in LARGE_PRODUCTS}
+        for weights in by_layer
+    ]
     small = {name: layers_first(stacked[name]) for name in stacked}
     # What is carried as two terms would cost three products: float32 is as fast for these.
     operands = BFLOAT16 if precision == BFLOAT16 else FLOAT32
     from_cond = conditions(single_cond, small, _PREFIXES, _PREFIXES, operands)
     key_bias = (_MASKED * (mask - 1.0))[None, None, :]
-    state = act.astype(jnp.float32)
-    for number, (large, logits) in enumerate(zip(by_layer, pair_logits, strict=True)):
-        condition = {name: of_all[number] for name, of_all in from_cond.items()}
-        query_bias = small["q_projection/bias"][number]
-        state = layer(state, condition, logits + key_bias, query_bias, large)
+    # Traced once, not for each layer.
+    traced_product = jax.jit(split_product)
+
+    def layer(state: Any, inputs: Any) -> tuple[Any, None]:
+        number, condition, logits, query_bias = inputs
+
+        def multiply(rows: Any, product: str) -> Any:
+            layers = [functools.partial(traced_product, right=one[product]) for one in terms]
+            return lax.switch(number, layers, rows)
+
+        state = state + _attend(state, condition, logits + key_bias, query_bias, multiply, heads)
+        return state + _transition(state, condition, multiply), None
+
+    layers = (jnp.arange(len(terms)), from_cond, pair_logits, small["q_projection/bias"])
+    state, _ = lax.scan(layer, act.astype(jnp.float32), layers)
     return state.astype(act.dtype)
 
 
-def _read(module: Any, pair_cond: Any) -> tuple[dict[str, Any], list[Any]]:
+def _read(module: Any, pair_cond: Any) -> tuple[dict[str, Any], Any]:
     """Reads the stacked parameters and computes the layers' pair logits.
 
     Returns:
-        The parameters (blocks, layers of a block, ...) by "layer/parameter" name, and each
-        layer's logits (heads, tokens, tokens), float32. These depend on neither noise nor
+        The parameters (blocks, layers of a block, ...) by "layer/parameter" name, and the
+        logits (layers, heads, tokens, tokens), float32. These depend on neither noise nor
         sample, so XLA moves them out of the sampling loop.
     """
     import haiku as hk
@@ -146,12 +158,7 @@ def _read(module: Any, pair_cond: Any) -> tuple[dict[str, Any], list[Any]]:
                             kind, (blocks, inner_layers, *size), jnp.float32, init=jnp.zeros
                         )
     pair = standardise(pair_cond) * scale
-    logits = [
-        jnp.einsum("ijc,ch->hij", pair, projection[block, :, layer])
-        for block in range(blocks)
-        for layer in range(inner_layers)
-    ]
-    return stacked, logits
+    return stacked, layers_first(jnp.einsum("ijc,bclh->blhij", pair, projection))
 
 
 def _shapes(module: Any) -> dict[str, dict[str, tuple[int, ...]]]:
@@ -161,38 +168,28 @@ def _shapes(module: Any) -> dict[str, dict[str, tuple[int, ...]]]:
     heads = module.config.attention.num_head
     hidden = channels * module.config.num_intermediate_factor
     split = (heads, channels // heads)
-    conditioned = {"weights": (single, channels), "bias": (channels,)}
-    shapes: dict[str, dict[str, tuple[int, ...]]] = {
+    return condition_shapes(_PREFIXES, _PREFIXES, single, channels) | {
         "q_projection": {"weights": (channels, *split), "bias": split},
         "k_projection": {"weights": (channels, *split)},
         "v_projection": {"weights": (channels, *split)},
         "gating_query": {"weights": (channels, channels)},
         "transition2": {"weights": (channels, channels)},
-        "adaptive_zero_cond": conditioned,
         "ffw_transition1": {"weights": (channels, hidden * 2)},
         "ffw_transition2": {"weights": (hidden, channels)},
-        "ffw_adaptive_zero_cond": conditioned,
     }
-    for norm in ("", "ffw_"):
-        shapes |= {
-            f"{norm}single_cond_layer_norm": {"scale": (single,)},
-            f"{norm}single_cond_scale": conditioned,
-            f"{norm}single_cond_bias": {"weights": (single, channels)},
-        }
-    return shapes
 
 
 def _attend(
-    state: Any, condition: Any, logits_bias: Any, query_bias: Any, weights: Any, heads: int
+    state: Any, condition: Any, logits_bias: Any, query_bias: Any, multiply: _Multiply, heads: int
 ) -> Any:
     """Attention with pair bias (algorithm 24)."""
     import jax
     import jax.numpy as jnp
 
-    from af3opt.optimizations.arithmetic import sigmoid, split_product, standardise
+    from af3opt.optimizations.arithmetic import sigmoid, standardise
 
     normed = condition["scale"] * standardise(state) + condition["bias"]
-    projected = split_product(normed, weights["attention_input"])
+    projected = multiply(normed, "attention_input")
     *projections, gate = jnp.split(projected, 4, axis=-1)
     query, key, value = (jnp.reshape(one, (state.shape[0], heads, -1)) for one in projections)
     query = (query + query_bias) * query.shape[-1] ** -0.5
@@ -202,19 +199,19 @@ def _attend(
     average = jnp.einsum("hqk,hkc->hqc", jax.nn.softmax(logits, axis=-1), value)
     average = jnp.reshape(jnp.swapaxes(average, 0, 1), state.shape)
     average = average * sigmoid(gate)
-    return condition["gate"] * split_product(average, weights["transition2"])
+    return condition["gate"] * multiply(average, "transition2")
 
 
-def _transition(state: Any, condition: Any, weights: Any) -> Any:
+def _transition(state: Any, condition: Any, multiply: _Multiply) -> Any:
     """Conditioned transition (algorithm 25)."""
     import jax.numpy as jnp
 
-    from af3opt.optimizations.arithmetic import sigmoid, split_product, standardise
+    from af3opt.optimizations.arithmetic import sigmoid, standardise
 
     normed = condition["ffw_scale"] * standardise(state) + condition["ffw_bias"]
-    gate, value = jnp.split(split_product(normed, weights["ffw_transition1"]), 2, axis=-1)
+    gate, value = jnp.split(multiply(normed, "ffw_transition1"), 2, axis=-1)
     hidden = gate * sigmoid(gate) * value
-    update = split_product(hidden, weights["ffw_transition2"])
+    update = multiply(hidden, "ffw_transition2")
     return condition["ffw_gate"] * update
 
 

@@ -10,15 +10,18 @@ from collections.abc import Callable
 from typing import Any
 
 from af3opt.fidelity import REORDERED
-from af3opt.optimizations.base import Context, Optimization, Target
-
-_MODULE = "model.network.diffusion_head"
-# The last two are DeepMind's, before and after the repair that `sampler_nan` makes.
-_SAMPLER = Target(
-    _MODULE, "sample", frozenset({"23fb69b04887bc77", "4fe27c6b6a3e0c8a", "0dd115a6ce52da52"})
+from af3opt.optimizations.base import Context, Optimization
+from af3opt.optimizations.sampler import (
+    DEEPMIND_3_0_1,
+    DEEPMIND_3_0_4,
+    FORK_3_1_6,
+    FORK_3_1_18,
+    sampler,
 )
+
+_SAMPLER = sampler(FORK_3_1_6, DEEPMIND_3_0_1, DEEPMIND_3_0_4)
 # It takes the noise levels from the schedule.
-_SHARING_SAMPLER = Target(_MODULE, "sample", frozenset({"d43f046430e26b9b"}))
+_SHARING_SAMPLER = sampler(FORK_3_1_18)
 
 
 def _replace(original: Callable[..., Any], context: Context) -> Callable[..., Any]:

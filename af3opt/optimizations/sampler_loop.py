@@ -11,13 +11,17 @@ from collections.abc import Callable
 from typing import Any
 
 from af3opt.fidelity import REORDERED
-from af3opt.optimizations.base import Context, Optimization, Target
+from af3opt.optimizations.base import Context, Optimization
+from af3opt.optimizations.sampler import (
+    DEEPMIND_3_0_1,
+    DEEPMIND_3_0_4,
+    FORK_3_1_6,
+    FORK_3_1_18,
+    sampler,
+)
 
-_MODULE = "model.network.diffusion_head"
-# DeepMind's v3.0.1 to v3.0.3, and v3.0.4.
-_SAMPLER = Target(_MODULE, "sample", frozenset({"4fe27c6b6a3e0c8a", "0dd115a6ce52da52"}))
-# The fork's, 3.1.6 and 3.1.18.
-_ROLLED_SAMPLER = Target(_MODULE, "sample", frozenset({"23fb69b04887bc77", "d43f046430e26b9b"}))
+_SAMPLER = sampler(DEEPMIND_3_0_1, DEEPMIND_3_0_4)
+_ROLLED_SAMPLER = sampler(FORK_3_1_6, FORK_3_1_18)
 
 
 def without_unrolling(function: Callable[..., Any]) -> Callable[..., Any]:

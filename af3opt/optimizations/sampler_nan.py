@@ -16,10 +16,10 @@ from collections.abc import Callable
 from typing import Any
 
 from af3opt.fidelity import EXACT
-from af3opt.optimizations.base import Context, Optimization, Target
+from af3opt.optimizations.base import Context, Optimization
+from af3opt.optimizations.sampler import DEEPMIND_3_0_1, sampler
 
-# `diffusion_head.sample` as published in v3.0.1 to v3.0.3.
-_SAMPLER = Target("model.network.diffusion_head", "sample", frozenset({"4fe27c6b6a3e0c8a"}))
+_SAMPLER = sampler(DEEPMIND_3_0_1)
 
 
 def clamp_negative_roots(function: Callable[..., Any]) -> Callable[..., Any]:

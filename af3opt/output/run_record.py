@@ -19,12 +19,12 @@ from pathlib import Path
 from typing import Any
 
 from af3opt.output.atomic import atomic_write_text
-from af3opt.version import __version__, installed_version
+from af3opt.version import COMPUTING, __version__, installed_version
 
 FORMAT = "af3opt-run-record/1"
 
 # Distributions whose versions can change a result.
-_DISTRIBUTIONS = ("jax", "jaxlib", "dm-haiku", "tokamax", "numpy", "rdkit", "colabfold-kernels")
+_DISTRIBUTIONS = (*COMPUTING, "rdkit")
 
 _SECRET_NAME = re.compile(r"token|secret|passw|credential|api_?key|access_?key", re.IGNORECASE)
 _URL_USER = re.compile(r"(?<=://)[^/@\s]+@")
