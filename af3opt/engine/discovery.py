@@ -5,6 +5,7 @@ an unrelated PyTorch project; version strings are kept by forks. So an engine is
 recognised by the files it consists of, and identified by a digest of them.
 """
 
+import contextlib
 import dataclasses
 import functools
 import hashlib
@@ -30,6 +31,8 @@ _REQUIRED_FILES = (
     "model/post_processing.py",
     "model/pipeline/pipeline.py",
 )
+# Names under which engines are published.
+_DISTRIBUTIONS = ("alphafold3-colabfold", "alphafold3")
 # Where v3.0.0 kept its model, before the API that later versions share.
 _V300_FILE = "model/diffusion/model.py"
 _REQUIRED_PACKAGES = {
@@ -100,7 +103,7 @@ def find_engine() -> EngineInfo:
             f"the engine in {root} needs {', '.join(absent)}, which is not installed; "
             f"run: pip install {' '.join(absent)}"
         )
-    distribution = _distribution()
+    distribution = _distribution(root)
     return EngineInfo(
         root=root,
         distribution=distribution.metadata["Name"] if distribution else None,
@@ -120,7 +123,14 @@ def _package_root() -> Path:
     return Path(locations[0]).resolve()
 
 
-def _distribution() -> importlib.metadata.Distribution | None:
+def _distribution(root: Path) -> importlib.metadata.Distribution | None:
+    """The distribution that the engine in `root` was installed as, or None."""
+    for name in _DISTRIBUTIONS:
+        with contextlib.suppress(importlib.metadata.PackageNotFoundError):
+            distribution = importlib.metadata.distribution(name)
+            if Path(str(distribution.locate_file(root.name))).resolve() == root:
+                return distribution
+    # Reads the file lists of all that is installed, which takes 0.3 s.
     names = importlib.metadata.packages_distributions().get("alphafold3", [])
     return importlib.metadata.distribution(names[0]) if names else None
 

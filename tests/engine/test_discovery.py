@@ -1,5 +1,6 @@
 """Finding the engine, and telling it from what only shares its name."""
 
+import importlib.metadata
 import importlib.util
 import sys
 
@@ -74,6 +75,38 @@ def test_fingerprint_follows_every_source_and_compiled_file(package, monkeypatch
     seen.add(discovery._fingerprint(package))
     assert len(seen) == 3
     assert discovery.find_engine().fingerprint in seen
+
+
+def _describe(directory, name, version):
+    """Distribution metadata as pip leaves it."""
+    information = directory / f"{name.replace('-', '_')}-{version}.dist-info"
+    information.mkdir()
+    (information / "METADATA").write_text(
+        f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n"
+    )
+    (information / "top_level.txt").write_text("alphafold3\n")
+
+
+def test_published_engine_is_known_without_reading_all_that_is_installed(package, monkeypatch):
+    _fill(package)
+    _describe(package.parent, "alphafold3", "3.0.4")
+    monkeypatch.setattr(importlib.metadata, "packages_distributions", None)
+    engine = discovery.find_engine()
+    assert (engine.distribution, engine.version) == ("alphafold3", "3.0.4")
+
+
+def test_engine_published_under_another_name_is_found(package, monkeypatch):
+    _fill(package)
+    # Of a distribution that lies elsewhere no more than the name is right.
+    elsewhere = package.parent / "elsewhere"
+    elsewhere.mkdir()
+    _describe(elsewhere, "alphafold3", "3.0.4")
+    monkeypatch.syspath_prepend(str(elsewhere))
+    _describe(package.parent, "my-alphafold", "1.2")
+    names = {"alphafold3": ["my-alphafold"]}
+    monkeypatch.setattr(importlib.metadata, "packages_distributions", lambda: names)
+    engine = discovery.find_engine()
+    assert (engine.distribution, engine.version) == ("my-alphafold", "1.2")
 
 
 def test_missing_dependency_is_named(package, monkeypatch):
