@@ -96,8 +96,27 @@ def operand_terms(operand: Any, precision: str) -> tuple[Any, ...]:
     return bfloat16_terms(operand, 1 if precision == BFLOAT16 else 2)
 
 
+def product_of_terms(left: tuple[Any, ...], right: tuple[Any, ...]) -> Any:
+    """Matrix product of two operands that are sums of bfloat16 terms, added in float32.
+
+    Args:
+        left: Terms, (..., k) each, or one float32 operand.
+        right: As many terms, (k, n) each, or one float32 operand.
+
+    Returns:
+        (..., n), float32.
+    """
+    pairs = [(i, j) for i in range(len(left)) for j in range(len(right) - i)]
+    # The small ones first: they would be lost one by one against the large.
+    products = [
+        jnp.dot(left[i], right[j], preferred_element_type=jnp.float32)
+        for i, j in sorted(pairs, key=sum, reverse=True)
+    ]
+    return functools.reduce(jnp.add, products)
+
+
 def split_product(left: Any, right: tuple[Any, ...]) -> Any:
-    """Matrix product with both operands as sums of bfloat16 terms, added in float32.
+    """Matrix product with float32 rows that are split as the weights are.
 
     Args:
         left: (..., k), float32.
@@ -108,16 +127,12 @@ def split_product(left: Any, right: tuple[Any, ...]) -> Any:
     Returns:
         (..., n), float32.
     """
-    if right[0].dtype == jnp.float32:
-        return jnp.dot(left, right[0])
-    terms = bfloat16_terms(left, len(right))
-    pairs = [(i, j) for i in range(len(terms)) for j in range(len(right) - i)]
-    # The small ones first: they would be lost one by one against the large.
-    products = [
-        jnp.dot(terms[i], right[j], preferred_element_type=jnp.float32)
-        for i, j in sorted(pairs, key=sum, reverse=True)
-    ]
-    return functools.reduce(jnp.add, products)
+    return product_of_terms(row_terms(left, right), right)
+
+
+def row_terms(rows: Any, weights: tuple[Any, ...]) -> tuple[Any, ...]:
+    """Rows, (..., k), float32, as terms to multiply terms of weights with."""
+    return (rows,) if weights[0].dtype == jnp.float32 else bfloat16_terms(rows, len(weights))
 
 
 def standardise(values: Any, axis: int = -1) -> Any:

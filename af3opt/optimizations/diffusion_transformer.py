@@ -92,7 +92,7 @@ def _transformer(
     import jax.numpy as jnp
     from jax import lax
 
-    from af3opt.optimizations.arithmetic import operand_terms, split_product
+    from af3opt.optimizations.arithmetic import operand_terms, product_of_terms, row_terms
 
     heads = module.config.attention.num_head
     stacked, pair_logits = _read(module, pair_cond)
@@ -108,12 +108,14 @@ def _transformer(
     from_cond = conditions(single_cond, small, _PREFIXES, _PREFIXES, operands)
     key_bias = (_MASKED * (mask - 1.0))[None, None, :]
     # Traced once, not for each layer.
-    traced_product = jax.jit(split_product)
+    traced_product = jax.jit(product_of_terms)
 
     def layer(state: Any, inputs: Any) -> tuple[Any, None]:
         number, condition, logits, query_bias = inputs
 
         def multiply(rows: Any, product: str) -> Any:
+            # What depends on the rows alone would be compiled for each layer in there.
+            rows = row_terms(rows, terms[0][product])
             layers = [functools.partial(traced_product, right=one[product]) for one in terms]
             return lax.switch(number, layers, rows)
 

@@ -1,5 +1,7 @@
 """Layers of the diffusion transformer whose weights are arrays of their own."""
 
+import re
+
 import numpy as np
 import pytest
 
@@ -118,7 +120,7 @@ def test_only_for_the_optimisations_that_read_them():
 @pytest.mark.engine
 @pytest.mark.parametrize("tokens", [12, 16])
 def test_the_transformer_reads_them(prepared_home, tokens):
-    """Same result to the bit, and of the large weights the stacked ones are no longer read."""
+    """Same result to the bit, nothing copied, and the stacked weights are no longer read."""
     import haiku as hk
 
     bootstrap_engine()
@@ -159,7 +161,14 @@ def test_the_transformer_reads_them(prepared_home, tokens):
         from_stacked, from_separate, from_spoilt = (
             np.asarray(apply(parameters, *arguments)) for parameters in (weights, separate, spoilt)
         )
+        program = apply.lower(separate, *arguments).compile().as_text()
     finally:
         patches.revert()
     np.testing.assert_array_equal(from_separate, from_stacked)
     np.testing.assert_array_equal(from_spoilt, from_separate)
+    # What has the shape of a layer's weights is given to the program, or to a part of it.
+    operands = separate["diffusion_head/transformer/layer_3"].values()
+    shapes = "|".join(",".join(map(str, operand.shape)) for operand in operands)
+    made_by = set(re.findall(rf" = f32\[(?:{shapes})\]\S* ([\w-]+)\(", program))
+    assert made_by
+    assert made_by <= {"parameter", "get-tuple-element", "bitcast"}
