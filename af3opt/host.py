@@ -17,6 +17,8 @@ from af3opt.cgroups import CgroupLimits, read_cgroup_limits
 from af3opt.gpus import Gpu, probe_gpus
 
 _MIB = 1 << 20
+# Fields of /proc/cpuinfo that tell generations of processors apart.
+_MODEL_NUMBERS = ("cpu family", "model")
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -24,7 +26,8 @@ class Cpu:
     """The processor and the share of it this process may use.
 
     Attributes:
-        model: Model name, "unknown" if not given.
+        model: Model name, "unknown" if not given. One without a number, such as "AMD EPYC",
+            is followed by the processor's family and model.
         vendor: Such as "GenuineIntel".
         isa: Instruction-set flags as Linux names them, such as "avx512f".
         usable_cores: Cores to use, at least 1.
@@ -151,7 +154,7 @@ def probe_cpu(slurm: SlurmJob | None, limits: CgroupLimits, root: Path = Path("/
         bounds["SLURM_CPUS_PER_TASK"] = slurm.cpus_per_task
     facts = _cpuinfo(root)
     return Cpu(
-        model=facts.get("model name", "unknown"),
+        model=_cpu_model(facts),
         vendor=facts.get("vendor_id", "unknown"),
         isa=frozenset((facts.get("flags") or facts.get("Features", "")).split()),
         usable_cores=min(bounds.values()),
@@ -213,6 +216,17 @@ def _affinity() -> int:
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
+
+
+def _cpu_model(facts: Mapping[str, str]) -> str:
+    """The model name; with family and number where, as in virtual machines, it tells too little."""
+    name = facts.get("model name", "unknown")
+    numbers = [
+        f"{field.removeprefix('cpu ')} {facts[field]}" for field in _MODEL_NUMBERS if field in facts
+    ]
+    if any(map(str.isdigit, name)) or not numbers:
+        return name
+    return f"{name} ({', '.join(numbers)})"
 
 
 def _cpuinfo(root: Path) -> dict[str, str]:

@@ -176,6 +176,14 @@ class TestCpuAndMemory:
         assert (cpu.vendor, cpu.model) == ("GenuineIntel", "Xeon: fast")
         assert cpu.isa == {"avx2", "amx_bf16"}
 
+    def test_a_name_without_a_number_gets_the_generation(self, tmp_path):
+        def named(name):
+            text = f"cpu family\t: 25\nmodel\t\t: 17\nmodel name\t: {name}\n"
+            return probe_cpu(None, NO_LIMITS, write_tree(tmp_path, {"proc/cpuinfo": text})).model
+
+        assert named("AMD EPYC") == "AMD EPYC (family 25, model 17)"
+        assert named("AMD EPYC 9654") == "AMD EPYC 9654"
+
     def test_arm_lists_features(self, tmp_path):
         text = "processor\t: 0\nFeatures\t: asimd sve\n"
         cpu = probe_cpu(None, NO_LIMITS, write_tree(tmp_path, {"proc/cpuinfo": text}))
