@@ -155,14 +155,18 @@ class Optimization:
 
     def obstacle(self) -> str | None:
         """Says why the installed engine or package does not suit, or None when both do."""
-        replaced = tuple(target for target, _ in self.replacements)
-        obstacles = (target.obstacle() for target in replaced + self.relies_on)
-        found = next((obstacle for obstacle in obstacles if obstacle is not None), None)
+        found = self._function_obstacle()
         return self.package.obstacle() if found is None and self.package else found
 
     def lacks_package(self) -> bool:
-        """Whether it needs a package that is not installed."""
-        return self.package is not None and self.package.version is None
+        """Whether nothing is in its way but a package that is not installed."""
+        missing = self.package is not None and self.package.version is None
+        return missing and self._function_obstacle() is None
+
+    def _function_obstacle(self) -> str | None:
+        replaced = tuple(target for target, _ in self.replacements)
+        obstacles = (target.obstacle() for target in replaced + self.relies_on)
+        return next((obstacle for obstacle in obstacles if obstacle is not None), None)
 
     def needed(self) -> bool:
         """Whether the installed engine does not do the same itself."""

@@ -116,8 +116,8 @@ def _transformer(
         def multiply(rows: Any, product: str) -> Any:
             # What depends on the rows alone would be compiled for each layer in there.
             rows = row_terms(rows, terms[0][product])
-            layers = [functools.partial(traced_product, right=one[product]) for one in terms]
-            return lax.switch(number, layers, rows)
+            by_number = [functools.partial(traced_product, right=one[product]) for one in terms]
+            return lax.switch(number, by_number, rows)
 
         state = state + _attend(state, condition, logits + key_bias, query_bias, multiply, heads)
         return state + _transition(state, condition, multiply), None

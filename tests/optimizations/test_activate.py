@@ -1,5 +1,7 @@
 """Choosing optimisations."""
 
+import dataclasses
+
 import pytest
 
 from af3opt.engine.bootstrap import bootstrap_engine
@@ -13,7 +15,7 @@ from af3opt.optimizations import (
     permitted,
     template_slots,
 )
-from af3opt.optimizations.base import Context, Optimization, Target
+from af3opt.optimizations.base import Context, Optimization, Package, Target
 
 
 @pytest.fixture
@@ -82,3 +84,14 @@ def test_missing_module_is_an_obstacle(engine):
         replacements=((missing, lambda original, _context: original),),
     )
     assert "no readable model.no_such_module.function" in optimization.obstacle()
+
+
+@pytest.mark.engine
+def test_a_package_would_not_help_where_a_function_changed(engine):
+    missing = Package("no-such-package-x")
+    known = dataclasses.replace(template_slots.OPTIMIZATION, replacements=(), relies_on=())
+    assert dataclasses.replace(known, package=missing).lacks_package()
+    changed = Target("model.network.diffusion_head", "sample", frozenset())
+    spoilt = dataclasses.replace(known, package=missing, relies_on=(changed,))
+    assert "is not the function it knows" in str(spoilt.obstacle())
+    assert not spoilt.lacks_package()
