@@ -1,13 +1,15 @@
 """Inference alone, the engine as it is beside af3opt, in this process on any device.
 
     python -m af3opt.benchmarks.device_runs [--jax_backend=gpu] [--tokens=256,512,1024]
-        [--attention=triton] [--rounds=3] [--model_dir=DIR] [-- AF3OPT_RUN_FLAG...]
+        [--attention=triton] [--rounds=3] [--leave_out=NAME,NAME] [--model_dir=DIR]
+        [-- AF3OPT_RUN_FLAG...]
 
 For each size one protein chain without MSA that fills the bucket. Both programs are
 compiled, then run in turn; a run is what run_alphafold.py times as inference, from
 features on the host to results on the host. Lines appear as they are measured, so that
-what a time limit cuts off costs only the rest. Flags of `af3opt run` after -- count for
-af3opt's side, so --disable_optimizations=NAME shows what one optimisation is worth.
+what a time limit cuts off costs only the rest. --leave_out adds a program for each
+optimisation named: af3opt with all others. Flags of `af3opt run` after -- count for all
+of af3opt's programs (but --disable_optimizations, which --leave_out gives itself).
 """
 
 import argparse
@@ -17,7 +19,7 @@ import logging
 import statistics
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -32,6 +34,8 @@ from af3opt.inference.model_runner import ModelRunner
 _log = logging.getLogger("af3opt.benchmarks.device_runs")
 
 _SEED = 1
+_ENGINE = "engine"
+_OURS = "af3opt"
 
 
 def compile_plain(runner: ModelRunner, batch: Batch) -> Callable[[], dict[str, Any]]:
@@ -61,36 +65,51 @@ def compile_plain(runner: ModelRunner, batch: Batch) -> Callable[[], dict[str, A
 
 
 def measure(given: argparse.Namespace, variants: ModelVariants) -> None:
-    """Compiles and runs both programs for every size, and prints a line for each."""
+    """Compiles and runs all programs for every size, and prints a line for each."""
+    flags = (*ALL_TOGETHER, *given.flags)
+    wanted = {_OURS: flags}
+    for left_out in filter(None, given.leave_out.split(",")):
+        wanted[f"without {left_out}"] = (*flags, f"--disable_optimizations={left_out}")
     for tokens in (int(text) for text in given.tokens.split(",")):
         batch = variants.batch(tokens)
+        programs = {}
+        for name, its_flags in wanted.items():
+            start = time.monotonic()
+            programs[name] = variants.compiled(its_flags, batch)
+            took = time.monotonic() - start
+            _print(tokens, name, f"with {', '.join(programs[name].active) or 'no optimisation'}")
+            _print(tokens, name, f"compiled and run once in {took:.1f} s")
+            _print(tokens, name, programs[name].runner.compile_reports[-1].summary())
         start = time.monotonic()
-        ours = variants.compiled((*ALL_TOGETHER, *given.flags), batch)
-        _print(tokens, "optimisations", ", ".join(ours.active) or "none")
-        _print(tokens, "af3opt", f"compiled and run once in {time.monotonic() - start:.1f} s")
-        _print(tokens, "af3opt", ours.runner.compile_reports[-1].summary())
-        start = time.monotonic()
-        run_plain = compile_plain(ours.runner, batch)
-        _print(tokens, "engine", f"compiled in {time.monotonic() - start:.1f} s")
+        run_plain = compile_plain(programs[_OURS].runner, batch)
+        _print(tokens, _ENGINE, f"compiled in {time.monotonic() - start:.1f} s")
         first = run_plain()
-        _print(tokens, "engine", f"compiled and run once in {time.monotonic() - start:.1f} s")
-        sides: dict[str, Callable[[], dict[str, Any]]] = {
-            "engine": run_plain,
-            "af3opt": functools.partial(ours.runner.run_inference, batch, _SEED),
-        }
-        seconds: dict[str, list[float]] = {name: [] for name in sides}
-        results: dict[str, dict[str, Any]] = {}
-        for _ in range(given.rounds):
-            for name, run in sides.items():
-                start = time.monotonic()
-                results[name] = run()
-                seconds[name].append(time.monotonic() - start)
-        medians = {name: statistics.median(runs) for name, runs in seconds.items()}
-        for name, runs in seconds.items():
-            _print(tokens, name, f"runs of {', '.join(f'{one:.2f}' for one in runs)} s")
-        _print(tokens, "ratio of medians", f"{medians['engine'] / medians['af3opt']:.3f}")
-        _print(tokens, "af3opt to engine", _difference(results["af3opt"], first))
-        _print(tokens, "engine to itself", _difference(results["engine"], first))
+        _print(tokens, _ENGINE, f"compiled and run once in {time.monotonic() - start:.1f} s")
+        sides: dict[str, Callable[[], dict[str, Any]]] = {_ENGINE: run_plain}
+        for name, program in programs.items():
+            sides[name] = functools.partial(program.runner.run_inference, batch, _SEED)
+        results = _run_in_turn(tokens, sides, given.rounds)
+        for name in programs:
+            _print(tokens, f"{name} to engine", _difference(results[name], first))
+        _print(tokens, "engine to itself", _difference(results[_ENGINE], first))
+
+
+def _run_in_turn(
+    tokens: int, sides: Mapping[str, Callable[[], dict[str, Any]]], rounds: int
+) -> dict[str, dict[str, Any]]:
+    """Times each side so often and prints its times; returns the last results of each."""
+    seconds: dict[str, list[float]] = {name: [] for name in sides}
+    results: dict[str, dict[str, Any]] = {}
+    for _ in range(rounds):
+        for name, run in sides.items():
+            start = time.monotonic()
+            results[name] = run()
+            seconds[name].append(time.monotonic() - start)
+    engine = statistics.median(seconds[_ENGINE])
+    for name, runs in seconds.items():
+        times = ", ".join(f"{one:.2f}" for one in runs)
+        _print(tokens, name, f"runs of {times} s, {engine / statistics.median(runs):.3f}x")
+    return results
 
 
 def _difference(ours: dict[str, Any], theirs: dict[str, Any]) -> str:
@@ -118,11 +137,16 @@ def main(argv: Sequence[str]) -> int:
     parser.add_argument("--attention", default="triton", help="xla on a CPU (default: triton)")
     parser.add_argument("--tokens", default="256,512,1024", help="(default: 256,512,1024)")
     parser.add_argument("--rounds", type=int, default=3, help="runs of each program (default: 3)")
+    parser.add_argument(
+        "--leave_out", default="", help="optimisations of af3opt's, one more program each"
+    )
     parser.add_argument("--recycles", type=int, default=10, help="(default: 10)")
     parser.add_argument("flags", nargs="*", help="of af3opt run, for its side alone")
     add_model_flags(parser)
     parser.set_defaults(steps=200)
     given = parser.parse_args(argv)
+    if given.leave_out and any("disable_optimizations" in flag for flag in given.flags):
+        parser.error("--disable_optimizations and --leave_out: give one of them")
     variants = ModelVariants(
         given,
         f"--jax_backend={given.jax_backend}",
