@@ -5,6 +5,7 @@ import logging
 import sys
 
 from af3opt.data.prepared import find_prepared
+from af3opt.engine.deferred_import import defer_import
 from af3opt.engine.discovery import EngineInfo, find_engine
 from af3opt.engine.modules import engine_module
 from af3opt.engine.resources import redirect_resources
@@ -14,10 +15,13 @@ from af3opt.garbage import keep_for_good, no_collection
 _log = logging.getLogger(__name__)
 
 
-def bootstrap_engine() -> EngineInfo:
+def bootstrap_engine(*, defer_kernels: bool = False) -> EngineInfo:
     """Makes `alphafold3` importable in this process and checks that it imports.
 
     The environment for JAX must have been applied before. Safe to call twice.
+
+    Args:
+        defer_kernels: Import the package of the GPU's kernels when one is first called.
 
     Returns:
         The engine found.
@@ -31,6 +35,8 @@ def bootstrap_engine() -> EngineInfo:
     _parse_no_flags()
     if not _log.isEnabledFor(logging.DEBUG):
         _silence_rdkit()
+    if defer_kernels:
+        defer_import()
     try:
         _import_engine()
     except FileNotFoundError as error:

@@ -92,7 +92,7 @@ class Session:
     @functools.cached_property
     def engine(self) -> EngineInfo:
         """The engine, imported."""
-        engine = bootstrap_engine()
+        engine = bootstrap_engine(defer_kernels=self.backend.name == "cpu")
         _log.info("Engine: %s", engine.label)
         return engine
 

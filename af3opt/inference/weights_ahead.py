@@ -17,6 +17,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -35,7 +36,7 @@ from af3opt.inference.weights_format import (
     FormatUnknownError,
     WeightFiles,
     WeightsLayout,
-    read_layout,
+    read_arrays,
 )
 
 _log = logging.getLogger(__name__)
@@ -195,10 +196,20 @@ def _main(path: Path) -> None:
     # Whoever loads the weights meets the same problem, and reports it.
     with contextlib.suppress(Af3optError, FormatUnknownError, OSError):
         states = file_states(files)
-        read = ReadFiles(file_digest(files), states)
-        _tell(read.sha256)
-        _tell(json.dumps(dataclasses.asdict(read_layout(files, read.sha256))))
+        # Both at once: while the other process imports, they share a core, and then it waits.
+        with ThreadPoolExecutor(max_workers=1) as other:
+            digest = other.submit(_told_digest, files)
+            arrays = read_arrays(files)
+        layout = WeightsLayout(arrays=arrays, sha256=digest.result())
+        _tell(json.dumps(dataclasses.asdict(layout)))
+        read = ReadFiles(layout.sha256, states)
         make_copy(files, known=read, on_written=lambda scratch: _tell(str(scratch)))
+
+
+def _told_digest(files: WeightFiles) -> str:
+    digest = file_digest(files)
+    _tell(digest)
+    return digest
 
 
 def _tell(line: str) -> None:

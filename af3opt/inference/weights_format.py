@@ -309,12 +309,14 @@ class RecordStream:
         return self._parts.sha256.hexdigest()
 
 
-def read_layout(files: WeightFiles, sha256: str) -> WeightsLayout:
+def read_arrays(files: WeightFiles) -> tuple[tuple[str, str, str, tuple[int, ...]], ...]:
     """Reads a model's files from end to end without keeping the values.
 
     Args:
         files: What `find_weight_files` found.
-        sha256: Their digest.
+
+    Returns:
+        As `WeightsLayout.arrays`.
 
     Raises:
         SetupError: a file cannot be read, or its content is cut off or damaged.
@@ -322,8 +324,7 @@ def read_layout(files: WeightFiles, sha256: str) -> WeightsLayout:
     """
     stream = RecordStream(files, hashing=False)
     headers = dict.fromkeys(header for header, _ in stream.pieces())
-    arrays = tuple((one.scope, one.name, str(one.dtype), one.shape) for one in headers)
-    return WeightsLayout(arrays=arrays, sha256=sha256)
+    return tuple((one.scope, one.name, str(one.dtype), one.shape) for one in headers)
 
 
 class _DamagedError(Exception):

@@ -9,6 +9,7 @@ from af3opt.optimizations import (
     atom_aggregation,
     atom_transformer,
     attention_rows,
+    conditioning_transition,
     diffusion_attention,
     diffusion_transformer,
     fused_pair,
@@ -45,6 +46,8 @@ OPTIMIZATIONS: tuple[Optimization, ...] = (
     atom_aggregation.OPTIMIZATION,
     diffusion_transformer.LAYERS,
     diffusion_transformer.PRODUCTS,
+    # After those that know the function it replaces by its source.
+    conditioning_transition.OPTIMIZATION,
     diffusion_attention.OPTIMIZATION,
     noise_conditioning.OPTIMIZATION,
     template_slots.OPTIMIZATION,
