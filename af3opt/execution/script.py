@@ -45,7 +45,7 @@ def run_script(settings: Settings, startup: Startup) -> ExitCode:
     assert script is not None
     known = script_flags(script)
     arguments = script_arguments(settings, startup.backend, known, script)
-    engine = bootstrap_engine()
+    engine = bootstrap_engine(defer_kernels=startup.backend.name == "cpu")
     _log.info("Engine: %s", engine.label)
     activate(settings, choose_context(settings, startup.host, startup.backend))
     if settings.run_inference and not _chooses_compile_cache(settings):

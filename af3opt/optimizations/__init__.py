@@ -10,6 +10,7 @@ from af3opt.optimizations import (
     atom_transformer,
     attention_rows,
     conditioning_transition,
+    confidence_samples,
     diffusion_attention,
     diffusion_transformer,
     fused_pair,
@@ -48,6 +49,7 @@ OPTIMIZATIONS: tuple[Optimization, ...] = (
     diffusion_transformer.PRODUCTS,
     # After those that know the function it replaces by its source.
     conditioning_transition.OPTIMIZATION,
+    confidence_samples.OPTIMIZATION,
     diffusion_attention.OPTIMIZATION,
     noise_conditioning.OPTIMIZATION,
     template_slots.OPTIMIZATION,
