@@ -31,8 +31,8 @@ def _replace(original: Callable[..., Any], context: Context) -> Callable[..., An
     ) -> Callable[..., Any]:
         import haiku as hk
 
-        def one_by_one(*args: Any) -> Any:
-            return hk.scan(lambda _, slices: ((), fun(*slices)), (), args)[1]
+        def one_by_one(*args: Any, **kwargs: Any) -> Any:
+            return hk.scan(lambda _, slices: ((), fun(*slices, **kwargs)), (), args)[1]
 
         plain = (shard_size, in_axes, out_axes) == (1, 0, 0) and not hk.running_init()
         mapped: Callable[..., Any] = (
