@@ -13,11 +13,12 @@ import dataclasses
 import functools
 import json
 import logging
+import queue
 import signal
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -197,19 +198,33 @@ def _main(path: Path) -> None:
     with contextlib.suppress(Af3optError, FormatUnknownError, OSError):
         states = file_states(files)
         # Both at once: while the other process imports, they share a core, and then it waits.
-        with ThreadPoolExecutor(max_workers=1) as other:
-            digest = other.submit(_told_digest, files)
-            arrays = read_arrays(files)
-        layout = WeightsLayout(arrays=arrays, sha256=digest.result())
-        _tell(json.dumps(dataclasses.asdict(layout)))
-        read = ReadFiles(layout.sha256, states)
+        digests = _digest_beside(files)
+        arrays = read_arrays(files)
+        digest = digests.get()
+        if digest is None:
+            return
+        _tell(json.dumps(dataclasses.asdict(WeightsLayout(arrays=arrays, sha256=digest))))
+        read = ReadFiles(digest, states)
         make_copy(files, known=read, on_written=lambda scratch: _tell(str(scratch)))
 
 
-def _told_digest(files: WeightFiles) -> str:
-    digest = file_digest(files)
-    _tell(digest)
-    return digest
+def _digest_beside(files: WeightFiles) -> "queue.SimpleQueue[str | None]":
+    """Computes and tells the digest in a thread, which does not hold up an end of the process.
+
+    Returns:
+        Gives the digest once it is known, None if the files cannot be read.
+    """
+    digests: queue.SimpleQueue[str | None] = queue.SimpleQueue()
+
+    def compute() -> None:
+        digest = None
+        with contextlib.suppress(OSError):
+            digest = file_digest(files)
+            _tell(digest)
+        digests.put(digest)
+
+    threading.Thread(target=compute, daemon=True).start()
+    return digests
 
 
 def _tell(line: str) -> None:

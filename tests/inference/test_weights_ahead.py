@@ -3,6 +3,7 @@
 import hashlib
 import io
 import os
+import subprocess
 import types
 
 import numpy as np
@@ -10,6 +11,7 @@ import pytest
 import zstandard
 from ml_dtypes import bfloat16
 
+from af3opt.child_process import module_command
 from af3opt.engine.bootstrap import bootstrap_engine
 from af3opt.engine.modules import engine_module
 from af3opt.errors import SetupError
@@ -179,6 +181,18 @@ def test_a_copy_nobody_takes_leaves_nothing_half_written(model_dir, tmp_path):
     names = {copy_directory(find_weight_files(model_dir)).name}
     names |= {f"{name}.lock" for name in names}
     assert set(left_in_home(tmp_path)) <= names
+
+
+def test_process_ends_at_once_when_told_to_while_it_waits_for_the_disk(tmp_path):
+    pipe = tmp_path / "af3.bin"
+    os.mkfifo(pipe)
+    process = subprocess.Popen(
+        [*module_command("af3opt.inference.weights_ahead"), str(pipe)], stdout=subprocess.DEVNULL
+    )
+    # Opens as soon as it is being read, and gives nothing.
+    with pipe.open("wb"):
+        process.terminate()
+        assert process.wait(timeout=20) == 1
 
 
 def test_damage_is_reported_by_whoever_loads(model_dir):
