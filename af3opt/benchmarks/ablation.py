@@ -10,11 +10,8 @@ of a run.
 """
 
 import argparse
-import collections
 import dataclasses
-import logging
 import sys
-import time
 from collections.abc import Collection, Iterator, Mapping, Sequence
 
 from af3opt.benchmarks.deviation_variants import ENGINE, all_variants
@@ -24,11 +21,9 @@ from af3opt.benchmarks.model_variants import (
     Program,
     add_model_flags,
     describe_measurement,
+    run_in_turn,
 )
 from af3opt.engine.features import Batch
-
-# By name: as a module that is run it is called __main__.
-_log = logging.getLogger("af3opt.benchmarks.ablation")
 
 _ENGINE = "engine"
 _ALL = "all"
@@ -78,13 +73,7 @@ def measure(
         **{("alone", name): program for name, program in alone.items()},
         **{("left out", name): program for name, program in left_out.items()},
     }
-    seconds = collections.defaultdict(list)
-    for number in range(1, rounds + 1):
-        _log.info("%d tokens: round %d of %d, %d programs", tokens, number, rounds, len(programs))
-        for key, program in programs.items():
-            start = time.monotonic()
-            program.run()
-            seconds[key].append(time.monotonic() - start)
+    seconds, _ = run_in_turn({key: program.run for key, program in programs.items()}, rounds)
     return Figures(
         tokens=tokens,
         engine=min(seconds[_ENGINE, ""]),

@@ -4,7 +4,7 @@
         [--attention=triton] [--rounds=3] [--leave_out=NAME,NAME] [--model_dir=DIR]
         [-- AF3OPT_RUN_FLAG...]
 
-For each size one protein chain without MSA that fills the bucket. Both programs are
+For each size one protein chain without MSA that fills the bucket. All programs are
 compiled, then run in turn; a run is what run_alphafold.py times as inference, from
 features on the host to results on the host. Lines appear as they are measured, so that
 what a time limit cuts off costs only the rest. --leave_out adds a program for each
@@ -19,13 +19,18 @@ import logging
 import statistics
 import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 
 from af3opt.benchmarks.describe import describe_here, describe_host
-from af3opt.benchmarks.model_variants import ALL_TOGETHER, ModelVariants, add_model_flags
+from af3opt.benchmarks.model_variants import (
+    ALL_TOGETHER,
+    ModelVariants,
+    add_model_flags,
+    run_in_turn,
+)
 from af3opt.engine.features import Batch
 from af3opt.engine.model import device_features, forward_function
 from af3opt.inference.model_runner import ModelRunner
@@ -88,28 +93,14 @@ def measure(given: argparse.Namespace, variants: ModelVariants) -> None:
         sides: dict[str, Callable[[], dict[str, Any]]] = {_ENGINE: run_plain}
         for name, program in programs.items():
             sides[name] = functools.partial(program.runner.run_inference, batch, _SEED)
-        results = _run_in_turn(tokens, sides, given.rounds)
+        seconds, results = run_in_turn(sides, given.rounds)
+        engine = statistics.median(seconds[_ENGINE])
+        for name, runs in seconds.items():
+            times = ", ".join(f"{one:.2f}" for one in runs)
+            _print(tokens, name, f"runs of {times} s, {engine / statistics.median(runs):.3f}x")
         for name in programs:
             _print(tokens, f"{name} to engine", _difference(results[name], first))
         _print(tokens, "engine to itself", _difference(results[_ENGINE], first))
-
-
-def _run_in_turn(
-    tokens: int, sides: Mapping[str, Callable[[], dict[str, Any]]], rounds: int
-) -> dict[str, dict[str, Any]]:
-    """Times each side so often and prints its times; returns the last results of each."""
-    seconds: dict[str, list[float]] = {name: [] for name in sides}
-    results: dict[str, dict[str, Any]] = {}
-    for _ in range(rounds):
-        for name, run in sides.items():
-            start = time.monotonic()
-            results[name] = run()
-            seconds[name].append(time.monotonic() - start)
-    engine = statistics.median(seconds[_ENGINE])
-    for name, runs in seconds.items():
-        times = ", ".join(f"{one:.2f}" for one in runs)
-        _print(tokens, name, f"runs of {times} s, {engine / statistics.median(runs):.3f}x")
-    return results
 
 
 def _difference(ours: dict[str, Any], theirs: dict[str, Any]) -> str:

@@ -9,7 +9,8 @@ import argparse
 import dataclasses
 import json
 import logging
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from af3opt.benchmarks.describe import describe_here, describe_host
@@ -103,6 +104,29 @@ class ModelVariants:
 
     def _settings(self, flags: Sequence[str]) -> Settings:
         return resolve_settings([*self._flags, *flags], {})
+
+
+def run_in_turn[Name, Result](
+    runs: Mapping[Name, Callable[[], Result]], rounds: int
+) -> tuple[dict[Name, list[float]], dict[Name, Result]]:
+    """Runs all once, then all again, so that a busy minute of the machine falls on all of them.
+
+    Args:
+        runs: What to run, by name.
+        rounds: How often each runs.
+
+    Returns:
+        Seconds of every run, and the last results.
+    """
+    seconds: dict[Name, list[float]] = {name: [] for name in runs}
+    results: dict[Name, Result] = {}
+    for number in range(1, rounds + 1):
+        _log.info("Round %d of %d, %d programs", number, rounds, len(runs))
+        for name, run in runs.items():
+            start = time.monotonic()
+            results[name] = run()
+            seconds[name].append(time.monotonic() - start)
+    return seconds, results
 
 
 def add_model_flags(parser: argparse.ArgumentParser) -> None:

@@ -22,7 +22,7 @@ _lock = threading.Lock()
 class _StandIn(ModuleType):
     """Stands for tokamax until something of it is asked for."""
 
-    # An alias that is looked up when its value is asked for, like tokamax's own since 0.0.17.
+    # An alias that is looked up when its value is asked for, like the one of tokamax 0.0.17.
     type DotProductAttentionImplementation = _imported().DotProductAttentionImplementation  # type: ignore[valid-type]
 
     def __getattr__(self, name: str) -> Any:
