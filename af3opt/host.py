@@ -16,6 +16,9 @@ from pathlib import Path
 from af3opt.cgroups import CgroupLimits, read_cgroup_limits
 from af3opt.gpus import Gpu, probe_gpus
 
+# Cpu.vendor of AMD's processors.
+AMD = "AuthenticAMD"
+
 _MIB = 1 << 20
 # Fields of /proc/cpuinfo that tell generations of processors apart.
 _MODEL_NUMBERS = ("cpu family", "model")

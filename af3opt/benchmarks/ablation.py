@@ -15,6 +15,7 @@ import sys
 from collections.abc import Collection, Iterator, Mapping, Sequence
 
 from af3opt.benchmarks.deviation_variants import ENGINE, all_variants
+from af3opt.benchmarks.markdown_rows import table_head, table_row
 from af3opt.benchmarks.model_variants import (
     ALL_TOGETHER,
     ModelVariants,
@@ -96,14 +97,13 @@ def _alone(
 def as_markdown(figures: Sequence[Figures]) -> str:
     """The figures as a table, a column for each bucket."""
     names = dict.fromkeys(name for one in figures for name in one.alone)
-    rows = [
-        ["", *(f"{one.tokens} tokens" for one in figures)],
-        ["---"] * (len(figures) + 1),
-        ["engine as it is", *(f"{one.engine:.2f} s" for one in figures)],
-        *([f"`{name}`", *(_cell(one, name) for one in figures)] for name in names),
-        ["all", *(_total(one) for one in figures)],
+    lines = [
+        *table_head("", *(f"{one.tokens} tokens" for one in figures)),
+        table_row(["engine as it is", *(f"{one.engine:.2f} s" for one in figures)]),
+        *(table_row([f"`{name}`", *(_cell(one, name) for one in figures)]) for name in names),
+        table_row(["all", *(_total(one) for one in figures)]),
     ]
-    return "".join(f"| {' | '.join(row)} |\n" for row in rows)
+    return "".join(f"{line}\n" for line in lines)
 
 
 def _cell(figures: Figures, name: str) -> str:

@@ -1,7 +1,5 @@
 """Tables of deviations for people, made from a result and from nothing else."""
 
-from collections.abc import Iterator
-
 from af3opt.benchmarks.deviation_metrics import POSITIONS, QUANTITIES
 from af3opt.benchmarks.deviation_result import (
     CHANCE,
@@ -12,6 +10,7 @@ from af3opt.benchmarks.deviation_result import (
     ratio,
     standard_error,
 )
+from af3opt.benchmarks.markdown_rows import table_head, table_row
 
 # Less than this comes from superposing alone.
 _ROUNDING = 1e-12
@@ -73,16 +72,13 @@ def table(result: DeviationResult, origin: str) -> str:
         result: The result.
         origin: FROM_FLOAT32 or FROM_ENGINE.
     """
-    rows = [
-        f"| | Class | {' | '.join(one.title for one in QUANTITIES.values())} |",
-        "|---|---|" + "---|" * len(QUANTITIES),
-    ]
+    rows = table_head("", "Class", *(one.title for one in QUANTITIES.values()))
     own = result.variants[0].name
     for variant in result.variants:
         if origin == FROM_ENGINE and variant.name == own:
             continue
         cells = (_cell(result, variant.name, quantity, origin) for quantity in QUANTITIES)
-        rows.append(f"| {variant.meaning} | {variant.fidelity} | {' | '.join(cells)} |")
+        rows.append(table_row((variant.meaning, variant.fidelity, *cells)))
     return "\n".join(rows)
 
 
@@ -147,30 +143,21 @@ def example_table(result: DeviationResult) -> str:
     """Returns a table with a row for each example: coordinates in Å."""
     shown = [one for one in result.variants if one.name in ("engine", "default")]
     shown = shown or list(result.variants[:1])
-    rows = [
-        "| Example | Tokens | Atoms | MSA rows | Atoms from centre | "
-        + " | ".join(variant.meaning for variant in shown)
-        + " |",
-        "|---|---|---|---|---|" + "---|" * len(shown),
-    ]
+    given = ("Example", "Tokens", "Atoms", "MSA rows", "Atoms from centre")
+    rows = table_head(*given, *(variant.meaning for variant in shown))
     for example in result.examples:
         cells = [example.name, example.tokens, example.atoms, example.msa_rows]
         cells.append(f"{example.scales[POSITIONS].rms:.1f}")
         for variant in shown:
             found = example.from_float32[variant.name][POSITIONS]
             cells.append(f"{_number(found.rms)} / {_number(found.largest)}")
-        rows.append(f"| {' | '.join(map(str, cells))} |")
+        rows.append(table_row(map(str, cells)))
     return "\n".join(rows)
 
 
 def variant_table(result: DeviationResult) -> str:
     """Returns a table of what each variant consists of."""
-    return "\n".join(_variant_rows(result))
-
-
-def _variant_rows(result: DeviationResult) -> Iterator[str]:
-    yield "| Variant | Flags | Trunk | Sampler | Optimisations in force |"
-    yield "|---|---|---|---|---|"
+    rows = table_head("Variant", "Flags", "Trunk", "Sampler", "Optimisations in force")
     for one in result.variants:
         cells = (
             f"`{one.name}`: {one.meaning}",
@@ -179,4 +166,5 @@ def _variant_rows(result: DeviationResult) -> Iterator[str]:
             one.diffusion_precision,
             ", ".join(one.optimizations) or "none",
         )
-        yield f"| {' | '.join(cells)} |"
+        rows.append(table_row(cells))
+    return "\n".join(rows)

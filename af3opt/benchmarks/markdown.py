@@ -4,8 +4,11 @@ import statistics
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+from af3opt.benchmarks.markdown_rows import table_head, table_row
 from af3opt.benchmarks.results import BASELINE, COLD, ROLES, WARM, CaseResult, SuiteResult
 from af3opt.benchmarks.stages import COMPILATION, FEATURISATION, INFERENCE, STAGES
+
+_ROLE_TITLES = ("Baseline", "af3opt, cold", "af3opt, warm")
 
 
 def format_result(result: SuiteResult) -> str:
@@ -41,8 +44,9 @@ def summary_table(results: Sequence[SuiteResult]) -> str:
         rows = [
             f"{machine}:",
             "",
-            "| Measured | Baseline | First run | Again | Memory, baseline | Memory, af3opt |",
-            "|---|---|---|---|---|---|",
+            *table_head(
+                "Measured", "Baseline", "First run", "Again", "Memory, baseline", "Memory, af3opt"
+            ),
         ]
         for result in results:
             if _machine(result) == machine:
@@ -68,7 +72,7 @@ def _summary_row(result: SuiteResult, case: CaseResult) -> str:
         f"{case.peak(BASELINE) / 1e9:.1f} GB",
         f"{max(case.peak(COLD), case.peak(WARM)) / 1e9:.1f} GB",
     )
-    return f"| {' | '.join(cells)} |"
+    return table_row(cells)
 
 
 def _median_ratio(case: CaseResult, role: str) -> str:
@@ -104,16 +108,14 @@ def _side(side: Any) -> str:
 
 
 def _totals(cases: Sequence[CaseResult]) -> str:
-    rows = [
-        "| Case | | Baseline | af3opt, cold | af3opt, warm | Ratio cold | Ratio warm | Memory |",
-        "|---|---|---|---|---|---|---|---|",
-    ]
+    titles = ("Case", "", *_ROLE_TITLES, "Ratio cold", "Ratio warm", "Memory")
+    rows = table_head(*titles)
     for case in cases:
         walls = (f"{case.median_wall(role):.1f} s ±{case.spread(role):.0%}" for role in ROLES)
         ratios = (_ratio(case.ratios(role)) for role in (COLD, WARM))
         memory = " / ".join(f"{case.peak(role) / 1e9:.1f}" for role in ROLES)
         cells = (case.name, case.description, *walls, *ratios, f"{memory} GB")
-        rows.append(f"| {' | '.join(cells)} |")
+        rows.append(table_row(cells))
     return "\n".join(rows)
 
 
@@ -122,7 +124,7 @@ def _ratio(ratios: Sequence[float]) -> str:
 
 
 def _stages(cases: Sequence[CaseResult]) -> str:
-    rows = ["| Case | Stage | Baseline | af3opt, cold | af3opt, warm |", "|---|---|---|---|---|"]
+    rows = table_head("Case", "Stage", *_ROLE_TITLES)
     for case in cases:
         for stage in STAGES:
             times = [case.median_stage(role, stage) for role in ROLES]
@@ -138,7 +140,7 @@ def _stage_row(case: CaseResult, label: str, times: Sequence[float | None]) -> l
     if all(seconds is None for seconds in times):
         return []
     cells = (f"{seconds:.1f}" if seconds is not None else "–" for seconds in times)  # noqa: RUF001
-    return [f"| {case.name} | {label} | {' | '.join(cells)} |"]
+    return [table_row((case.name, label, *cells))]
 
 
 def _running(case: CaseResult) -> list[float | None]:
@@ -155,10 +157,10 @@ def _running(case: CaseResult) -> list[float | None]:
 
 
 def _improvements(cases: Sequence[CaseResult]) -> str:
-    rows = ["| Case | Run | Total | Inference | Featurisation |", "|---|---|---|---|---|"]
+    rows = table_head("Case", "Run", "Total", "Inference", "Featurisation")
     for case in cases:
         for role in (COLD, WARM):
-            rows.append(f"| {case.name} | {role} | {' | '.join(_saved(case, role))} |")
+            rows.append(table_row((case.name, role, *_saved(case, role))))
     return "\n".join(rows)
 
 

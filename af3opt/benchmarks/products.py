@@ -18,6 +18,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from af3opt.benchmarks.markdown_rows import table_head, table_row
 from af3opt.benchmarks.suites import input_json
 from af3opt.engine.bootstrap import bootstrap_engine
 from af3opt.engine.features import Batch, featurise_with_engine, make_ccd
@@ -128,12 +129,12 @@ def main(argv: Sequence[str]) -> int:
         f"{engine.label}; {_RECYCLES} recycles, {_SAMPLES} samples; optimisations for a "
         f"{given.backend}\n\n"
     )
-    for cells in (_HEADER, ("---",) * len(_HEADER)):
-        sys.stdout.write(f"| {' | '.join(cells)} |\n")
+    for line in table_head(*_HEADER):
+        sys.stdout.write(f"{line}\n")
     for tokens in map(int, given.buckets.split(",")):
         rows = _rows(tokens, context, settings, parameters)
         for row, base in zip(rows, itertools.repeat(rows[0].work)):
-            sys.stdout.write(f"| {' | '.join(row.cells(base))} |\n")
+            sys.stdout.write(f"{table_row(row.cells(base))}\n")
             sys.stdout.flush()
     return 0
 

@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from af3opt.benchmarks.deviation_variants import ENGINE
+from af3opt.benchmarks.markdown_rows import table_head, table_row
 from af3opt.benchmarks.model_variants import (
     ALL_TOGETHER,
     ModelVariants,
@@ -85,12 +86,12 @@ def profile(program: Program) -> dict[str, float]:
 
 def as_markdown(engine: Mapping[str, float], ours: Mapping[str, float]) -> str:
     """A table with a line for each part."""
-    rows = [("", "engine as it is", "af3opt", ""), ("---",) * 4]
+    lines = table_head("", "engine as it is", "af3opt", "")
     for part in (*_PARTS, _OTHER):
         before, after = engine.get(part, 0.0), ours.get(part, 0.0)
         gain = f"{before / after:.1f}x" if after else ""
-        rows.append((part, f"{before:.2f} s", f"{after:.2f} s", gain))
-    return "".join(f"| {' | '.join(row)} |\n" for row in rows)
+        lines.append(table_row((part, f"{before:.2f} s", f"{after:.2f} s", gain)))
+    return "".join(f"{line}\n" for line in lines)
 
 
 def main(argv: Sequence[str]) -> int:

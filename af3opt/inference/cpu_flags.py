@@ -7,7 +7,7 @@ jaxlib versions that were tried only.
 import dataclasses
 
 from af3opt.fidelity import EXACT, PERMITTED, REORDERED
-from af3opt.host import Cpu, Host
+from af3opt.host import AMD, Cpu, Host
 from af3opt.inference.tuning import load_tuning
 from af3opt.settings import Settings
 from af3opt.version import installed_version
@@ -43,7 +43,7 @@ class CpuFlag:
 
 # The order in which operations are issued. By default XLA issues those early that may
 # run at once, which keeps more temporaries alive than a cache holds. Results are the
-# same to the last bit. See docs/performance.md for figures.
+# same to the last bit. See docs/performance-notes.md for figures.
 LEAN_SCHEDULE = CpuFlag(
     flag="--xla_cpu_enable_concurrency_optimized_scheduler=false",
     fidelity=EXACT,
@@ -55,7 +55,7 @@ WIDE_VECTORS = CpuFlag(
     flag="--xla_cpu_prefer_vector_width=512",
     fidelity=REORDERED,
     reason="reordered: elementwise work in vectors of the full width",
-    vendors=frozenset({"AuthenticAMD"}),
+    vendors=frozenset({AMD}),
     isa=frozenset({"avx512f"}),
 )
 # How hard LLVM works on what XLA generates. Products and norms are library code with
@@ -64,7 +64,7 @@ LIGHT_CODEGEN = CpuFlag(
     flag="--xla_backend_optimization_level=1",
     fidelity=REORDERED,
     reason="reordered: less time spent on compiling",
-    vendors=frozenset({"AuthenticAMD"}),
+    vendors=frozenset({AMD}),
     jaxlibs=frozenset({"0.12.0.1"}),
 )
 _SHIPPED = (LEAN_SCHEDULE, WIDE_VECTORS, LIGHT_CODEGEN)

@@ -1,7 +1,7 @@
 """Chooses what optimisations depend on for this host, such as what `auto` stands for."""
 
 from af3opt.backend import Backend
-from af3opt.host import Cpu, Host
+from af3opt.host import AMD, Cpu, Host
 from af3opt.inference.tuning import load_tuning
 from af3opt.optimizations.base import BFLOAT16, FLOAT32, MIXED, SMALL_BLOCK, SPLIT, Context
 from af3opt.settings import Settings
@@ -14,7 +14,7 @@ _BFLOAT16_MATRICES = frozenset({"amx_bf16"})
 # AMD's processors have a third-level cache that is nearly as fast as the second and far
 # larger: there it costs less to leave the second than to have threads meet often.
 _LARGE_BLOCK = 2048
-_FAST_THIRD_LEVEL = frozenset({"AuthenticAMD"})
+_FAST_THIRD_LEVEL = frozenset({AMD})
 
 
 def choose_context(settings: Settings, host: Host, backend: Backend) -> Context:
