@@ -4,7 +4,7 @@ import argparse
 
 import pytest
 
-from af3opt.benchmarks import ablation, profile
+from af3opt.benchmarks import ablation, model_variants, profile
 from af3opt.benchmarks.ablation import Figures, as_markdown
 from af3opt.benchmarks.model_variants import ModelVariants
 
@@ -23,6 +23,29 @@ def test_a_table_says_gain_alone_and_loss_when_left_out():
     assert "| `atom_slots` | 2.00x, 2.50x |" in rows
     assert "| `diffusion_products` | 0.80x, - |" in rows
     assert rows[-1] == "| all | 2.00 s (4.00x) |"
+
+
+@pytest.mark.engine
+def test_the_environment_is_set_before_weights_are_made(shared_home, monkeypatch):
+    """Making weights starts JAX, and XLA reads its flags then."""
+    monkeypatch.setenv("AF3OPT_HOME", str(shared_home))
+    steps = []
+
+    def recorded(name):
+        real = getattr(model_variants, name)
+
+        def call(*args):
+            steps.append(name)
+            return real(*args)
+
+        return call
+
+    for name in ("prepare_process", "write_synthetic_weights"):
+        monkeypatch.setattr(model_variants, name, recorded(name))
+    parser = argparse.ArgumentParser()
+    model_variants.add_model_flags(parser)
+    ModelVariants(parser.parse_args(SHORT))
+    assert steps == ["prepare_process", "write_synthetic_weights"]
 
 
 @pytest.mark.engine
@@ -56,6 +79,8 @@ PROGRAM = """
   %fusion.1 = f32[8]{0} fusion(%a), metadata={op_name="jit(f)/evoformer/x/pair_transition/dot"}
   ROOT %dot.2 = f32[8]{0} dot(%a), metadata={op_name="jit(f)/vmap(diffusion_head)/transformer/dot"}
   %while.3 = f32[8]{0} while(%a), metadata={op_name="jit(f)/evoformer/while"}
+  %cond.5.clone = (f32[8]{0}, s32[]) conditional(%a, %b), metadata={op_name="jit(f)/evoformer/cond"}
+  %conditional.6 = f32[8]{0} fusion(%a), calls=%called, metadata={op_name="jit(f)/evoformer/add"}
 """
 
 
@@ -66,12 +91,15 @@ def test_operations_belong_to_parts_by_their_scopes():
     ]
     events += [
         {"name": "while.3", "dur": 9e6, "args": {"hlo_op": "while.3"}},
+        {"name": "cond.5.clone", "dur": 7e6, "args": {"hlo_op": "cond.5.clone"}},
+        {"name": "conditional.6", "dur": 4e6, "args": {"hlo_op": "conditional.6"}},
         {"name": "unknown.4", "dur": 1e6, "args": {"hlo_op": "unknown.4"}},
         {"name": "a thread", "args": {}},
     ]
     assert profile.seconds_by_part(events, PROGRAM) == {
         "trunk: pair transition": 3.0,
         "sampler: token transformer": 5.0,
+        "trunk: rest": 4.0,
         "rest": 1.0,
     }
 

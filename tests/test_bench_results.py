@@ -170,6 +170,12 @@ def test_plot_is_an_svg(tmp_path):
     assert ElementTree.parse(tmp_path / "quick.svg").getroot().tag.endswith("svg")
 
 
+def test_the_picture_of_a_result_is_always_the_same(tmp_path):
+    for name in ("one.svg", "two.svg"):
+        write_plot(make_result(), tmp_path / name)
+    assert (tmp_path / "one.svg").read_bytes() == (tmp_path / "two.svg").read_bytes()
+
+
 def test_no_matplotlib_is_said(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
     with pytest.raises(SetupError, match="matplotlib is not installed"):

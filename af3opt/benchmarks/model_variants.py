@@ -68,22 +68,22 @@ class ModelVariants:
         Raises:
             SetupError: engine, prepared data or weights cannot be used.
         """
-        model_dir = given.model_dir or write_synthetic_weights(given.depth)[0]
         self._flags = (
             "--jax_backend=cpu",
             "--flash_attention_implementation=xla",
             "--norun_data_pipeline",
             "--notuned",
-            f"--model_dir={model_dir}",
             "--num_recycles=1",
             f"--num_diffusion_steps={given.steps}",
             f"--num_diffusion_samples={given.samples}",
             *flags,
         )
-        settings = self._settings(())
-        self._startup = prepare_process(settings)
+        self._startup = prepare_process(self._settings(()))
+        # Making weights starts JAX, which reads the environment then.
+        model_dir = given.model_dir or write_synthetic_weights(given.depth)[0]
+        self._flags = (f"--model_dir={model_dir}", *self._flags)
         engine = bootstrap_engine()
-        self._runner = create_model_runner(engine, settings, self._startup.backend.name)
+        self._runner = create_model_runner(engine, self._settings(()), self._startup.backend.name)
 
     def batch(self, tokens: int) -> Batch:
         """Featurises a chain of so many residues."""

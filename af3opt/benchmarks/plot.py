@@ -21,6 +21,7 @@ def write_plot(result: SuiteResult, path: Path) -> None:
         SetupError: matplotlib is not installed.
     """
     try:
+        import matplotlib
         from matplotlib.figure import Figure
     except ImportError as error:
         raise SetupError(
@@ -38,8 +39,9 @@ def write_plot(result: SuiteResult, path: Path) -> None:
     axes.set_xlabel("seconds, median of the repeats")
     axes.set_title(f"af3opt bench, suite {result.suite}, {result.host['cpu']}", fontsize=9)
     axes.legend(fontsize=8)
-    # The date would make every file differ.
-    figure.savefig(path, metadata={"Date": None} if path.suffix == ".svg" else None)
+    # The date, and names salted at random, would make every file differ.
+    with matplotlib.rc_context({"svg.hashsalt": result.suite}):
+        figure.savefig(path, metadata={"Date": None} if path.suffix == ".svg" else None)
 
 
 def _seconds(result: SuiteResult, number: int, stage: str) -> float:

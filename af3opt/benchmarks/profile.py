@@ -45,8 +45,8 @@ _PARTS = {
 }
 _OTHER = "rest"
 _INSTRUCTION = re.compile(r'\s*(?:ROOT )?%([\w.\-]+) = .*?op_name="([^"]*)"')
-# Their time is that of the operations within.
-_CONTAINERS = ("while", "call", "conditional")
+# Operations that hold others, whose time theirs is; they are not always named after what they are.
+_CONTAINER = re.compile(r"\s*(?:ROOT )?%([\w.\-]+) = .*? (?:while|call|conditional)\(")
 
 
 def part_of(scopes: str) -> str:
@@ -61,12 +61,13 @@ def seconds_by_part(events: Iterable[Mapping[str, Any]], program: str) -> dict[s
         events: `traceEvents` of a trace by JAX's profiler.
         program: The compiled program that ran, as text.
     """
-    matches = (_INSTRUCTION.match(line) for line in program.splitlines())
-    scopes = {match[1]: match[2] for match in matches if match}
+    lines = program.splitlines()
+    scopes = {match[1]: match[2] for match in map(_INSTRUCTION.match, lines) if match}
+    containers = {match[1] for match in map(_CONTAINER.match, lines) if match}
     seconds: collections.Counter[str] = collections.Counter()
     for event in events:
         name = event.get("name", "")
-        if "hlo_op" in event.get("args", {}) and not name.startswith(_CONTAINERS):
+        if "hlo_op" in event.get("args", {}) and name not in containers:
             seconds[part_of(scopes.get(name, ""))] += event["dur"] / 1e6
     return dict(seconds)
 

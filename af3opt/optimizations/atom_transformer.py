@@ -11,7 +11,12 @@ from typing import Any
 
 from af3opt.fidelity import PRECISION, REORDERED
 from af3opt.optimizations.base import BFLOAT16, FLOAT32, Context, Optimization, Target
-from af3opt.optimizations.conditioning import CONDITIONED_LAYERS, condition_shapes, conditions
+from af3opt.optimizations.conditioning import (
+    CONDITIONED_LAYERS,
+    conditioned_transition,
+    conditions,
+    layer_shapes,
+)
 from af3opt.optimizations.haiku_access import STACK, as_module_method, is_alphafold3
 
 _TRANSFORMER = "model.network.diffusion_transformer"
@@ -102,7 +107,7 @@ def _transformer(
     import jax.numpy as jnp
     from jax import lax
 
-    from af3opt.optimizations.arithmetic import operand_terms
+    from af3opt.optimizations.arithmetic import operand_terms, split_product
 
     del keys_single_cond
     shape = queries_act.shape
@@ -122,8 +127,12 @@ def _transformer(
 
     def layer(state: Any, inputs: Any) -> tuple[Any, None]:
         weights, condition, bias = inputs
+
+        def multiply(rows: Any, name: str) -> Any:
+            return split_product(rows, weights[name])
+
         state = state + _attend(state, condition, bias, weights, queries_to_keys, heads)
-        return state + _transition(state, condition, weights), None
+        return state + conditioned_transition(state, condition, multiply), None
 
     state = jnp.reshape(queries_act, (-1, shape[-1])).astype(jnp.float32)
     state, _ = lax.scan(layer, state, (operands, from_cond, logits_bias))
@@ -137,16 +146,7 @@ def _parameters(module: Any, channels: int, heads: int) -> dict[str, Any]:
 
     layers = module.config.num_blocks
     hidden = channels * module.config.num_intermediate_factor
-    split = (heads, channels // heads)
-    shapes = condition_shapes(_NORMS, _GATES, channels, channels) | {
-        "q_projection": {"weights": (channels, *split), "bias": split},
-        "k_projection": {"weights": (channels, *split)},
-        "v_projection": {"weights": (channels, *split)},
-        "gating_query": {"weights": (channels, channels)},
-        "transition2": {"weights": (channels, channels)},
-        "ffw_transition1": {"weights": (channels, hidden * 2)},
-        "ffw_transition2": {"weights": (hidden, channels)},
-    }
+    shapes = layer_shapes(_NORMS, _GATES, channels, channels, heads, hidden)
     parameters = {}
     with hk.name_scope(STACK):
         for layer, kinds in shapes.items():
@@ -216,18 +216,6 @@ def _attend(
     average = jnp.einsum("hsqk,hskc->hsqc", jax.nn.softmax(logits, axis=-1), value)
     average = jnp.reshape(jnp.transpose(average, (1, 2, 0, 3)), state.shape)
     return condition["gate"] * split_product(average * sigmoid(gate), weights["transition2"])
-
-
-def _transition(state: Any, condition: Any, weights: Any) -> Any:
-    """Conditioned transition (algorithm 25)."""
-    import jax.numpy as jnp
-
-    from af3opt.optimizations.arithmetic import sigmoid, split_product, standardise
-
-    normed = condition["ffw_scale"] * standardise(state) + condition["ffw_bias"]
-    gate, value = jnp.split(split_product(normed, weights["ffw_transition1"]), 2, axis=-1)
-    update = split_product(gate * sigmoid(gate) * value, weights["ffw_transition2"])
-    return condition["ffw_gate"] * update
 
 
 LAYERS = Optimization(

@@ -1,11 +1,12 @@
-"""What adaptive layer norms and gates take from the conditioning, of all layers at once.
+"""What the sampler's token and atom layers have in common: conditioning, and transition.
 
-None of it depends on the activations. For all layers together it is a few batched products
+What adaptive layer norms and gates take from the conditioning does not depend on the
+activations. For all layers together it is a few batched products
 that threads share by layers, instead of six small ones in each layer that all threads
 have to meet after.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from af3opt.optimizations.base import FLOAT32, Target
@@ -26,16 +27,23 @@ CONDITIONED_LAYERS = (
 )
 
 
-def condition_shapes(
-    norms: Sequence[str], gates: Sequence[str], single: int, channels: int
+def layer_shapes(
+    norms: Sequence[str],
+    gates: Sequence[str],
+    single: int,
+    channels: int,
+    heads: int,
+    hidden: int,
 ) -> dict[str, dict[str, tuple[int, ...]]]:
-    """Shapes of the parameters of one layer that `conditions` reads.
+    """Shapes of the parameters of one layer.
 
     Args:
         norms: Prefixes of the adaptive norms' names.
         gates: Prefixes of the gates' names.
         single: Channels of the conditioning.
         channels: Channels of what it acts on.
+        heads: Heads of the attention.
+        hidden: Channels inside the transition.
 
     Returns:
         By linear layer or norm, and by kind of parameter.
@@ -46,7 +54,20 @@ def condition_shapes(
         shapes[f"{norm}single_cond_layer_norm"] = {"scale": (single,)}
         shapes[f"{norm}single_cond_scale"] = affine
         shapes[f"{norm}single_cond_bias"] = {"weights": (single, channels)}
-    return shapes | {f"{gate}adaptive_zero_cond": affine for gate in gates}
+    split = (heads, channels // heads)
+    return (
+        shapes
+        | {f"{gate}adaptive_zero_cond": affine for gate in gates}
+        | {
+            "q_projection": {"weights": (channels, *split), "bias": split},
+            "k_projection": {"weights": (channels, *split)},
+            "v_projection": {"weights": (channels, *split)},
+            "gating_query": {"weights": (channels, channels)},
+            "transition2": {"weights": (channels, channels)},
+            "ffw_transition1": {"weights": (channels, hidden * 2)},
+            "ffw_transition2": {"weights": (hidden, channels)},
+        }
+    )
 
 
 def conditions(
@@ -97,3 +118,26 @@ def conditions(
         made[f"{norm}scale"] = squashed(rows, f"{norm}single_cond_scale")
         made[f"{norm}bias"] = project(rows, f"{norm}single_cond_bias")
     return made
+
+
+def conditioned_transition(
+    state: Any, condition: Mapping[str, Any], multiply: Callable[[Any, str], Any]
+) -> Any:
+    """Conditioned transition (algorithm 25).
+
+    Args:
+        state: (rows, channels), float32.
+        condition: One layer's part of `conditions`.
+        multiply: Rows and the name of a linear layer to their product.
+
+    Returns:
+        The update, shape and type of `state`.
+    """
+    import jax.numpy as jnp
+
+    from af3opt.optimizations.arithmetic import sigmoid, standardise
+
+    normed = condition["ffw_scale"] * standardise(state) + condition["ffw_bias"]
+    gate, value = jnp.split(multiply(normed, "ffw_transition1"), 2, axis=-1)
+    update = multiply(gate * sigmoid(gate) * value, "ffw_transition2")
+    return condition["ffw_gate"] * update

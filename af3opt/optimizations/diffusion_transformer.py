@@ -20,7 +20,12 @@ from typing import Any
 
 from af3opt.fidelity import PRECISION, REORDERED
 from af3opt.optimizations.base import BFLOAT16, FLOAT32, Context, Optimization, Target
-from af3opt.optimizations.conditioning import CONDITIONED_LAYERS, condition_shapes, conditions
+from af3opt.optimizations.conditioning import (
+    CONDITIONED_LAYERS,
+    conditioned_transition,
+    conditions,
+    layer_shapes,
+)
 from af3opt.optimizations.haiku_access import STACK, as_module_method, is_alphafold3
 from af3opt.optimizations.separate_layers import (
     LARGE_PRODUCTS,
@@ -120,7 +125,7 @@ def _transformer(
             return lax.switch(number, by_number, rows)
 
         state = state + _attend(state, condition, logits + key_bias, query_bias, multiply, heads)
-        return state + _transition(state, condition, multiply), None
+        return state + conditioned_transition(state, condition, multiply), None
 
     layers = (jnp.arange(len(terms)), from_cond, pair_logits, small["q_projection/bias"])
     state, _ = lax.scan(layer, act.astype(jnp.float32), layers)
@@ -169,16 +174,7 @@ def _shapes(module: Any) -> dict[str, dict[str, tuple[int, ...]]]:
     channels, single = 768, 384
     heads = module.config.attention.num_head
     hidden = channels * module.config.num_intermediate_factor
-    split = (heads, channels // heads)
-    return condition_shapes(_PREFIXES, _PREFIXES, single, channels) | {
-        "q_projection": {"weights": (channels, *split), "bias": split},
-        "k_projection": {"weights": (channels, *split)},
-        "v_projection": {"weights": (channels, *split)},
-        "gating_query": {"weights": (channels, channels)},
-        "transition2": {"weights": (channels, channels)},
-        "ffw_transition1": {"weights": (channels, hidden * 2)},
-        "ffw_transition2": {"weights": (hidden, channels)},
-    }
+    return layer_shapes(_PREFIXES, _PREFIXES, single, channels, heads, hidden)
 
 
 def _attend(
@@ -202,19 +198,6 @@ def _attend(
     average = jnp.reshape(jnp.swapaxes(average, 0, 1), state.shape)
     average = average * sigmoid(gate)
     return condition["gate"] * multiply(average, "transition2")
-
-
-def _transition(state: Any, condition: Any, multiply: _Multiply) -> Any:
-    """Conditioned transition (algorithm 25)."""
-    import jax.numpy as jnp
-
-    from af3opt.optimizations.arithmetic import sigmoid, standardise
-
-    normed = condition["ffw_scale"] * standardise(state) + condition["ffw_bias"]
-    gate, value = jnp.split(multiply(normed, "ffw_transition1"), 2, axis=-1)
-    hidden = gate * sigmoid(gate) * value
-    update = multiply(hidden, "ffw_transition2")
-    return condition["ffw_gate"] * update
 
 
 LAYERS = Optimization(
