@@ -5,6 +5,7 @@ from pathlib import Path
 
 from written_part import WrittenPart
 
+from af3opt.benchmarks.markdown_rows import table_head, table_row
 from af3opt.options.catalogue import Option, all_options
 
 PART = WrittenPart(
@@ -17,8 +18,8 @@ PART = WrittenPart(
 def flag_table() -> str:
     """Returns a Markdown table of the flags that run_alphafold.py does not have."""
     own = [option for option in all_options().values() if not option.spec.upstream]
-    rows = ["| Flag | Default | Meaning |", "|---|---|---|"]
-    rows += [f"| `--{option.name}` | {_default(option)} | {option.spec.help} |" for option in own]
+    rows = table_head("Flag", "Default", "Meaning")
+    rows += [table_row((f"`--{one.name}`", _default(one), one.spec.help)) for one in own]
     return "\n".join(rows)
 
 

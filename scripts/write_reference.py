@@ -7,6 +7,7 @@ import os
 import sys
 from pathlib import Path
 
+from af3opt.benchmarks.markdown_rows import table_head, table_row
 from af3opt.cli import command_names, command_summary
 from af3opt.cli import main as main_of_cli
 from af3opt.options.catalogue import Option, all_options
@@ -20,8 +21,6 @@ _HEAD = """\
 
 ## Commands
 
-| Command | Purpose |
-|---|---|
 {commands}
 
 `af3opt COMMAND --help` describes each, as [below](#commands-in-detail). Flags without a command
@@ -43,9 +42,8 @@ environment variables. Those in `configs/` can be named without their path.
 
 def reference() -> str:
     """Returns the text of the document."""
-    commands = "\n".join(
-        f"| `af3opt {name}` | {command_summary(name)} |" for name in command_names()
-    )
+    rows = [table_row((f"`af3opt {name}`", command_summary(name))) for name in command_names()]
+    commands = "\n".join([*table_head("Command", "Purpose"), *rows])
     options = list(all_options().values())
     parts = [_HEAD.format(commands=commands)]
     for title, upstream in (("Flags of run_alphafold.py", True), ("Flags of af3opt", False)):
@@ -80,12 +78,12 @@ def command_help(name: str) -> str:
 
 def _table(group: str, options: list[Option]) -> str:
     heading = group[0].upper() + group[1:]
-    rows = [f"### {heading}", "", "| Flag | Values | Default | Meaning |", "|---|---|---|---|"]
+    rows = [f"### {heading}", "", *table_head("Flag", "Values", "Default", "Meaning")]
     for option in options:
         values = ", ".join(option.spec.choices or ()) or option.kind.value
         default = option.spec.default_text or option.to_text(option.default()) or "unset"
         meaning = option.spec.help.replace("|", "\\|")
-        rows.append(f"| `--{option.name}` | {values} | {default} | {meaning} |")
+        rows.append(table_row((f"`--{option.name}`", values, default, meaning)))
     return "\n".join([*rows, ""])
 
 

@@ -108,8 +108,7 @@ def _side(side: Any) -> str:
 
 
 def _totals(cases: Sequence[CaseResult]) -> str:
-    titles = ("Case", "", *_ROLE_TITLES, "Ratio cold", "Ratio warm", "Memory")
-    rows = table_head(*titles)
+    rows = table_head("Case", "", *_ROLE_TITLES, "Ratio cold", "Ratio warm", "Memory")
     for case in cases:
         walls = (f"{case.median_wall(role):.1f} s ±{case.spread(role):.0%}" for role in ROLES)
         ratios = (_ratio(case.ratios(role)) for role in (COLD, WARM))

@@ -1,4 +1,4 @@
-"""Lines of the tables that benchmarks write in Markdown."""
+"""Lines of the tables that are written in Markdown."""
 
 from collections.abc import Iterable
 

@@ -68,7 +68,7 @@ class ModelVariants:
         Raises:
             SetupError: engine, prepared data or weights cannot be used.
         """
-        self._flags = (
+        work = (
             "--jax_backend=cpu",
             "--flash_attention_implementation=xla",
             "--norun_data_pipeline",
@@ -78,10 +78,10 @@ class ModelVariants:
             f"--num_diffusion_samples={given.samples}",
             *flags,
         )
-        self._startup = prepare_process(self._settings(()))
+        self._startup = prepare_process(resolve_settings(work, {}))
         # Making weights starts JAX, which reads the environment then.
         model_dir = given.model_dir or write_synthetic_weights(given.depth)[0]
-        self._flags = (f"--model_dir={model_dir}", *self._flags)
+        self._flags = (f"--model_dir={model_dir}", *work)
         engine = bootstrap_engine()
         self._runner = create_model_runner(engine, self._settings(()), self._startup.backend.name)
 

@@ -16,6 +16,7 @@ from af3opt.optimizations.conditioning import (
     conditioned_transition,
     conditions,
     layer_shapes,
+    read_layers,
 )
 from af3opt.optimizations.haiku_access import STACK, as_module_method, is_alphafold3
 
@@ -142,21 +143,11 @@ def _transformer(
 def _parameters(module: Any, channels: int, heads: int) -> dict[str, Any]:
     """All layers' parameters, (layers, ...) each, by "layer/parameter" name."""
     import haiku as hk
-    import jax.numpy as jnp
 
-    layers = module.config.num_blocks
     hidden = channels * module.config.num_intermediate_factor
     shapes = layer_shapes(_NORMS, _GATES, channels, channels, heads, hidden)
-    parameters = {}
     with hk.name_scope(STACK):
-        for layer, kinds in shapes.items():
-            # A scope entered twice would get another name.
-            with hk.name_scope(module.name + layer):
-                for kind, size in kinds.items():
-                    parameters[f"{layer}/{kind}"] = hk.get_parameter(
-                        kind, (layers, *size), jnp.float32, init=jnp.zeros
-                    )
-    return parameters
+        return read_layers(module, shapes, (module.config.num_blocks,))
 
 
 def _merged(parameters: dict[str, Any], names: tuple[str, ...]) -> Any:

@@ -70,6 +70,33 @@ def layer_shapes(
     )
 
 
+def read_layers(
+    module: Any, shapes: Mapping[str, Mapping[str, tuple[int, ...]]], stacked: tuple[int, ...]
+) -> dict[str, Any]:
+    """Reads all layers' parameters in the scope of their stack.
+
+    Args:
+        module: The engine's transformer, whose name the layers' names begin with.
+        shapes: Of one layer, as `layer_shapes` gives them.
+        stacked: How the layers are stacked: their number, or blocks and layers of a block.
+
+    Returns:
+        (*stacked, ...) each, float32, by "layer/parameter" name.
+    """
+    import haiku as hk
+    import jax.numpy as jnp
+
+    parameters = {}
+    for layer, kinds in shapes.items():
+        # A scope entered twice would get another name.
+        with hk.name_scope(module.name + layer):
+            for kind, size in kinds.items():
+                parameters[f"{layer}/{kind}"] = hk.get_parameter(
+                    kind, (*stacked, *size), jnp.float32, init=jnp.zeros
+                )
+    return parameters
+
+
 def conditions(
     cond: Any,
     parameters: Mapping[str, Any],

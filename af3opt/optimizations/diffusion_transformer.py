@@ -25,6 +25,7 @@ from af3opt.optimizations.conditioning import (
     conditioned_transition,
     conditions,
     layer_shapes,
+    read_layers,
 )
 from af3opt.optimizations.haiku_access import STACK, as_module_method, is_alphafold3
 from af3opt.optimizations.separate_layers import (
@@ -149,7 +150,6 @@ def _read(module: Any, pair_cond: Any) -> tuple[dict[str, Any], Any]:
     inner_layers = config.super_block_size
     blocks = config.num_blocks // inner_layers
     channels = pair_cond.shape[-1]
-    stacked = {}
     with hk.name_scope("pair_input_layer_norm"):
         scale = hk.get_parameter("scale", (channels,), jnp.float32, init=jnp.ones)
     # A scope entered twice would get another name.
@@ -158,12 +158,7 @@ def _read(module: Any, pair_cond: Any) -> tuple[dict[str, Any], Any]:
             shape = (blocks, channels, inner_layers, config.attention.num_head)
             projection = hk.get_parameter("weights", shape, jnp.float32, init=jnp.zeros)
         with hk.name_scope(STACK):
-            for layer, shapes in _shapes(module).items():
-                with hk.name_scope(module.name + layer):
-                    for kind, size in shapes.items():
-                        stacked[f"{layer}/{kind}"] = hk.get_parameter(
-                            kind, (blocks, inner_layers, *size), jnp.float32, init=jnp.zeros
-                        )
+            stacked = read_layers(module, _shapes(module), (blocks, inner_layers))
     pair = standardise(pair_cond) * scale
     return stacked, layers_first(jnp.einsum("ijc,bclh->blhij", pair, projection))
 
