@@ -7,7 +7,7 @@ can still be prepared for them. Public classes are resolved on first use.
 import importlib
 from typing import Any
 
-from af3opt.version import __version__
+from af3opt.base.version import __version__
 
 # Public name -> module that defines it; resolved lazily because most of these
 # modules import numpy or JAX, which `af3opt --help` must not pay for.

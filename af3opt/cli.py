@@ -17,10 +17,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from af3opt import commands
-from af3opt.errors import Af3optError, ExitCode, UsageError
-from af3opt.garbage import skip_last_collection
-from af3opt.logs import DEBUG_VARIABLE, Verbosity, configure_logging, debug_exported
-from af3opt.version import __version__
+from af3opt.base.errors import Af3optError, ExitCode, UsageError
+from af3opt.base.garbage import skip_last_collection
+from af3opt.base.logs import DEBUG_VARIABLE, Verbosity, configure_logging, debug_exported
+from af3opt.base.version import __version__
 
 _DEFAULT_COMMAND = "run"
 _DEBUG_FLAG = "--debug"

@@ -6,10 +6,10 @@ from pathlib import Path
 
 from written_part import WrittenPart
 
+from af3opt.base.errors import SetupError
 from af3opt.benchmarks.markdown import format_result, summary_table
 from af3opt.benchmarks.plot import write_plot
 from af3opt.benchmarks.results import SuiteResult, read_result
-from af3opt.errors import SetupError
 
 ROOT = Path(__file__).parent.parent
 RESULTS = ROOT / "benchmarks"

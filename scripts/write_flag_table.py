@@ -6,7 +6,7 @@ from pathlib import Path
 from written_part import WrittenPart
 
 from af3opt.benchmarks.markdown_rows import table_head, table_row
-from af3opt.options.catalogue import Option, all_options
+from af3opt.settings.catalogue import Option, all_options
 
 PART = WrittenPart(
     Path(__file__).parent.parent / "README.md",

@@ -10,7 +10,7 @@ from pathlib import Path
 from af3opt.benchmarks.markdown_rows import table_head, table_row
 from af3opt.cli import command_names, command_summary
 from af3opt.cli import main as main_of_cli
-from af3opt.options.catalogue import Option, all_options
+from af3opt.settings.catalogue import Option, all_options
 
 DOCUMENT = Path(__file__).parent.parent / "docs" / "reference.md"
 

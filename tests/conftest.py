@@ -12,11 +12,11 @@ from typing import Any
 
 import pytest
 
+from af3opt.base.errors import SetupError
 from af3opt.data.prepared import find_prepared
 from af3opt.data.synthetic_weights import synthetic_weights_dir
 from af3opt.engine.discovery import find_engine
-from af3opt.errors import SetupError
-from af3opt.settings import resolve_settings
+from af3opt.settings.settings import resolve_settings
 
 REPOSITORY = Path(__file__).parent.parent
 # Where prepared data and small weights are kept between test runs; read before the
@@ -136,7 +136,7 @@ class EngineInput:
 
     def featurise(self, tokens):
         """Returns the batch of its first seed, padded to a number of tokens."""
-        from af3opt.engine.features import featurise_with_engine, make_ccd
+        from af3opt.features.engine_features import featurise_with_engine, make_ccd
         from af3opt.features.options import FeatureOptions
 
         options = FeatureOptions.from_settings(self.settings, (tokens,))
@@ -173,8 +173,8 @@ def engine_input(prepared_home, tmp_path, monkeypatch):
     """Makes an `EngineInput` from the JSON content of an input and flags of a run."""
 
     def make(content, *flags):
+        from af3opt.data.resources import redirect_resources
         from af3opt.engine.inputs import load_fold_inputs
-        from af3opt.engine.resources import redirect_resources
 
         # tokamax reads the command line with absl while the model is traced.
         monkeypatch.setattr(sys, "argv", ["af3opt"])

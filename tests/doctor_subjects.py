@@ -3,9 +3,9 @@
 import concurrent.futures
 
 from af3opt.doctor.check import Subject
-from af3opt.gpus import Gpu
-from af3opt.host import Cpu, Host, Memory
-from af3opt.settings import resolve_settings
+from af3opt.host.gpus import Gpu
+from af3opt.host.host import Cpu, Host, Memory
+from af3opt.settings.settings import resolve_settings
 
 V100 = Gpu(0, "GPU-1", "Tesla V100", 7.0, 32510, "470.82.01")
 CPU = Cpu("Some CPU", "GenuineIntel", frozenset({"sse2", "avx2"}), 4, "affinity 4")

@@ -44,10 +44,10 @@ def test_only_the_adapter_imports_the_engine(path):
     [
         "af3opt",
         "af3opt.cli",
-        "af3opt.settings",
-        "af3opt.environment",
-        "af3opt.host",
-        "af3opt.startup",
+        "af3opt.settings.settings",
+        "af3opt.environment.environment",
+        "af3opt.host.host",
+        "af3opt.environment.startup",
     ],
 )
 def test_what_runs_before_jax_imports_neither_jax_nor_numpy(module):

@@ -7,6 +7,7 @@ import sys
 import pytest
 
 from af3opt import cli
+from af3opt.base.errors import SetupError
 from af3opt.benchmarks import comparison, describe, suites
 from af3opt.benchmarks.markdown import format_result
 from af3opt.benchmarks.process import run_measured
@@ -19,7 +20,6 @@ from af3opt.benchmarks.results import (
 from af3opt.benchmarks.stages import (
     INFERENCE,
 )
-from af3opt.errors import SetupError
 from tests.bench_results import make_case
 
 

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import write_deviation_table
 
+from af3opt.base.errors import InputError
 from af3opt.benchmarks.deviation_markdown import format_deviations, verdict
 from af3opt.benchmarks.deviation_metrics import (
     PAIR,
@@ -35,7 +36,6 @@ from af3opt.benchmarks.deviation_result import (
     standard_error,
     write_deviations,
 )
-from af3opt.errors import InputError
 from tests.conftest import REPOSITORY
 
 COMMITTED = sorted((REPOSITORY / "benchmarks" / "deviation").glob("*.json"))

@@ -6,6 +6,7 @@ import xml.etree.ElementTree as ElementTree
 
 import pytest
 
+from af3opt.base.errors import InputError, SetupError
 from af3opt.benchmarks.baseline import covered_seconds
 from af3opt.benchmarks.markdown import format_result, summary_table
 from af3opt.benchmarks.plot import write_plot
@@ -29,7 +30,6 @@ from af3opt.benchmarks.stages import (
     TimedLine,
     split_stages,
 )
-from af3opt.errors import InputError, SetupError
 from tests.bench_results import make_case, make_result
 from tests.conftest import REPOSITORY
 

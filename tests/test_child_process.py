@@ -4,7 +4,7 @@ import subprocess
 
 import pytest
 
-from af3opt.child_process import module_command
+from af3opt.base.child_process import module_command
 from tests.conftest import REPOSITORY
 
 

@@ -10,10 +10,10 @@ from pathlib import Path
 import pytest
 
 from af3opt import cli
-from af3opt.errors import InputError
-from af3opt.logs import Verbosity
-from af3opt.options.catalogue import all_options
-from af3opt.version import __version__
+from af3opt.base.errors import InputError
+from af3opt.base.logs import Verbosity
+from af3opt.base.version import __version__
+from af3opt.settings.catalogue import all_options
 
 REPOSITORY = Path(__file__).parent.parent
 

@@ -12,11 +12,11 @@ import write_flag_table
 import write_reference
 
 from af3opt import cli
+from af3opt.base.extra_flag import take_flag
 from af3opt.benchmarks import suites
 from af3opt.benchmarks.results import write_result
-from af3opt.extra_flag import take_flag
-from af3opt.options.catalogue import Kind, all_options
-from af3opt.settings import resolve_settings
+from af3opt.settings.catalogue import Kind, all_options
+from af3opt.settings.settings import resolve_settings
 from tests.bench_results import make_result
 from tests.conftest import REPOSITORY
 

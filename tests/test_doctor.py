@@ -9,13 +9,13 @@ from pathlib import Path
 import pytest
 
 from af3opt import cli
+from af3opt.base.errors import SetupError
 from af3opt.doctor import cluster, examination, hardware, searches, software, storage, variables
 from af3opt.doctor.check import Check, Verdict, gigabytes
 from af3opt.doctor.filesystems import file_system_of, read_speed
-from af3opt.errors import SetupError
-from af3opt.host import Memory, SlurmJob
-from af3opt.inference.tuning import Candidate
-from af3opt.settings import resolve_settings
+from af3opt.environment.tuning import Candidate
+from af3opt.host.host import Memory, SlurmJob
+from af3opt.settings.settings import resolve_settings
 from tests.conftest import REPOSITORY
 from tests.doctor_subjects import CPU, V100, only, subject, verdicts
 

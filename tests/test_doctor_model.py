@@ -8,10 +8,10 @@ import time
 
 import pytest
 
+from af3opt.base.errors import SetupError
 from af3opt.doctor import engine_probe, model
 from af3opt.doctor.check import Verdict
 from af3opt.engine.discovery import find_engine
-from af3opt.errors import SetupError
 from tests.conftest import REPOSITORY
 from tests.doctor_subjects import only, subject, verdicts
 
@@ -101,7 +101,7 @@ def test_the_probe_says_what_breaks(monkeypatch, capsys, tmp_path):
         raise SetupError("no such device; use another")
 
     monkeypatch.setattr("af3opt.inference.device.choose_device", broken)
-    monkeypatch.setattr("af3opt.engine.bootstrap.bootstrap_engine", lambda: 1 / 0)
+    monkeypatch.setattr("af3opt.data.bootstrap.bootstrap_engine", lambda: 1 / 0)
     engine_probe._look_at_device("gpu")
     engine_probe._look_at_engine("cpu", "xla")
     engine_probe._look_at_weights(tmp_path / "none")

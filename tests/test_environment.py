@@ -5,18 +5,18 @@ import sys
 
 import pytest
 
-from af3opt.backend import resolve_backend
-from af3opt.environment import (
+from af3opt.base.errors import SetupError, UsageError
+from af3opt.environment.backend import resolve_backend
+from af3opt.environment.environment import (
     apply_environment,
     environment_notes,
     format_exports,
     plan_environment,
 )
-from af3opt.errors import SetupError, UsageError
-from af3opt.gpus import Gpu
-from af3opt.host import Cpu, Host, Memory
-from af3opt.settings import resolve_settings
-from af3opt.xla_flags import merge_xla_flags
+from af3opt.environment.xla_flags import merge_xla_flags
+from af3opt.host.gpus import Gpu
+from af3opt.host.host import Cpu, Host, Memory
+from af3opt.settings.settings import resolve_settings
 
 VOLTA_FLAG = "--xla_disable_hlo_passes=custom-kernel-fusion-rewriter"
 TRITON_FLAG = "--xla_gpu_enable_triton_gemm=false"

@@ -53,11 +53,11 @@ def test_nothing_has_to_be_searched(path):
 @pytest.mark.engine
 @pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.stem)
 def test_the_engine_featurises_it(path, prepared_home):
-    from af3opt.engine.bootstrap import bootstrap_engine
-    from af3opt.engine.features import featurise_with_engine, make_ccd
+    from af3opt.data.bootstrap import bootstrap_engine
     from af3opt.engine.inputs import check_fold_input, load_fold_inputs
+    from af3opt.features.engine_features import featurise_with_engine, make_ccd
     from af3opt.features.options import FeatureOptions
-    from af3opt.settings import resolve_settings
+    from af3opt.settings.settings import resolve_settings
 
     bootstrap_engine()
     settings = resolve_settings([f"--json_path={path}", "--output_dir=unused"], {})

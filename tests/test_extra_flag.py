@@ -2,8 +2,8 @@
 
 import pytest
 
-from af3opt.errors import UsageError
-from af3opt.extra_flag import take_flag
+from af3opt.base.errors import UsageError
+from af3opt.base.extra_flag import take_flag
 
 
 @pytest.mark.parametrize(

@@ -6,16 +6,16 @@ import random
 
 import pytest
 
-from af3opt.backend import Backend
-from af3opt.errors import Af3optError, InputError
+from af3opt.base.errors import Af3optError, InputError
+from af3opt.environment.backend import Backend
+from af3opt.environment.startup import Startup
 from af3opt.execution.interrupt import InterruptGuard
 from af3opt.execution.opening import JobOpener
 from af3opt.execution.planning import plan_jobs, read_jobs
 from af3opt.execution.session import Session
-from af3opt.host import probe_host
-from af3opt.options.upstream import DEFAULT_BUCKETS
-from af3opt.settings import resolve_settings
-from af3opt.startup import Startup
+from af3opt.host.host import probe_host
+from af3opt.settings.settings import resolve_settings
+from af3opt.settings.upstream import DEFAULT_BUCKETS
 from tests.conftest import REPOSITORY
 
 EXAMPLES = sorted((REPOSITORY / "examples").glob("*.json"))

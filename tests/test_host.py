@@ -5,9 +5,9 @@ import stat
 
 import pytest
 
-from af3opt.cgroups import CgroupLimits, read_cgroup_limits
-from af3opt.gpus import probe_gpus
-from af3opt.host import (
+from af3opt.host.cgroups import CgroupLimits, read_cgroup_limits
+from af3opt.host.gpus import probe_gpus
+from af3opt.host.host import (
     probe_cpu,
     probe_host,
     probe_memory,

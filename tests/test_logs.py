@@ -6,7 +6,7 @@ import warnings
 import pytest
 from absl import logging as absl_logging
 
-from af3opt.logs import Verbosity, configure_logging
+from af3opt.base.logs import Verbosity, configure_logging
 
 
 @pytest.fixture(autouse=True)

@@ -5,7 +5,7 @@ import types
 import numpy as np
 import pytest
 
-from af3opt.host import Memory
+from af3opt.host.host import Memory
 from af3opt.memory import MemoryManager, StagePeak
 from af3opt.memory.usage import available_bytes, device_memory
 

@@ -1,7 +1,7 @@
 import pytest
 
-from af3opt.gpus import Gpu
-from af3opt.host import Memory
+from af3opt.host.gpus import Gpu
+from af3opt.host.host import Memory
 from af3opt.memory import JobSize, KnownPrograms, MemoryShortageError, Room, plan_memory, room_now
 from af3opt.memory.forecast import GIB, DeviceNeed, host_bytes
 

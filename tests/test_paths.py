@@ -4,8 +4,8 @@ import os
 
 import pytest
 
-from af3opt.errors import SetupError
-from af3opt.paths import private_directory
+from af3opt.base.errors import SetupError
+from af3opt.base.paths import private_directory
 
 
 def test_parents_are_as_private_as_the_directory_whatever_the_umask(tmp_path):

@@ -8,8 +8,8 @@ import threading
 import pytest
 from rich.console import Console
 
-from af3opt.host import Memory
-from af3opt.logs import Verbosity, configure_logging
+from af3opt.base.logs import Verbosity, configure_logging
+from af3opt.host.host import Memory
 from af3opt.memory import MemoryManager
 from af3opt.progress import LearnedTimes, Reporter, Workload, open_display
 from af3opt.progress.display import NoDisplay

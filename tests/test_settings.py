@@ -8,10 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from af3opt.errors import ExitCode, UsageError
-from af3opt.options.catalogue import Kind, Option, all_options
-from af3opt.presets import load_preset, shipped_presets
-from af3opt.settings import check_run_settings, format_settings, resolve_settings
+from af3opt.base.errors import ExitCode, UsageError
+from af3opt.settings.catalogue import Kind, Option, all_options
+from af3opt.settings.presets import load_preset, shipped_presets
+from af3opt.settings.settings import check_run_settings, format_settings, resolve_settings
 
 PATH_TEXT = st.text(string.ascii_letters + string.digits + "_-./ é", min_size=1)
 # tomllib, os.environ and argv agree on all text without controls and surrogates.

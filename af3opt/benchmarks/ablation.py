@@ -24,7 +24,7 @@ from af3opt.benchmarks.model_variants import (
     describe_measurement,
     run_in_turn,
 )
-from af3opt.engine.features import Batch
+from af3opt.features.engine_features import Batch
 
 _ENGINE = "engine"
 _ALL = "all"

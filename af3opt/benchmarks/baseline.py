@@ -22,19 +22,19 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
+from af3opt.base.atomic import atomic_file
+from af3opt.base.paths import make_private
 from af3opt.data.ccd_index import CcdIndex
 from af3opt.data.prepared import PreparedData, find_prepared, prepared_root
-from af3opt.engine.discovery import find_engine
-from af3opt.engine.modules import engine_module
-from af3opt.engine.resources import (
+from af3opt.data.resources import (
     ccd_loader_name,
     engine_ccd_file,
     offer_libcifpp_data,
     redirect_resources,
 )
-from af3opt.options.upstream import DEFAULT_BUCKETS
-from af3opt.output.atomic import atomic_file
-from af3opt.paths import make_private
+from af3opt.engine.discovery import find_engine
+from af3opt.engine.modules import engine_module
+from af3opt.settings.upstream import DEFAULT_BUCKETS
 
 _MANIFEST = "af3opt_synthetic.json"
 _DEFAULT_DATE = datetime.date(2021, 9, 30)

@@ -10,12 +10,12 @@ import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from af3opt.base.errors import SetupError
 from af3opt.benchmarks.process import ProcessRun, run_measured
 from af3opt.benchmarks.results import BASELINE, COLD, WARM, CaseResult, Run
 from af3opt.benchmarks.suites import Case, write_inputs
 from af3opt.data.prepared import find_prepared, prepared_root
-from af3opt.errors import SetupError
-from af3opt.xla_flags import merge_xla_flags
+from af3opt.environment.xla_flags import merge_xla_flags
 
 _log = logging.getLogger(__name__)
 

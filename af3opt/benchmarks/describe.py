@@ -10,10 +10,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from af3opt.base.errors import Af3optError, SetupError
 from af3opt.data.synthetic_weights import SyntheticManifest
 from af3opt.engine.discovery import find_engine
-from af3opt.errors import Af3optError, SetupError
-from af3opt.host import probe_host
+from af3opt.host.host import probe_host
 from af3opt.output.run_record import package_versions
 
 

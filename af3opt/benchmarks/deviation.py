@@ -18,19 +18,19 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from af3opt.base.atomic import atomic_write_text
+from af3opt.base.errors import ExitCode, UsageError
 from af3opt.benchmarks import describe
 from af3opt.benchmarks.deviation_examples import DEEP_MSA, featurise_example, find_inputs
 from af3opt.benchmarks.deviation_markdown import format_deviations
 from af3opt.benchmarks.deviation_result import DeviationResult, read_deviations, write_deviations
 from af3opt.benchmarks.deviation_runs import VariantRuns, compare
 from af3opt.benchmarks.deviation_variants import REFERENCE, Variant, all_variants
+from af3opt.data.bootstrap import bootstrap_engine
 from af3opt.data.synthetic_weights import DEPTHS, read_manifest, write_synthetic_weights
-from af3opt.engine.bootstrap import bootstrap_engine
-from af3opt.errors import ExitCode, UsageError
+from af3opt.environment.startup import prepare_process
 from af3opt.features.options import FeatureOptions
-from af3opt.output.atomic import atomic_write_text
-from af3opt.settings import resolve_settings
-from af3opt.startup import prepare_process
+from af3opt.settings.settings import resolve_settings
 
 _log = logging.getLogger(__name__)
 

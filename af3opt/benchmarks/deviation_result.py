@@ -8,6 +8,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from af3opt.base.atomic import atomic_write_text
+from af3opt.base.errors import InputError
 from af3opt.benchmarks.deviation_metrics import (
     QUANTITIES,
     Deviation,
@@ -15,8 +17,6 @@ from af3opt.benchmarks.deviation_metrics import (
     pooled,
     pooled_scale,
 )
-from af3opt.errors import InputError
-from af3opt.output.atomic import atomic_write_text
 
 FORMAT = "af3opt deviation 1"
 # What a comparison is made with: the float32 reference, or the engine as it is.

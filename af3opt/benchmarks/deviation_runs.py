@@ -6,17 +6,17 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from af3opt.base.errors import Af3optError
 from af3opt.benchmarks.deviation_examples import Example
 from af3opt.benchmarks.deviation_metrics import Deviation, Observed, deviations, observe, scales
 from af3opt.benchmarks.deviation_result import ExampleResult, VariantRecord
 from af3opt.benchmarks.deviation_variants import ENGINE, REFERENCE, Variant
 from af3opt.engine.discovery import EngineInfo
-from af3opt.errors import Af3optError
+from af3opt.environment.startup import Startup
 from af3opt.inference.model_runner import create_model_runner
 from af3opt.optimizations import activate, deactivate
 from af3opt.optimizations.choice import choose_context
-from af3opt.settings import Settings, resolve_settings
-from af3opt.startup import Startup
+from af3opt.settings.settings import Settings, resolve_settings
 
 _log = logging.getLogger(__name__)
 

@@ -3,7 +3,7 @@
 import dataclasses
 from collections.abc import Mapping
 
-from af3opt.fidelity import EXACT, PRECISION, REORDERED
+from af3opt.base.fidelity import EXACT, PRECISION, REORDERED
 from af3opt.optimizations import OPTIMIZATIONS
 from af3opt.optimizations.base import BFLOAT16, FLOAT32, MIXED, SPLIT, Optimization
 

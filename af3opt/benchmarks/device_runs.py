@@ -31,8 +31,8 @@ from af3opt.benchmarks.model_variants import (
     add_model_flags,
     run_in_turn,
 )
-from af3opt.engine.features import Batch
 from af3opt.engine.model import device_features, forward_function
+from af3opt.features.engine_features import Batch
 from af3opt.inference.model_runner import ModelRunner
 
 # By name: as a module that is run it is called __main__.

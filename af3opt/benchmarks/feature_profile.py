@@ -8,9 +8,8 @@ import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from af3opt.engine import featurisation
 from af3opt.engine.modules import engine_module
-from af3opt.features import components, conformers
+from af3opt.features import components, conformers, featurisation
 from af3opt.features.cache import FeatureCache
 
 

@@ -25,13 +25,14 @@ from typing import Any
 import numpy as np
 import psutil
 
+from af3opt.base.command_parser import CommandParser
+from af3opt.base.logs import Verbosity, configure_logging
 from af3opt.benchmarks.alignments import LETTERS, family_alignment
 from af3opt.benchmarks.feature_profile import profiled
 from af3opt.caching.manager import CacheManager
-from af3opt.command_parser import CommandParser
 from af3opt.data.prepared import find_prepared
+from af3opt.data.resources import redirect_resources
 from af3opt.engine.modules import engine_module
-from af3opt.engine.resources import redirect_resources
 from af3opt.features import conformers
 from af3opt.features.cache import FeatureCache
 from af3opt.features.compress import compress_features, decompress_features
@@ -39,8 +40,7 @@ from af3opt.features.conformer_store import ConformerStore
 from af3opt.features.featurise import featurise
 from af3opt.features.options import FeatureOptions
 from af3opt.features.parallel import FeatureJob, parallel_featurize
-from af3opt.logs import Verbosity, configure_logging
-from af3opt.options.upstream import DEFAULT_BUCKETS
+from af3opt.settings.upstream import DEFAULT_BUCKETS
 
 _LEVELS = (1, 3, 9)
 

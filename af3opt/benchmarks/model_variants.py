@@ -15,14 +15,14 @@ from pathlib import Path
 
 from af3opt.benchmarks.describe import describe_here, describe_host
 from af3opt.benchmarks.products import chain_batch
+from af3opt.data.bootstrap import bootstrap_engine
 from af3opt.data.synthetic_weights import DEPTHS, write_synthetic_weights
-from af3opt.engine.bootstrap import bootstrap_engine
-from af3opt.engine.features import Batch
+from af3opt.environment.startup import prepare_process
+from af3opt.features.engine_features import Batch
 from af3opt.inference.model_runner import ModelRunner, create_model_runner
 from af3opt.optimizations import activate, deactivate
 from af3opt.optimizations.choice import choose_context
-from af3opt.settings import Settings, resolve_settings
-from af3opt.startup import prepare_process
+from af3opt.settings.settings import Settings, resolve_settings
 
 _log = logging.getLogger(__name__)
 

@@ -21,7 +21,9 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+from af3opt.base.logs import Verbosity, configure_logging
 from af3opt.benchmarks.stubbed_device import StubbedRunner
+from af3opt.environment.startup import Startup, prepare_process
 from af3opt.execution.batch import BatchRun
 from af3opt.execution.deadline import SeedTimes, find_deadline
 from af3opt.execution.interrupt import InterruptGuard
@@ -29,10 +31,8 @@ from af3opt.execution.opening import JobOpener
 from af3opt.execution.planning import make_plan
 from af3opt.execution.session import Session
 from af3opt.execution.trace import Trace
-from af3opt.logs import Verbosity, configure_logging
 from af3opt.progress import Reporter
-from af3opt.settings import Settings, resolve_settings
-from af3opt.startup import Startup, prepare_process
+from af3opt.settings.settings import Settings, resolve_settings
 
 _LETTERS = "ARNDCQEGHILKMFPSTWYV"
 

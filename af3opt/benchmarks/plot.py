@@ -2,9 +2,9 @@
 
 from pathlib import Path
 
+from af3opt.base.errors import SetupError
 from af3opt.benchmarks.results import ROLES, SuiteResult
 from af3opt.benchmarks.stages import COMPILATION, INFERENCE, STAGES
-from af3opt.errors import SetupError
 
 # Okabe and Ito's palette, told apart with any colour vision.
 _COLOURS = ("#999999", "#56B4E9", "#F0E442", "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#DDDDDD")

@@ -9,8 +9,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import IO
 
+from af3opt.base.errors import SetupError
 from af3opt.benchmarks.stages import TimedLine, split_stages
-from af3opt.errors import SetupError
 
 _LAST_LINES = 15
 

@@ -20,18 +20,18 @@ from typing import Any
 
 from af3opt.benchmarks.markdown_rows import table_head, table_row
 from af3opt.benchmarks.suites import input_json
-from af3opt.engine.bootstrap import bootstrap_engine
-from af3opt.engine.features import Batch, featurise_with_engine, make_ccd
+from af3opt.data.bootstrap import bootstrap_engine
+from af3opt.data.parameter_shapes import parameter_shapes
 from af3opt.engine.model import device_features, forward_function, make_model_config
 from af3opt.engine.modules import engine_module
-from af3opt.engine.parameter_shapes import parameter_shapes
+from af3opt.features.engine_features import Batch, featurise_with_engine, make_ccd
 from af3opt.features.options import FeatureOptions
 from af3opt.inference.model_inputs import model_features
 from af3opt.inference.operations import OperationCount, count_operations
 from af3opt.optimizations import activate, deactivate
 from af3opt.optimizations.base import Context
 from af3opt.optimizations.msa_depth import MSA_DEPTH
-from af3opt.settings import Settings, resolve_settings
+from af3opt.settings.settings import Settings, resolve_settings
 
 _SAMPLES = 5
 _RECYCLES = 10

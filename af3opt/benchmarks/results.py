@@ -7,8 +7,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from af3opt.errors import InputError
-from af3opt.output.atomic import atomic_write_text
+from af3opt.base.atomic import atomic_write_text
+from af3opt.base.errors import InputError
 
 FORMAT = "af3opt benchmark 1"
 BASELINE = "baseline"

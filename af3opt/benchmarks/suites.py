@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from af3opt.errors import UsageError
+from af3opt.base.errors import UsageError
 
 # Human ubiquitin (UniProt P0CG48, residues 1-76).
 UBIQUITIN = "MQIFVKTLTGKTITLEVEPSDTIENVKAKIQDKEGIPPDQQRLIFAGKQLEDGRTLSDYNIQKESTLHLVLRLRGG"

@@ -18,9 +18,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from af3opt.caching.key import CacheKey
-from af3opt.output.atomic import atomic_file
-from af3opt.version import __version__
+from af3opt.base.atomic import atomic_file
+from af3opt.base.key import CacheKey
+from af3opt.base.version import __version__
 
 _MAGIC = b"AF3OENT\x01"
 _LENGTHS = struct.Struct("<IQ")

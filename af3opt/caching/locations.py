@@ -3,8 +3,8 @@
 from collections.abc import Mapping
 from pathlib import Path
 
+from af3opt.base.paths import af3opt_home
 from af3opt.caching.manager import CacheManager
-from af3opt.paths import af3opt_home
 
 # Name for commands -> what messages call it.
 CACHES: Mapping[str, str] = {

@@ -20,6 +20,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from af3opt.base.atomic import is_temporary
+from af3opt.base.key import CacheKey, differences
+from af3opt.base.paths import make_private, trust_problem
 from af3opt.caching.entry import (
     Buffer,
     DamagedEntryError,
@@ -28,9 +31,6 @@ from af3opt.caching.entry import (
     read_header,
     write_entry,
 )
-from af3opt.caching.key import CacheKey, differences
-from af3opt.output.atomic import is_temporary
-from af3opt.paths import make_private, trust_problem
 
 _log = logging.getLogger(__name__)
 

@@ -13,17 +13,17 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from af3opt.backend import Backend, resolve_backend
+from af3opt.base.command_parser import CommandParser
+from af3opt.base.errors import ExitCode, SetupError, UsageError
+from af3opt.base.paths import af3opt_home, private_directory
 from af3opt.benchmarks import comparison, describe, suites
 from af3opt.benchmarks.markdown import format_result
 from af3opt.benchmarks.plot import write_plot
 from af3opt.benchmarks.results import CaseResult, SuiteResult, write_result
-from af3opt.command_parser import CommandParser
 from af3opt.data.synthetic_weights import DEPTHS, read_manifest
-from af3opt.errors import ExitCode, SetupError, UsageError
-from af3opt.host import probe_host
-from af3opt.paths import af3opt_home, private_directory
-from af3opt.settings import resolve_settings
+from af3opt.environment.backend import Backend, resolve_backend
+from af3opt.host.host import probe_host
+from af3opt.settings.settings import resolve_settings
 
 SUMMARY = "measure af3opt against the engine's own plain way"
 

@@ -10,17 +10,17 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from af3opt.caching.explain import explain_entries
+from af3opt.base.command_parser import CommandParser
+from af3opt.base.errors import ExitCode, UsageError
+from af3opt.base.logs import Verbosity, configure_logging
 from af3opt.caching.locations import CACHES, open_cache
 from af3opt.caching.manager import CacheManager, EntryInfo
-from af3opt.command_parser import CommandParser
-from af3opt.errors import ExitCode, UsageError
+from af3opt.commands.cache_explain import explain_entries
 from af3opt.inference.compiled_caches import (
     COMPILED_CACHES,
     find_compiled_caches,
     untrusted_files,
 )
-from af3opt.logs import Verbosity, configure_logging
 
 SUMMARY = "list, verify, prune and clear the caches of features, searches and compiled code"
 
@@ -117,7 +117,7 @@ def _fill(caches: _Caches, flags: argparse.Namespace) -> _Report:
     # Featurisation code imports JAX, which must not take a GPU for this.
     os.environ["JAX_PLATFORMS"] = "cpu"
     from af3opt.data.prepared import find_prepared
-    from af3opt.engine.resources import redirect_resources
+    from af3opt.data.resources import redirect_resources
     from af3opt.features.conformer_fill import fill_conformers
     from af3opt.features.conformer_store import ConformerStore
 

@@ -8,9 +8,9 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from af3opt.command_parser import CommandParser
-from af3opt.errors import ExitCode, SetupError, UsageError
-from af3opt.output.atomic import atomic_file, atomic_write_text
+from af3opt.base.atomic import atomic_file, atomic_write_text
+from af3opt.base.command_parser import CommandParser
+from af3opt.base.errors import ExitCode, SetupError, UsageError
 from af3opt.output.scores import COLUMNS, collect_scores
 
 SUMMARY = "make one table of the scores of an output directory"

@@ -3,8 +3,8 @@
 import os
 import sys
 
-from af3opt.errors import ExitCode
-from af3opt.settings import resolve_settings
+from af3opt.base.errors import ExitCode
+from af3opt.settings.settings import resolve_settings
 
 SUMMARY = "check machine, engine, data and caches, with a fix for each problem"
 

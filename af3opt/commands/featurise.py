@@ -6,9 +6,9 @@ import sys
 import time
 from typing import TYPE_CHECKING
 
-from af3opt.errors import ExitCode, InputError, UsageError
-from af3opt.logs import configure_logging
-from af3opt.settings import Settings, resolve_settings
+from af3opt.base.errors import ExitCode, InputError, UsageError
+from af3opt.base.logs import configure_logging
+from af3opt.settings.settings import Settings, resolve_settings
 
 if TYPE_CHECKING:
     from af3opt.features.parallel import FeatureJob
@@ -62,7 +62,7 @@ def _featurise(settings: Settings) -> int:
     """Featurises everything and returns how many inputs failed."""
     from af3opt.caching.locations import cache_directory
     from af3opt.data.prepared import find_prepared
-    from af3opt.engine.resources import redirect_resources
+    from af3opt.data.resources import redirect_resources
     from af3opt.features.parallel import parallel_featurize
 
     redirect_resources(find_prepared())

@@ -6,10 +6,14 @@ import sys
 import time
 from pathlib import Path
 
-from af3opt.command_parser import CommandParser
+from af3opt.base.atomic import is_temporary
+from af3opt.base.command_parser import CommandParser
+from af3opt.base.errors import ExitCode, UsageError
+from af3opt.base.logs import Verbosity, configure_logging
 from af3opt.data.build import build_prepared
 from af3opt.data.libcifpp import find_mmcif_dictionary
 from af3opt.data.prepared import PreparedData, find_prepared, prepared_root, select_prepared
+from af3opt.data.resources import engine_ccd_file
 from af3opt.data.sources import (
     MMCIF_KIND,
     ComponentSource,
@@ -18,10 +22,6 @@ from af3opt.data.sources import (
     mmcif_source,
 )
 from af3opt.data.synthetic_weights import DEPTHS, NOTE, write_synthetic_weights
-from af3opt.engine.resources import engine_ccd_file
-from af3opt.errors import ExitCode, UsageError
-from af3opt.logs import Verbosity, configure_logging
-from af3opt.output.atomic import is_temporary
 
 SUMMARY = "make the chemical data (and synthetic weights) that the engine needs"
 

@@ -4,8 +4,8 @@ import argparse
 import sys
 from pathlib import Path
 
-from af3opt.command_parser import CommandParser
-from af3opt.errors import ExitCode, UsageError
+from af3opt.base.command_parser import CommandParser
+from af3opt.base.errors import ExitCode, UsageError
 
 SUMMARY = "write an HTML page (and PNG, CSV) of a job's or a batch's results"
 
@@ -26,8 +26,8 @@ def main(argv: list[str]) -> int:
     if output is not None and output.is_dir():
         raise UsageError(f"--output={output} is a directory; give a file name ending in .html")
     # Imported late: numpy is not needed for --help or a mistyped flag.
-    from af3opt.output.report import ReportFiles, write_batch_report, write_report
-    from af3opt.output.report.layout import is_job_directory
+    from af3opt.report import ReportFiles, write_batch_report, write_report
+    from af3opt.report.layout import is_job_directory
 
     files = ReportFiles(
         png=arguments.png,

@@ -5,9 +5,9 @@ import sys
 import time
 from pathlib import Path
 
-from af3opt.errors import ExitCode, UnifiedMemoryNeededError
-from af3opt.options.help_text import format_run_help
-from af3opt.settings import Settings, check_run_settings, format_settings, resolve_settings
+from af3opt.base.errors import ExitCode, UnifiedMemoryNeededError
+from af3opt.settings.help_text import format_run_help
+from af3opt.settings.settings import Settings, check_run_settings, format_settings, resolve_settings
 
 SUMMARY = "fold inputs: run_alphafold.py's flags and output"
 
@@ -34,8 +34,8 @@ def main(argv: list[str]) -> int:
 
 
 def _print_environment(settings: Settings) -> int:
-    from af3opt.environment import format_exports
-    from af3opt.startup import plan_startup
+    from af3opt.environment.environment import format_exports
+    from af3opt.environment.startup import plan_startup
 
     sys.stdout.write(format_exports(plan_startup(settings).variables))
     return ExitCode.OK
@@ -43,8 +43,8 @@ def _print_environment(settings: Settings) -> int:
 
 def _run(settings: Settings) -> int:
     """Prepares the process and folds; JAX is first imported below this function."""
+    from af3opt.environment.startup import prepare_process
     from af3opt.execution.interrupt import InterruptGuard
-    from af3opt.startup import prepare_process
 
     # Modules that start threads (numpy, JAX) are imported under the guard only.
     if settings.run_alphafold_script is not None:
@@ -60,8 +60,8 @@ def _run(settings: Settings) -> int:
             sys.stdout.write(f"{line}\n")
         return ExitCode.OK
     if settings.gpus is not None or settings.cpu_workers is not None:
+        from af3opt.base.logs import configure_logging
         from af3opt.execution.pool import find_slots, run_pool
-        from af3opt.logs import configure_logging
 
         configure_logging(settings)
         return run_pool(settings, find_slots(settings))

@@ -6,8 +6,8 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from af3opt.command_parser import CommandParser
-from af3opt.errors import ExitCode, UsageError
+from af3opt.base.command_parser import CommandParser
+from af3opt.base.errors import ExitCode, UsageError
 
 if TYPE_CHECKING:
     from af3opt.execution.state import BatchProgress

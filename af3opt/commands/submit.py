@@ -9,10 +9,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from af3opt.errors import ExitCode, SetupError, UsageError
+from af3opt.base.errors import ExitCode, SetupError, UsageError
 
 if TYPE_CHECKING:
-    from af3opt.settings import Settings
+    from af3opt.settings.settings import Settings
     from af3opt.slurm.site import Site
 
 SUMMARY = "run a batch on Slurm: a CPU array for searches, a GPU array for inference"
@@ -52,8 +52,8 @@ def main(argv: list[str]) -> int:
     if {"--help", "-help", "-h"}.intersection(argv):
         sys.stdout.write(_HELP)
         return ExitCode.OK
-    from af3opt.extra_flag import take_flag
-    from af3opt.settings import check_run_settings, resolve_settings
+    from af3opt.base.extra_flag import take_flag
+    from af3opt.settings.settings import check_run_settings, resolve_settings
     from af3opt.slurm.site import load_site
 
     name, rest = take_flag(argv, _SLURM_FLAG, "a file or the name of an example")
@@ -74,12 +74,12 @@ def main(argv: list[str]) -> int:
 
 def _write_batch(settings: "Settings", site: "Site") -> dict[str, str]:
     """Writes the input lists, unless it is a dry run, and returns the scripts by stage."""
+    from af3opt.base.atomic import atomic_write_text
     from af3opt.execution.command_line import as_flags
     from af3opt.execution.journal import STATE_DIRECTORY, jobs_directory
     from af3opt.execution.planning import make_plan
     from af3opt.execution.plans import write_plan
     from af3opt.inference.buckets import choose_buckets
-    from af3opt.output.atomic import atomic_write_text
     from af3opt.slurm.estimates import find_estimates
     from af3opt.slurm.scripts import job_script
     from af3opt.slurm.shares import share_out
@@ -132,7 +132,7 @@ def _absolute(flags: Sequence[str]) -> list[str]:
     A text may be a path, too (a program, a database): it is one if that exists here, or is
     left alone.
     """
-    from af3opt.options.catalogue import Kind, all_options
+    from af3opt.settings.catalogue import Kind, all_options
 
     result = []
     for flag in flags:

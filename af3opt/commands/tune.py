@@ -9,15 +9,15 @@ import sys
 from collections.abc import Iterator
 from typing import Any
 
-from af3opt.child_process import module_command
-from af3opt.errors import Af3optError, ExitCode, UsageError
-from af3opt.host import probe_host
-from af3opt.inference.cpu_flags import LEAN_SCHEDULE, LIGHT_CODEGEN, WIDE_VECTORS
-from af3opt.inference.tuning import Candidate, save_tuning
+from af3opt.base.child_process import module_command
+from af3opt.base.errors import Af3optError, ExitCode, UsageError
+from af3opt.base.logs import configure_logging
+from af3opt.environment.cpu_flags import LEAN_SCHEDULE, LIGHT_CODEGEN, WIDE_VECTORS
+from af3opt.environment.tuning import Candidate, save_tuning
+from af3opt.environment.xla_flags import merge_xla_flags
+from af3opt.host.host import probe_host
 from af3opt.inference.tuning_probe import DIFFUSION_PASSES, TRUNK_PASSES
-from af3opt.logs import configure_logging
-from af3opt.settings import resolve_settings
-from af3opt.xla_flags import merge_xla_flags
+from af3opt.settings.settings import resolve_settings
 
 SUMMARY = "measure which flags and precisions are fastest on this CPU"
 

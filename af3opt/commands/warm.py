@@ -8,13 +8,13 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from af3opt.errors import ExitCode, InputError, UsageError
-from af3opt.extra_flag import take_flag
-from af3opt.settings import Settings, resolve_settings
+from af3opt.base.errors import ExitCode, InputError, UsageError
+from af3opt.base.extra_flag import take_flag
+from af3opt.settings.settings import Settings, resolve_settings
 
 if TYPE_CHECKING:
-    from af3opt.engine.features import Batch
     from af3opt.execution.session import Session
+    from af3opt.features.engine_features import Batch
 
 SUMMARY = "compile the model ahead for the sizes to come"
 
@@ -81,7 +81,7 @@ def _parse_depths(text: str) -> tuple[int | None, ...]:
 
 def _warm(settings: Settings, folder: Path | None, depths: tuple[int | None, ...] | None) -> None:
     """Compiles; JAX is first imported below this function."""
-    from af3opt.startup import prepare_process
+    from af3opt.environment.startup import prepare_process
 
     startup = prepare_process(settings)
 
@@ -125,8 +125,8 @@ def _inputs(session: "Session", folder: Path, depths: Sequence[int | None]) -> "
 
     One that waits for its search comes once for each depth that its MSA may have.
     """
-    from af3opt.engine.features import featurise_with_engine, make_ccd
     from af3opt.engine.inputs import load_fold_inputs, needs_search
+    from af3opt.features.engine_features import featurise_with_engine, make_ccd
 
     paths = sorted(path for path in folder.glob("*.json") if path.is_file())
     if not paths:

@@ -7,6 +7,7 @@ import shutil
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from af3opt.base.paths import private_directory
 from af3opt.data.ccd_index import decode_component, decode_first_value, write_ccd_index
 from af3opt.data.component_sets import component_sets_json, derive_component_sets
 from af3opt.data.libcifpp import (
@@ -27,7 +28,6 @@ from af3opt.data.prepared import (
 )
 from af3opt.data.sources import ComponentSource
 from af3opt.data.staging import build_directory
-from af3opt.paths import private_directory
 
 _log = logging.getLogger(__name__)
 

@@ -14,8 +14,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from af3opt.base.errors import SetupError
 from af3opt.data.ccd_index import RECORD_SEPARATOR, UNIT_SEPARATOR
-from af3opt.errors import SetupError
 
 # The wwPDB file's own order of items, so that iteration over a component's keys
 # does not depend on the source. Items a source lacks are left out.

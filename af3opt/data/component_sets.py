@@ -9,7 +9,7 @@ import re
 from collections.abc import Iterable
 from pathlib import Path
 
-from af3opt.errors import SetupError
+from af3opt.base.errors import SetupError
 
 ComponentSets = dict[str, frozenset[str]]
 

@@ -17,8 +17,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from af3opt.output.atomic import atomic_write_text
-from af3opt.paths import af3opt_home
+from af3opt.base.atomic import atomic_write_text
+from af3opt.base.paths import af3opt_home
 
 CCD_INDEX_FILE = "ccd.index"
 COMPONENT_SETS_FILE = "component_sets.json"

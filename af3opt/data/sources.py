@@ -7,12 +7,12 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+from af3opt.base.errors import SetupError
+from af3opt.base.paths import trust_problem
 from af3opt.data.ccd_bcif import describe_bundled_ccd, find_bundled_ccd, read_bcif
 from af3opt.data.ccd_index import encode_component
 from af3opt.data.prepared import find_prepared
 from af3opt.data.source import describe_file_again
-from af3opt.errors import SetupError
-from af3opt.paths import trust_problem
 
 # What a user's own components.cif is called in a description.
 MMCIF_KIND = "wwPDB mmCIF"
@@ -84,7 +84,7 @@ def mmcif_source(path: Path) -> ComponentSource:
 
 
 def _read_mmcif(path: Path) -> Serialised:
-    from af3opt.engine.component_text import read_component_blocks
+    from af3opt.data.component_text import read_component_blocks
 
     codes: list[str] = []
     texts: list[bytes] = []

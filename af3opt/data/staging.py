@@ -7,8 +7,8 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from af3opt.errors import SetupError
-from af3opt.output.atomic import atomic_directory, is_temporary
+from af3opt.base.atomic import atomic_directory, is_temporary
+from af3opt.base.errors import SetupError
 
 _log = logging.getLogger(__name__)
 

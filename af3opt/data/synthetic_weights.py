@@ -15,12 +15,12 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from af3opt.base.errors import SetupError
+from af3opt.base.paths import private_directory
 from af3opt.data.prepared import prepared_root
 from af3opt.data.staging import build_directory
 from af3opt.engine.discovery import find_engine
 from af3opt.engine.modules import engine_module
-from af3opt.errors import SetupError
-from af3opt.paths import private_directory
 
 _log = logging.getLogger(__name__)
 
@@ -120,7 +120,7 @@ def write_synthetic_weights(depth: str, *, force: bool = False) -> tuple[Path, b
     folder = synthetic_weights_dir(depth, fingerprint)
     if not force and read_manifest(folder) is not None:
         return folder, False
-    from af3opt.engine.parameter_shapes import parameter_shapes
+    from af3opt.data.parameter_shapes import parameter_shapes
 
     _log.info("Finding the shapes of the model's parameters (depth %s)", depth)
     shapes = parameter_shapes(DEPTHS[depth])

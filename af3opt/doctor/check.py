@@ -6,10 +6,10 @@ import enum
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
-from af3opt.backend import Backend, resolve_backend
-from af3opt.errors import Af3optError
-from af3opt.host import Host
-from af3opt.settings import Settings
+from af3opt.base.errors import Af3optError
+from af3opt.environment.backend import Backend, resolve_backend
+from af3opt.host.host import Host
+from af3opt.settings.settings import Settings
 
 
 class Verdict(enum.StrEnum):

@@ -12,7 +12,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from af3opt.errors import Af3optError
+from af3opt.base.errors import Af3optError
 
 
 def main(backend: str, attention: str, model_dir: Path) -> None:
@@ -64,7 +64,7 @@ def _look_at_weights(model_dir: Path) -> None:
 def _look_at_engine(backend: str, attention: str) -> None:
     start = time.monotonic()
     try:
-        from af3opt.engine.bootstrap import bootstrap_engine
+        from af3opt.data.bootstrap import bootstrap_engine
 
         bootstrap_engine()
         seconds = time.monotonic() - start

@@ -7,11 +7,11 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
+from af3opt.base.version import __version__
 from af3opt.doctor import cluster, hardware, model, searches, software, storage, variables
 from af3opt.doctor.check import Check, Probe, Subject, Verdict, failure, warning
-from af3opt.host import probe_host
-from af3opt.settings import Settings
-from af3opt.version import __version__
+from af3opt.host.host import probe_host
+from af3opt.settings.settings import Settings
 
 _GROUPS: Mapping[str, tuple[Probe, ...]] = {
     "Software": (

@@ -2,9 +2,9 @@
 
 from collections.abc import Iterator
 
-from af3opt.backend import resolve_backend
+from af3opt.base.errors import Af3optError
 from af3opt.doctor.check import Check, Subject, failure_of, gigabytes, ok, skipped, warning
-from af3opt.errors import Af3optError
+from af3opt.environment.backend import resolve_backend
 
 # Instruction sets that decide how fast the model is on a CPU, the best first.
 _ISA_THAT_MATTERS = ("amx_bf16", "avx512_bf16", "avx512f", "avx2")

@@ -9,8 +9,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from af3opt.backend import Backend
-from af3opt.child_process import module_command
+from af3opt.base.child_process import module_command
+from af3opt.base.errors import SetupError
 from af3opt.data.synthetic_weights import read_manifest
 from af3opt.doctor.check import (
     Check,
@@ -23,8 +23,8 @@ from af3opt.doctor.check import (
     warning,
 )
 from af3opt.engine.discovery import find_engine
-from af3opt.environment import apply_environment, plan_environment
-from af3opt.errors import SetupError
+from af3opt.environment.backend import Backend
+from af3opt.environment.environment import apply_environment, plan_environment
 
 _PROBE_TIMEOUT_S = 8.0
 # Whole, compressed, or a part of a split file.

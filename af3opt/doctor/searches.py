@@ -7,10 +7,10 @@ import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
+from af3opt.base.errors import SetupError
 from af3opt.doctor.check import Check, Subject, failure, gigabytes, ok, skipped, warning
 from af3opt.doctor.filesystems import file_system_of, read_speed
 from af3opt.engine.discovery import find_engine
-from af3opt.errors import SetupError
 
 _PROGRAMS = ("jackhmmer", "nhmmer", "hmmalign", "hmmsearch", "hmmbuild")
 _VERSION = re.compile(r"# HMMER (\S+)")

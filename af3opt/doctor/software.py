@@ -6,7 +6,9 @@ import subprocess
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 
+from af3opt.base.errors import SetupError
 from af3opt.data.prepared import find_prepared
+from af3opt.data.resources import engine_ccd_file
 from af3opt.doctor.check import (
     Check,
     Subject,
@@ -17,10 +19,8 @@ from af3opt.doctor.check import (
     warning,
 )
 from af3opt.engine.discovery import find_engine
-from af3opt.engine.resources import engine_ccd_file
-from af3opt.errors import SetupError
-from af3opt.inference.cpu_flags import cpu_xla_flags
-from af3opt.inference.tuning import load_tuning
+from af3opt.environment.cpu_flags import cpu_xla_flags
+from af3opt.environment.tuning import load_tuning
 
 # The oldest JAX whose XLA:CPU compiles the model as well as the newest does.
 _FAST_ON_CPU = (0, 12)

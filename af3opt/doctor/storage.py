@@ -7,6 +7,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+from af3opt.base.paths import af3opt_home, trust_problem
 from af3opt.caching.locations import CACHES, cache_directory
 from af3opt.doctor.check import (
     Check,
@@ -19,7 +20,6 @@ from af3opt.doctor.check import (
     warning,
 )
 from af3opt.doctor.filesystems import file_system_of
-from af3opt.paths import af3opt_home, trust_problem
 
 _COMPILE_CACHE = "compile_cache"
 _FEW_BYTES = 5e9

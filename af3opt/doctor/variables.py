@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterator
 
 from af3opt.doctor.check import Check, Subject, failure, ok, warning
-from af3opt.environment import plan_environment
+from af3opt.environment.environment import plan_environment
 
 # jaxlib contains neither MKL nor OpenMP, so their settings reach nothing in it.
 _INERT = re.compile(r"(MKL|KMP|OMP|GOMP|IOMP)_\w+")

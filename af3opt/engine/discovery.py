@@ -13,7 +13,7 @@ import importlib.metadata
 import importlib.util
 from pathlib import Path
 
-from af3opt.errors import SetupError
+from af3opt.base.errors import SetupError
 
 INSTALL_HINT = (
     "install DeepMind's AlphaFold 3 (https://github.com/google-deepmind/alphafold3) in this "

@@ -5,8 +5,8 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from af3opt.base.errors import InputError
 from af3opt.engine.modules import engine_module
-from af3opt.errors import InputError
 
 _log = logging.getLogger(__name__)
 

@@ -12,8 +12,8 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from af3opt.base.errors import SetupError, UsageError
 from af3opt.engine.modules import engine_module
-from af3opt.errors import SetupError, UsageError
 
 ConfigOverride = int | str
 

@@ -8,11 +8,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from af3opt.base.errors import SetupError
 from af3opt.engine.console import prints_to_log
 from af3opt.engine.inputs import FoldInput, needs_search
 from af3opt.engine.modules import engine_module
-from af3opt.errors import SetupError
-from af3opt.settings import Settings
+from af3opt.settings.settings import Settings
 
 _log = logging.getLogger(__name__)
 

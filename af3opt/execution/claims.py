@@ -23,8 +23,8 @@ from typing import Any
 
 import psutil
 
-from af3opt.host import read_slurm_job
-from af3opt.output.atomic import atomic_write_text, temporary_sibling
+from af3opt.base.atomic import atomic_write_text, temporary_sibling
+from af3opt.host.host import read_slurm_job
 
 _log = logging.getLogger(__name__)
 

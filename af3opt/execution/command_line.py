@@ -2,8 +2,8 @@
 
 from collections.abc import Collection, Iterator
 
-from af3opt.options.catalogue import Kind, all_options
-from af3opt.settings import Settings
+from af3opt.settings.catalogue import Kind, all_options
+from af3opt.settings.settings import Settings
 
 
 def as_flags(settings: Settings, without: Collection[str] = ()) -> list[str]:

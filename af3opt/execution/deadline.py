@@ -7,12 +7,12 @@ import time
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
-from af3opt.backend import Backend
-from af3opt.cgroups import read_cgroup_limits
 from af3opt.data.synthetic_weights import read_manifest
-from af3opt.host import probe_cpu, read_slurm_job
+from af3opt.environment.backend import Backend
+from af3opt.host.cgroups import read_cgroup_limits
+from af3opt.host.host import probe_cpu, read_slurm_job
 from af3opt.progress import LearnedTimes, Workload
-from af3opt.settings import Settings
+from af3opt.settings.settings import Settings
 
 # Writing, and Slurm's own grace period, need a little of the end.
 _MARGIN_SECONDS = 30.0

@@ -15,7 +15,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from af3opt.engine.features import Batch, make_ccd
+from af3opt.base.atomic import atomic_write_text
+from af3opt.base.errors import Af3optError, InputError
 from af3opt.engine.inputs import (
     FoldInput,
     check_fold_input,
@@ -24,19 +25,18 @@ from af3opt.engine.inputs import (
 from af3opt.engine.model import extract_distogram, extract_embeddings
 from af3opt.engine.msa import DataPipeline
 from af3opt.engine.outputs import terms_of_use
-from af3opt.errors import Af3optError, InputError
 from af3opt.execution.deadline import seed_workload
 from af3opt.execution.identity import text_digest
 from af3opt.execution.journal import RunJournal
 from af3opt.execution.seed_files import SeedResult, write_seed_files
 from af3opt.execution.session import Session
+from af3opt.features.engine_features import Batch, make_ccd
 from af3opt.features.featurise import JobFeatures
 from af3opt.inference.compiled import COMPILED
 from af3opt.numerics import NonFiniteError, infer_checked
 from af3opt.numerics.checked import CheckedResult
 from af3opt.numerics.extraction import extract_samples
 from af3opt.numerics.safer import SaferNumerics, safer_numerics
-from af3opt.output.atomic import atomic_write_text
 from af3opt.output.record_builder import RecordBuilder
 from af3opt.output.record_parts import seed_record
 from af3opt.output.run_record import InputRecord, record_path
@@ -364,7 +364,7 @@ class FoldJob:
             self.session.reporter.memory.cleanup()
 
     def _write_report(self) -> None:
-        from af3opt.output.report import write_report
+        from af3opt.report import write_report
 
         try:
             _log.info("Report written to %s", write_report(self.tree.root))

@@ -16,8 +16,8 @@ from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from af3opt.options.field import spec_of
-from af3opt.settings import Settings
+from af3opt.settings.field import spec_of
+from af3opt.settings.settings import Settings
 
 _LOCATIONS = frozenset({"model_dir", "db_dir"})
 _DATABASE_SUFFIX = "_database_path"

@@ -20,8 +20,8 @@ from pathlib import Path
 
 import psutil
 
-from af3opt.errors import ExitCode
-from af3opt.output.atomic import is_own_temporary, stop_writing
+from af3opt.base.atomic import is_own_temporary, stop_writing
+from af3opt.base.errors import ExitCode
 
 _log = logging.getLogger(__name__)
 

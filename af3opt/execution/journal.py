@@ -15,8 +15,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from af3opt.base.atomic import atomic_write_text
 from af3opt.execution.identity import Identity, differences
-from af3opt.output.atomic import atomic_write_text
 from af3opt.output.tree import JobTree, SampleScore
 
 STATE_DIRECTORY = ".af3opt"

@@ -7,7 +7,8 @@ import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from af3opt.errors import Af3optError, ExitCode, UnifiedMemoryNeededError
+from af3opt.base.errors import Af3optError, ExitCode, UnifiedMemoryNeededError
+from af3opt.environment.startup import Startup
 from af3opt.execution.batch import BatchRun
 from af3opt.execution.compile_leases import CompileLeases
 from af3opt.execution.deadline import SeedTimes, find_deadline
@@ -27,8 +28,7 @@ from af3opt.execution.trace import Trace, write_trace
 from af3opt.inference.model_runner import create_model_runner
 from af3opt.memory import KnownPrograms, MemoryManager
 from af3opt.progress import LearnedTimes, Reporter, open_display
-from af3opt.settings import Settings
-from af3opt.startup import Startup
+from af3opt.settings.settings import Settings
 
 _log = logging.getLogger(__name__)
 
@@ -207,7 +207,7 @@ def finish(
 
 
 def _write_batch_report(output_dir: Path) -> None:
-    from af3opt.output.report import ReportFiles, write_batch_report
+    from af3opt.report import ReportFiles, write_batch_report
 
     try:
         page = write_batch_report(output_dir, files=ReportFiles(job_pages=False))

@@ -17,8 +17,9 @@ import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
+from af3opt.base.atomic import is_temporary
+from af3opt.base.errors import Af3optError, InputError
 from af3opt.engine.inputs import FoldInput, load_fold_inputs, needs_search
-from af3opt.errors import Af3optError, InputError
 from af3opt.execution.claims import (
     Holder,
     current_holder,
@@ -33,7 +34,6 @@ from af3opt.execution.interrupt import InterruptGuard, remove_temporaries
 from af3opt.execution.journal import STATE_DIRECTORY, DataRecord, JobJournal
 from af3opt.execution.planning import PlannedJob
 from af3opt.execution.session import Session
-from af3opt.output.atomic import is_temporary
 from af3opt.output.tree import JobTree, choose_job_directory
 
 _log = logging.getLogger(__name__)

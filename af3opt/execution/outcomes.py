@@ -8,10 +8,10 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from af3opt.errors import ExitCode
+from af3opt.base.atomic import atomic_write_text
+from af3opt.base.errors import ExitCode
 from af3opt.execution.identity import text_digest
 from af3opt.execution.journal import STATE_DIRECTORY
-from af3opt.output.atomic import atomic_write_text
 
 FAILED_FILE = "failed.json"
 

@@ -4,9 +4,9 @@ import errno
 import os
 from pathlib import Path
 
-from af3opt.errors import Af3optError, SetupError
+from af3opt.base.atomic import temporary_sibling
+from af3opt.base.errors import Af3optError, SetupError
 from af3opt.execution.journal import STATE_DIRECTORY
-from af3opt.output.atomic import temporary_sibling
 
 # What makes every further job of the batch fail as well.
 _FATAL_ERRNOS = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.ESTALE})

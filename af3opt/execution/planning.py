@@ -16,8 +16,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from af3opt.errors import InputError, UsageError
-from af3opt.settings import Settings
+from af3opt.base.errors import InputError, UsageError
+from af3opt.settings.settings import Settings
 
 _log = logging.getLogger(__name__)
 

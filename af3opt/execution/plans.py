@@ -10,10 +10,10 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 
+from af3opt.base.atomic import atomic_write_text, remove_unfinished
 from af3opt.execution.identity import text_digest
 from af3opt.execution.journal import STATE_DIRECTORY
 from af3opt.execution.planning import PlannedJob
-from af3opt.output.atomic import atomic_write_text, remove_unfinished
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

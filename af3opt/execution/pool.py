@@ -20,8 +20,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import IO
 
-from af3opt.child_process import module_command
-from af3opt.errors import Af3optError, ExitCode, UsageError
+from af3opt.base.child_process import module_command
+from af3opt.base.errors import Af3optError, ExitCode, UsageError
 from af3opt.execution.claims import Claim, newest_holder, try_claim
 from af3opt.execution.command_line import as_flags
 from af3opt.execution.journal import jobs_directory
@@ -30,9 +30,9 @@ from af3opt.execution.outcomes import Outcome, Status, outcome_from_json
 from af3opt.execution.planning import PlannedJob, make_plan
 from af3opt.execution.trace import write_trace
 from af3opt.execution.worker import WorkerOrder, read_report
-from af3opt.gpus import probe_gpus
-from af3opt.options.upstream import DEFAULT_BUCKETS
-from af3opt.settings import Settings
+from af3opt.host.gpus import probe_gpus
+from af3opt.settings.settings import Settings
+from af3opt.settings.upstream import DEFAULT_BUCKETS
 
 _log = logging.getLogger(__name__)
 

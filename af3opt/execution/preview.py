@@ -7,7 +7,7 @@ from af3opt.execution.deadline import SeedTimes
 from af3opt.execution.planning import PlannedJob, padded_size
 from af3opt.memory import JobSize
 from af3opt.memory.forecast import GIB, DeviceNeed, host_bytes
-from af3opt.settings import Settings
+from af3opt.settings.settings import Settings
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)

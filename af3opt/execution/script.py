@@ -12,16 +12,16 @@ import runpy
 import sys
 from pathlib import Path
 
-from af3opt.backend import Backend
-from af3opt.engine.bootstrap import bootstrap_engine
-from af3opt.errors import ExitCode, SetupError, UsageError
+from af3opt.base.errors import ExitCode, SetupError, UsageError
+from af3opt.data.bootstrap import bootstrap_engine
+from af3opt.environment.backend import Backend
+from af3opt.environment.startup import Startup
 from af3opt.inference.compile_cache import configure_compile_cache
 from af3opt.inference.device import choose_device
 from af3opt.optimizations import activate
 from af3opt.optimizations.choice import choose_context
-from af3opt.options.catalogue import all_options
-from af3opt.settings import Settings
-from af3opt.startup import Startup
+from af3opt.settings.catalogue import all_options
+from af3opt.settings.settings import Settings
 
 _log = logging.getLogger(__name__)
 

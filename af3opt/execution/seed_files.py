@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
+from af3opt.base.atomic import atomic_directory
 from af3opt.engine.outputs import (
     SYNTHETIC_NOTE,
     InferenceResult,
@@ -14,16 +15,15 @@ from af3opt.engine.outputs import (
     write_embeddings,
     write_sample,
 )
-from af3opt.engine.results import pdb_atoms
 from af3opt.numerics.checked import CheckedResult
 from af3opt.numerics.excluded import NonFiniteSample, write_nonfinite
 from af3opt.numerics.extraction import ExtractedSamples
-from af3opt.output.atomic import atomic_directory
+from af3opt.output.engine_results import pdb_atoms
 from af3opt.output.pdb import PdbLimitError, pdb_text
 from af3opt.output.record_parts import nonfinite_sample_record, ranked_sample_record
 from af3opt.output.run_record import SampleRecord
 from af3opt.output.tree import JobTree, SampleScore
-from af3opt.settings import Settings
+from af3opt.settings.settings import Settings
 
 _log = logging.getLogger(__name__)
 

@@ -9,12 +9,13 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Protocol
 
-from af3opt.backend import Backend
+from af3opt.data.bootstrap import bootstrap_engine
 from af3opt.data.synthetic_weights import read_manifest
-from af3opt.engine.bootstrap import bootstrap_engine
 from af3opt.engine.discovery import EngineInfo, find_engine
 from af3opt.engine.msa import DataPipeline
 from af3opt.engine.outputs import SYNTHETIC_NOTE
+from af3opt.environment.backend import Backend
+from af3opt.environment.startup import Startup
 from af3opt.execution.deadline import device_label
 from af3opt.execution.identity import Identity, data_identity, run_identity
 from af3opt.execution.weights_identity import weights_digest
@@ -40,8 +41,7 @@ from af3opt.output.record_parts import (
 )
 from af3opt.output.run_record import OptimizationRecord, WeightsRecord
 from af3opt.progress import Reporter
-from af3opt.settings import Settings
-from af3opt.startup import Startup
+from af3opt.settings.settings import Settings
 
 _log = logging.getLogger(__name__)
 

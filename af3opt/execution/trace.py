@@ -15,7 +15,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
-from af3opt.output.atomic import atomic_write_text
+from af3opt.base.atomic import atomic_write_text
 
 _log = logging.getLogger(__name__)
 

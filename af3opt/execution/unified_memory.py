@@ -13,11 +13,11 @@ import threading
 from collections.abc import Mapping, Sequence
 from typing import NoReturn
 
-from af3opt.child_process import module_command
+from af3opt.base.child_process import module_command
 from af3opt.inference.splitting import DeviceMemoryError
 from af3opt.inference.weights_copy import FINISHER_THREAD
 from af3opt.memory import MemoryShortageError
-from af3opt.settings import Settings
+from af3opt.settings.settings import Settings
 
 _log = logging.getLogger(__name__)
 

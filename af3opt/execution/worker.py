@@ -15,11 +15,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from af3opt.errors import Af3optError, ExitCode
+from af3opt.base.errors import Af3optError, ExitCode
 
 if TYPE_CHECKING:
     from af3opt.execution.session import RunnerFactory
-    from af3opt.settings import Settings
+    from af3opt.settings.settings import Settings
 
 _PARENT_POLL_SECONDS = 1.0
 
@@ -86,8 +86,8 @@ def work(order: WorkerOrder, make_runner: "RunnerFactory | None" = None) -> int:
         # Before numpy and JAX look at how many there are.
         os.sched_setaffinity(0, order.cores)
     _end_with_parent()
-    from af3opt.output.atomic import atomic_write_text
-    from af3opt.settings import resolve_settings
+    from af3opt.base.atomic import atomic_write_text
+    from af3opt.settings.settings import resolve_settings
 
     settings = resolve_settings(order.flags, os.environ)
     try:
@@ -102,9 +102,9 @@ def work(order: WorkerOrder, make_runner: "RunnerFactory | None" = None) -> int:
 def _run(
     settings: "Settings", order: WorkerOrder, make_runner: "RunnerFactory | None"
 ) -> WorkerReport:
+    from af3opt.environment.startup import prepare_process
     from af3opt.execution.compile_leases import CompileLeases
     from af3opt.execution.interrupt import InterruptGuard
-    from af3opt.startup import prepare_process
 
     guard = InterruptGuard(resumable=True, takes_stop_requests=True)
     with guard.active():

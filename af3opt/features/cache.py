@@ -12,18 +12,18 @@ from typing import Any
 
 import numpy as np
 
-from af3opt.caching.key import CacheKey
+from af3opt.base.key import CacheKey
 from af3opt.caching.locations import open_cache
 from af3opt.caching.manager import CacheManager
 from af3opt.engine.feature_objects import UnknownObjectError
-from af3opt.engine.features import Batch
-from af3opt.engine.featurisation import SEED_FEATURES, unknown_function
 from af3opt.features.compress import compress_features, decompress_features
 from af3opt.features.conformer_store import ConformerStore
+from af3opt.features.engine_features import Batch
+from af3opt.features.featurisation import SEED_FEATURES, unknown_function
 from af3opt.features.key import FeatureKey
 from af3opt.features.options import FeatureOptions
 from af3opt.features.packing import pack_batch, unpack_batch
-from af3opt.settings import Settings
+from af3opt.settings.settings import Settings
 
 _log = logging.getLogger(__name__)
 

@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from af3opt.caching.key import json_digest
+from af3opt.base.key import json_digest
 from af3opt.engine.modules import engine_module
 from af3opt.features.embedding import embed, needs_macrocycles
 

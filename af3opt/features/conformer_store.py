@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from af3opt.caching.key import CacheKey
+from af3opt.base.key import CacheKey
 from af3opt.caching.locations import open_cache
 from af3opt.caching.manager import CacheManager
 from af3opt.features.compress import compress_features, decompress_features

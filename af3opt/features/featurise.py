@@ -10,12 +10,12 @@ import time
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from af3opt.cgroups import read_cgroup_limits
-from af3opt.engine.features import Batch, featurise_with_engine
-from af3opt.engine.featurisation import PendingReference, SharedFeatures, unknown_function
 from af3opt.features.cache import FeatureCache
+from af3opt.features.engine_features import Batch, featurise_with_engine
+from af3opt.features.featurisation import PendingReference, SharedFeatures, unknown_function
 from af3opt.features.options import FeatureOptions
-from af3opt.host import probe_cpu, read_slurm_job
+from af3opt.host.cgroups import read_cgroup_limits
+from af3opt.host.host import probe_cpu, read_slurm_job
 
 _log = logging.getLogger(__name__)
 

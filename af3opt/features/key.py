@@ -4,12 +4,12 @@ import importlib.metadata
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from af3opt.caching.key import CacheKey, json_digest
+from af3opt.base.key import CacheKey, json_digest
 from af3opt.engine.discovery import find_engine
-from af3opt.engine.feature_patches import fast_loop_names
-from af3opt.engine.featurisation import unknown_function
 from af3opt.engine.modules import engine_module
 from af3opt.features.embedding import embedding_known
+from af3opt.features.feature_patches import fast_loop_names
+from af3opt.features.featurisation import unknown_function
 from af3opt.features.options import FeatureOptions
 
 # Raise whenever the meaning of a stored entry changes.

@@ -17,13 +17,13 @@ from typing import Any
 
 import zstandard
 
-from af3opt.caching.key import CacheKey, json_digest
+from af3opt.base.key import CacheKey, json_digest
 from af3opt.caching.locations import open_cache
 from af3opt.caching.manager import CacheManager
 from af3opt.engine.discovery import find_engine
 from af3opt.engine.modules import engine_module
 from af3opt.engine.msa import database_files
-from af3opt.settings import Settings
+from af3opt.settings.settings import Settings
 
 _log = logging.getLogger(__name__)
 

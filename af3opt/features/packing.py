@@ -5,8 +5,8 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from af3opt.engine.feature_objects import decode_objects, encode_objects
-from af3opt.engine.features import Batch
 from af3opt.features.compress import CompressedFeatures, compress_features, decompress_features
+from af3opt.features.engine_features import Batch
 
 # Smaller than level 1 with sparse arrays, and packed in half its time; see the table in
 # docs/features-and-caches.md.

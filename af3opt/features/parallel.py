@@ -21,7 +21,7 @@ from typing import Any
 import psutil
 
 from af3opt.caching.locations import open_cache
-from af3opt.engine.features import Batch, make_ccd
+from af3opt.features.engine_features import Batch, make_ccd
 from af3opt.features.options import FeatureOptions
 
 _log = logging.getLogger(__name__)
@@ -284,7 +284,7 @@ def _work(pipe: Any, cache_dir: Path | None) -> None:
     os.environ["JAX_PLATFORMS"] = "cpu"
     os.environ["CUDA_VISIBLE_DEVICES"] = ""
     from af3opt.data.prepared import find_prepared
-    from af3opt.engine.resources import redirect_resources
+    from af3opt.data.resources import redirect_resources
 
     redirect_resources(find_prepared())
     while True:

@@ -8,8 +8,8 @@ numbers for the diffusion (class *resampled*), so `--fidelity` below `fast` keep
 upstream's list, and buckets that the user gave are always obeyed.
 """
 
-from af3opt.options.upstream import DEFAULT_BUCKETS
-from af3opt.settings import Settings
+from af3opt.settings.settings import Settings
+from af3opt.settings.upstream import DEFAULT_BUCKETS
 
 # (up to this many tokens, in steps of): from 48 tokens on padding adds less than a
 # sixteenth, and 117 sizes cover what upstream's 15 do. A default run of 80 tokens takes

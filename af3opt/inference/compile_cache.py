@@ -18,12 +18,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from af3opt.caching.key import CacheKey
+from af3opt.base.errors import SetupError, UsageError
+from af3opt.base.key import CacheKey
+from af3opt.base.paths import af3opt_home, make_private, private_directory, trust_problem
 from af3opt.caching.manager import CacheManager
-from af3opt.cgroups import read_cgroup_limits
-from af3opt.errors import SetupError, UsageError
-from af3opt.host import probe_cpu
-from af3opt.paths import af3opt_home, make_private, private_directory, trust_problem
+from af3opt.host.cgroups import read_cgroup_limits
+from af3opt.host.host import probe_cpu
 
 _log = logging.getLogger(__name__)
 

@@ -8,10 +8,10 @@ import time
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from af3opt.caching.key import CacheKey
+from af3opt.base.errors import SetupError
+from af3opt.base.garbage import no_collection
+from af3opt.base.key import CacheKey
 from af3opt.engine.model import DIFFUSION_SAMPLES, config_value, forward_function
-from af3opt.errors import SetupError
-from af3opt.garbage import no_collection
 from af3opt.inference.compile_cache import CompileCache
 from af3opt.inference.executables import ExecutableStore, executable_key
 from af3opt.inference.live_code import live_code_digest, model_modules

@@ -8,9 +8,9 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
+from af3opt.base.paths import af3opt_home, trust_problem
 from af3opt.caching.manager import CacheManager
 from af3opt.inference import compile_cache, executables
-from af3opt.paths import af3opt_home, trust_problem
 
 # Short name -> what the cache is called in messages.
 COMPILED_CACHES = {"compile": "compile cache", "executables": "executable store"}

@@ -3,7 +3,7 @@
 import logging
 from typing import Any
 
-from af3opt.errors import SetupError
+from af3opt.base.errors import SetupError
 
 _log = logging.getLogger(__name__)
 

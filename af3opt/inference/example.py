@@ -2,10 +2,10 @@
 
 import json
 
-from af3opt.engine.features import Batch, featurise_with_engine, make_ccd
 from af3opt.engine.modules import engine_module
+from af3opt.features.engine_features import Batch, featurise_with_engine, make_ccd
 from af3opt.features.options import FeatureOptions
-from af3opt.settings import Settings
+from af3opt.settings.settings import Settings
 
 # More atoms than the window of the atom attention, 128: with fewer, slots are not trimmed.
 _RESIDUES = 20

@@ -22,12 +22,12 @@ from pathlib import Path
 from typing import Any
 
 import af3opt
-from af3opt.caching.key import CacheKey, differences
+from af3opt.base.key import CacheKey, differences
+from af3opt.base.paths import trust_problem
+from af3opt.base.version import COMPUTING, installed_version
 from af3opt.caching.manager import CacheManager
 from af3opt.inference.compile_cache import CompileCache
 from af3opt.inference.operations import OperationCount
-from af3opt.paths import trust_problem
-from af3opt.version import COMPUTING, installed_version
 
 _log = logging.getLogger(__name__)
 

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Protocol
 
+from af3opt.base.errors import SetupError
 from af3opt.data.synthetic_weights import read_manifest
 from af3opt.engine.model import (
     DIFFUSION_SAMPLES,
@@ -18,7 +19,6 @@ from af3opt.engine.model import (
     make_model_config,
     set_config_value,
 )
-from af3opt.errors import SetupError
 from af3opt.inference.compile_cache import CompileCache, configure_compile_cache
 from af3opt.inference.compiled import (
     STORED,
@@ -46,7 +46,7 @@ from af3opt.inference.weights import (
 )
 from af3opt.inference.weights_format import WeightsLayout
 from af3opt.memory.forecast import JobSize, KnownPrograms
-from af3opt.settings import Settings
+from af3opt.settings.settings import Settings
 
 _log = logging.getLogger(__name__)
 

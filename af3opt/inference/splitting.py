@@ -16,8 +16,8 @@ import threading
 from collections.abc import Callable, Iterator
 from typing import Any
 
+from af3opt.base.errors import Af3optError
 from af3opt.engine.modules import engine_module
-from af3opt.errors import Af3optError
 
 
 class DeviceMemoryError(Af3optError):

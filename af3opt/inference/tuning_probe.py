@@ -12,9 +12,9 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from af3opt.engine.bootstrap import bootstrap_engine
+from af3opt.data.bootstrap import bootstrap_engine
 from af3opt.engine.modules import engine_module
-from af3opt.host import probe_host
+from af3opt.host.host import probe_host
 from af3opt.optimizations import OPTIMIZATIONS
 from af3opt.optimizations.base import BFLOAT16, FLOAT32, Context, Patches
 from af3opt.optimizations.choice import block_positions

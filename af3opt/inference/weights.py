@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 
+from af3opt.base.errors import SetupError
 from af3opt.engine.modules import engine_module
-from af3opt.errors import SetupError
 from af3opt.inference.results import IDENTIFIER
 from af3opt.inference.weights_ahead import layout_ahead, take_ahead
 from af3opt.inference.weights_copy import file_digest, make_copy, open_copy

@@ -22,8 +22,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from af3opt.child_process import module_command
-from af3opt.errors import Af3optError
+from af3opt.base.child_process import module_command
+from af3opt.base.errors import Af3optError
 from af3opt.inference.weights_copy import (
     MappedWeights,
     ReadFiles,

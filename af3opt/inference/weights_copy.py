@@ -27,7 +27,9 @@ from typing import Any
 
 import numpy as np
 
-from af3opt.errors import SetupError
+from af3opt.base.atomic import atomic_write_text, fsync_tree, remove_unfinished, temporary_sibling
+from af3opt.base.errors import SetupError
+from af3opt.base.paths import af3opt_home, private_directory, trust_problem
 from af3opt.inference.block_writer import BLOCK, BlockWriter
 from af3opt.inference.weights_format import (
     ALIGNMENT,
@@ -37,8 +39,6 @@ from af3opt.inference.weights_format import (
     WeightFiles,
 )
 from af3opt.optimizations.separate_layers import operands_to_join
-from af3opt.output.atomic import atomic_write_text, fsync_tree, remove_unfinished, temporary_sibling
-from af3opt.paths import af3opt_home, private_directory, trust_problem
 
 _log = logging.getLogger(__name__)
 

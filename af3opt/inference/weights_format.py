@@ -22,8 +22,8 @@ import ml_dtypes  # noqa: F401 - teaches numpy the name bfloat16, which weights 
 import numpy as np
 import zstandard
 
+from af3opt.base.errors import SetupError
 from af3opt.engine.modules import engine_module, source_digest
-from af3opt.errors import SetupError
 
 # XLA:CPU uses a host buffer in place when it starts on such a boundary.
 ALIGNMENT = 64

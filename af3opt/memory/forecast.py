@@ -12,9 +12,9 @@ import json
 from collections.abc import Mapping
 from pathlib import Path
 
-from af3opt.errors import SetupError
-from af3opt.output.atomic import atomic_write_text
-from af3opt.paths import af3opt_home, private_directory
+from af3opt.base.atomic import atomic_write_text
+from af3opt.base.errors import SetupError
+from af3opt.base.paths import af3opt_home, private_directory
 
 GIB = 1 << 30
 

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping
 from types import MappingProxyType
 from typing import Any
 
-from af3opt.host import Memory
+from af3opt.host.host import Memory
 from af3opt.memory.usage import (
     MemoryUsage,
     available_bytes,
@@ -66,7 +66,7 @@ class MemoryManager:
         """Sets what is watched.
 
         Args:
-            limit: The host's memory limit, see `af3opt.host.probe_memory`.
+            limit: The host's memory limit, see `af3opt.host.host.probe_memory`.
             device: The JAX device the model runs on, or None.
             gpu_uuid: Its UUID, for NVML.
         """

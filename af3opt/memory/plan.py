@@ -3,9 +3,9 @@
 import dataclasses
 from collections.abc import Callable, Iterator
 
-from af3opt.errors import SetupError
-from af3opt.gpus import Gpu
-from af3opt.host import Memory
+from af3opt.base.errors import SetupError
+from af3opt.host.gpus import Gpu
+from af3opt.host.host import Memory
 from af3opt.memory.forecast import GIB, DeviceNeed, JobSize, host_bytes
 from af3opt.memory.usage import available_bytes, children_bytes, resident_bytes
 

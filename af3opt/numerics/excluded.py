@@ -15,8 +15,8 @@ from typing import Any
 import numpy as np
 import zstandard
 
+from af3opt.base.atomic import atomic_write_bytes
 from af3opt.engine.modules import engine_module
-from af3opt.output.atomic import atomic_write_bytes
 
 SUFFIX = "_nonfinite"
 

@@ -4,7 +4,7 @@ import dataclasses
 import enum
 from collections.abc import Mapping
 
-from af3opt.errors import Af3optError
+from af3opt.base.errors import Af3optError
 
 
 class NonFinitePolicy(enum.StrEnum):

@@ -3,8 +3,8 @@
 import dataclasses
 import logging
 
-from af3opt.errors import UsageError
-from af3opt.fidelity import EXACT, PERMITTED
+from af3opt.base.errors import UsageError
+from af3opt.base.fidelity import EXACT, PERMITTED
 from af3opt.optimizations import (
     atom_aggregation,
     atom_transformer,
@@ -26,7 +26,7 @@ from af3opt.optimizations.atom_slots import ATOM_SLOTS
 from af3opt.optimizations.base import Context, Optimization, Patches
 from af3opt.optimizations.msa_depth import MSA_DEPTH
 from af3opt.optimizations.sampler_nan import SAMPLER_NAN
-from af3opt.settings import Settings
+from af3opt.settings.settings import Settings
 
 _log = logging.getLogger(__name__)
 

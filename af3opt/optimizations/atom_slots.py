@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from af3opt.fidelity import REORDERED
+from af3opt.base.fidelity import REORDERED
 from af3opt.optimizations.atom_transformer import ATOM_CALLERS
 from af3opt.optimizations.base import Optimization
 

@@ -9,7 +9,7 @@ rows out and in, and products too small for the GPU. Here a piece is as large as
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from af3opt.fidelity import REORDERED
+from af3opt.base.fidelity import REORDERED
 from af3opt.optimizations import triangle_attention, triangle_multiplication
 from af3opt.optimizations.base import Context, Optimization, Target
 

@@ -10,8 +10,8 @@ import dataclasses
 from collections.abc import Callable
 from typing import Any
 
+from af3opt.base.version import installed_version
 from af3opt.engine.modules import engine_module, source_digest
-from af3opt.version import installed_version
 
 FLOAT32 = "float32"
 BFLOAT16 = "bfloat16"

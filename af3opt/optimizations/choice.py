@@ -1,10 +1,10 @@
 """Chooses what optimisations depend on for this host, such as what `auto` stands for."""
 
-from af3opt.backend import Backend
-from af3opt.host import AMD, Cpu, Host
-from af3opt.inference.tuning import load_tuning
+from af3opt.environment.backend import Backend
+from af3opt.environment.tuning import load_tuning
+from af3opt.host.host import AMD, Cpu, Host
 from af3opt.optimizations.base import BFLOAT16, FLOAT32, MIXED, SMALL_BLOCK, SPLIT, Context
-from af3opt.settings import Settings
+from af3opt.settings.settings import Settings
 
 _AUTO = "auto"
 # Instructions with which XLA:CPU multiplies bfloat16 matrices faster than float32 ones.

@@ -9,7 +9,7 @@ optimisations leave on a CPU, and importing tokamax for them takes a second of a
 from collections.abc import Callable
 from typing import Any
 
-from af3opt.fidelity import REORDERED
+from af3opt.base.fidelity import REORDERED
 from af3opt.optimizations.base import Context, Optimization
 from af3opt.optimizations.conditioning import TRANSITION
 

@@ -12,7 +12,7 @@ A function that draws random numbers would draw others; the confidence head draw
 from collections.abc import Callable
 from typing import Any
 
-from af3opt.fidelity import REORDERED
+from af3opt.base.fidelity import REORDERED
 from af3opt.optimizations.base import Context, Optimization, Target
 
 _TARGET = Target(

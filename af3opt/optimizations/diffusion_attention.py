@@ -11,8 +11,8 @@ import inspect
 from collections.abc import Callable
 from typing import Any
 
+from af3opt.base.fidelity import REORDERED
 from af3opt.engine.modules import engine_module
-from af3opt.fidelity import REORDERED
 from af3opt.optimizations.base import Context, Optimization, Package
 from af3opt.optimizations.conditioning import CONDITIONED_LAYERS
 from af3opt.optimizations.diffusion_transformer import SELF_ATTENTION

@@ -18,7 +18,7 @@ import functools
 from collections.abc import Callable
 from typing import Any
 
-from af3opt.fidelity import PRECISION, REORDERED
+from af3opt.base.fidelity import PRECISION, REORDERED
 from af3opt.optimizations.base import BFLOAT16, FLOAT32, Context, Optimization, Target
 from af3opt.optimizations.conditioning import (
     CONDITIONED_LAYERS,

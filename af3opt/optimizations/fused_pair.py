@@ -14,7 +14,7 @@ A layer of another type or size than the package serves is left to the engine.
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from af3opt.fidelity import PRECISION
+from af3opt.base.fidelity import PRECISION
 from af3opt.optimizations import transition, triangle_attention, triangle_multiplication
 from af3opt.optimizations.base import Context, Optimization, Package
 from af3opt.optimizations.haiku_access import as_module_method, norm_parameters, weights

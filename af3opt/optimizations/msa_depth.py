@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from af3opt.fidelity import REORDERED
+from af3opt.base.fidelity import REORDERED
 from af3opt.optimizations.base import Context, Optimization, Target
 
 _TARGET = Target(

@@ -9,7 +9,7 @@ Here the denoiser gets the first sample's noise level, which belongs to no sampl
 from collections.abc import Callable
 from typing import Any
 
-from af3opt.fidelity import REORDERED
+from af3opt.base.fidelity import REORDERED
 from af3opt.optimizations.base import Context, Optimization
 from af3opt.optimizations.sampler import (
     DEEPMIND_3_0_1,

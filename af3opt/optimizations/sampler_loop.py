@@ -10,7 +10,7 @@ import types
 from collections.abc import Callable
 from typing import Any
 
-from af3opt.fidelity import REORDERED
+from af3opt.base.fidelity import REORDERED
 from af3opt.optimizations.base import Context, Optimization
 from af3opt.optimizations.sampler import (
     DEEPMIND_3_0_1,

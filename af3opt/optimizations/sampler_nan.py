@@ -15,7 +15,7 @@ import textwrap
 from collections.abc import Callable
 from typing import Any
 
-from af3opt.fidelity import EXACT
+from af3opt.base.fidelity import EXACT
 from af3opt.optimizations.base import Context, Optimization
 from af3opt.optimizations.sampler import DEEPMIND_3_0_1, sampler
 

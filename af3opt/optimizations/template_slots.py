@@ -10,8 +10,8 @@ one program does for all inputs of a padded size.
 from collections.abc import Callable
 from typing import Any
 
+from af3opt.base.fidelity import REORDERED
 from af3opt.engine.modules import engine_module
-from af3opt.fidelity import REORDERED
 from af3opt.optimizations.base import Context, Optimization, Target
 from af3opt.optimizations.haiku_access import as_module_method, is_alphafold3
 

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from af3opt.fidelity import REORDERED
+from af3opt.base.fidelity import REORDERED
 from af3opt.optimizations.base import Context, Optimization, Target
 from af3opt.optimizations.haiku_access import (
     as_module_method,

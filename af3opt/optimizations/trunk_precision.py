@@ -9,7 +9,7 @@ import copy
 from collections.abc import Callable
 from typing import Any
 
-from af3opt.fidelity import PRECISION
+from af3opt.base.fidelity import PRECISION
 from af3opt.optimizations.base import BFLOAT16, Context, Optimization, Target
 from af3opt.optimizations.haiku_access import as_module_method
 

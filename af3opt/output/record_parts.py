@@ -4,10 +4,10 @@ import dataclasses
 from collections.abc import Iterable
 from typing import Any, Protocol
 
-from af3opt.backend import Backend
 from af3opt.engine.outputs import InferenceResult
-from af3opt.environment import Variable
-from af3opt.host import Host
+from af3opt.environment.backend import Backend
+from af3opt.environment.environment import Variable
+from af3opt.host.host import Host
 from af3opt.numerics.checked import CheckedResult
 from af3opt.numerics.plausibility import check_plausibility
 from af3opt.output.run_record import (
@@ -20,7 +20,7 @@ from af3opt.output.run_record import (
     VariableRecord,
     settings_record,
 )
-from af3opt.settings import Settings
+from af3opt.settings.settings import Settings
 
 # How the run was told what to do, not what it does.
 _NOT_RECORDED = frozenset({"sources", "preset_environment", "print_settings", "print_env"})

@@ -18,8 +18,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from af3opt.output.atomic import atomic_write_text
-from af3opt.version import COMPUTING, __version__, installed_version
+from af3opt.base.atomic import atomic_write_text
+from af3opt.base.version import COMPUTING, __version__, installed_version
 
 FORMAT = "af3opt-run-record/1"
 

@@ -20,7 +20,7 @@ import shutil
 from collections.abc import Iterable
 from pathlib import Path
 
-from af3opt.output.atomic import atomic_file, atomic_write_text
+from af3opt.base.atomic import atomic_file, atomic_write_text
 
 _SAMPLE_SUFFIXES = ("model.cif", "confidences.json", "summary_confidences.json", "model.pdb")
 

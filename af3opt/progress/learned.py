@@ -6,9 +6,9 @@ import json
 import threading
 from pathlib import Path
 
-from af3opt.errors import SetupError
-from af3opt.output.atomic import atomic_write_text
-from af3opt.paths import af3opt_home, private_directory
+from af3opt.base.atomic import atomic_write_text
+from af3opt.base.errors import SetupError
+from af3opt.base.paths import af3opt_home, private_directory
 
 # Weight of the newest run in the running average: old enough to forget a slow node.
 _NEWEST = 0.3

@@ -14,7 +14,7 @@ from af3opt.execution.observed_times import ObservedTimes
 from af3opt.execution.planning import padded_size
 from af3opt.execution.plans import read_plans
 from af3opt.progress import LearnedTimes
-from af3opt.settings import Settings
+from af3opt.settings.settings import Settings
 
 # One A100 (80 GB), 5 samples, compilation not included: tokens and seconds of DeepMind's
 # docs/performance.md.

@@ -4,7 +4,7 @@ import shlex
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from af3opt.errors import ExitCode
+from af3opt.base.errors import ExitCode
 from af3opt.slurm.site import StageResources
 
 # The stage's own flag: what the other stage does is left out.

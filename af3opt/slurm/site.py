@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from af3opt.errors import UsageError
+from af3opt.base.errors import UsageError
 
 _SHIPPED = Path(__file__).parent.parent / "configs" / "slurm"
 STAGES = ("data", "inference")

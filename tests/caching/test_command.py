@@ -5,7 +5,7 @@ import json
 import pytest
 
 from af3opt import cli
-from af3opt.caching.key import CacheKey
+from af3opt.base.key import CacheKey
 from af3opt.caching.manager import CacheManager
 from af3opt.commands.cache import main
 

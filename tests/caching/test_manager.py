@@ -6,8 +6,8 @@ import time
 
 import pytest
 
+from af3opt.base.key import CacheKey, differences
 from af3opt.caching.entry import read_entry
-from af3opt.caching.key import CacheKey, differences
 from af3opt.caching.manager import CacheManager
 
 

@@ -10,7 +10,7 @@ import time
 
 import pytest
 
-from af3opt.caching.key import CacheKey
+from af3opt.base.key import CacheKey
 from af3opt.caching.manager import CacheManager
 
 _KILLS = 200

@@ -8,7 +8,7 @@ import sys
 import pytest
 
 from af3opt import cli
-from af3opt.errors import ExitCode
+from af3opt.base.errors import ExitCode
 from af3opt.execution.claims import try_claim
 from af3opt.execution.deadline import seed_workload
 from af3opt.execution.identity import Identity
@@ -18,7 +18,7 @@ from af3opt.execution.planning import PlannedJob
 from af3opt.execution.plans import write_plan
 from af3opt.output.tree import JobTree, SampleScore, write_ranking
 from af3opt.progress import LearnedTimes
-from af3opt.settings import resolve_settings
+from af3opt.settings.settings import resolve_settings
 from tests.execution.conftest import write_input
 
 

@@ -11,13 +11,13 @@ from pathlib import Path
 
 import pytest
 
+from af3opt.base.errors import ExitCode, SetupError
 from af3opt.cli import main
 from af3opt.data.ccd_index import CcdIndex
 from af3opt.data.component_sets import read_component_sets
 from af3opt.data.prepared import find_prepared, prepared_root
 from af3opt.data.source import describe_file, describe_file_again, same_file
 from af3opt.data.sources import read_engine_pickle
-from af3opt.errors import ExitCode, SetupError
 
 COMPONENTS_CIF = """data_ALA
 #

@@ -4,10 +4,10 @@ import itertools
 
 import pytest
 
+from af3opt.base.errors import SetupError
 from af3opt.data.ccd_bcif import find_bundled_ccd
 from af3opt.data.ccd_index import CcdIndex
 from af3opt.data.prepared import find_prepared
-from af3opt.errors import SetupError
 
 pytestmark = pytest.mark.engine
 

@@ -6,6 +6,7 @@ import threading
 
 import pytest
 
+from af3opt.base.errors import SetupError
 from af3opt.data.ccd_index import (
     CcdIndex,
     decode_component,
@@ -13,7 +14,6 @@ from af3opt.data.ccd_index import (
     encode_component,
     write_ccd_index,
 )
-from af3opt.errors import SetupError
 
 COMPONENTS = {
     "ALA": {"_chem_comp.id": ["ALA"], "_chem_comp_atom.atom_id": ["N", "CA", "C"]},

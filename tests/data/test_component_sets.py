@@ -2,12 +2,12 @@
 
 import pytest
 
+from af3opt.base.errors import SetupError
 from af3opt.data.component_sets import (
     component_sets_json,
     derive_component_sets,
     read_component_sets,
 )
-from af3opt.errors import SetupError
 
 COMPONENTS = [
     ("NAG", "D-saccharide, beta linking", "2-acetamido-2-deoxy-beta-D-glucopyranose"),

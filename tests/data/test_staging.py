@@ -8,8 +8,8 @@ import time
 
 import pytest
 
+from af3opt.base.errors import SetupError
 from af3opt.data.staging import build_directory
-from af3opt.errors import SetupError
 
 WRITER = """
 import sys, time

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from af3opt.base.errors import SetupError
 from af3opt.data.synthetic_weights import (
     DEPTHS,
     MANIFEST_FILE,
@@ -10,7 +11,6 @@ from af3opt.data.synthetic_weights import (
     read_manifest,
 )
 from af3opt.engine.modules import engine_module
-from af3opt.errors import SetupError
 
 
 def test_parameters_depend_on_their_name_only():

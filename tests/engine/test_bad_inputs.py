@@ -6,7 +6,7 @@ import os
 import pytest
 
 from af3opt import cli
-from af3opt.errors import ExitCode
+from af3opt.base.errors import ExitCode
 
 pytestmark = pytest.mark.engine
 

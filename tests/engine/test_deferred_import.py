@@ -12,7 +12,7 @@ def in_new_process(home, program):
     start = """
         import sys
         from af3opt.engine import deferred_import
-        from af3opt.engine.bootstrap import bootstrap_engine
+        from af3opt.data.bootstrap import bootstrap_engine
         bootstrap_engine(defer_kernels=True)
         def loaded():
             return not isinstance(sys.modules["tokamax"], deferred_import._StandIn)

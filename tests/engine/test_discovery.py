@@ -6,9 +6,9 @@ import sys
 
 import pytest
 
+from af3opt.base.errors import ExitCode, SetupError
 from af3opt.engine import discovery
 from af3opt.engine.modules import source_digest
-from af3opt.errors import ExitCode, SetupError
 
 
 @pytest.fixture

@@ -10,11 +10,11 @@ from pathlib import Path
 
 import pytest
 
+from af3opt.base.errors import ExitCode, SetupError
 from af3opt.commands import prepare
+from af3opt.data import resources
 from af3opt.data.prepared import find_prepared
-from af3opt.engine import resources
 from af3opt.engine.discovery import find_engine
-from af3opt.errors import ExitCode, SetupError
 
 pytestmark = pytest.mark.engine
 
@@ -59,7 +59,7 @@ def run_python(script, home, **variables):
 def test_user_components_do_not_reach_the_next_job(prepared_home):
     script = f"""
 from af3opt.data.prepared import find_prepared
-from af3opt.engine.resources import redirect_resources
+from af3opt.data.resources import redirect_resources
 redirect_resources(find_prepared())
 redirect_resources(find_prepared())
 from alphafold3.constants import chemical_component_sets as sets
@@ -87,7 +87,7 @@ print("ok")
 def test_solvent_accessibility_works_on_the_engines_own_structures(prepared_home):
     script = """
 import math
-from af3opt.engine.bootstrap import bootstrap_engine
+from af3opt.data.bootstrap import bootstrap_engine
 bootstrap_engine()
 from alphafold3 import structure
 from alphafold3.constants import chemical_components
@@ -190,7 +190,7 @@ def msgpack_engine(tmp_path):
 def test_engine_that_keeps_messagepack_works_from_prepared_data(prepared_home, msgpack_engine):
     script = f"""
 from af3opt.data.prepared import find_prepared
-from af3opt.engine import resources
+from af3opt.data import resources
 assert resources.engine_ccd_file().name == "ccd.msgpack"
 resources.redirect_resources(find_prepared())
 from alphafold3.constants import chemical_component_sets as sets
@@ -239,7 +239,7 @@ import importlib, json, sys
 from af3opt.data.ccd_index import CcdIndex
 from af3opt.data.component_sets import component_sets_json
 from af3opt.data.prepared import find_prepared
-from af3opt.engine.resources import redirect_resources
+from af3opt.data.resources import redirect_resources
 prepared = find_prepared()
 redirect_resources(prepared)
 from alphafold3.constants.converters import chemical_component_sets_gen as generator

@@ -8,11 +8,11 @@ import types
 
 import pytest
 
-from af3opt.backend import Backend
-from af3opt.errors import ExitCode, SetupError, UsageError
+from af3opt.base.errors import ExitCode, SetupError, UsageError
+from af3opt.environment.backend import Backend
 from af3opt.execution import script as script_mode
 from af3opt.execution.script import script_arguments, script_flags
-from af3opt.settings import resolve_settings
+from af3opt.settings.settings import resolve_settings
 from tests.conftest import REPOSITORY
 from tests.engine.trees import differences
 

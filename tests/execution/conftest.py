@@ -118,7 +118,7 @@ def imported_engine(shared_home):
     os.environ["AF3OPT_HOME"] = str(shared_home)
     os.environ["JAX_PLATFORMS"] = "cpu"
     try:
-        from af3opt.engine.bootstrap import bootstrap_engine
+        from af3opt.data.bootstrap import bootstrap_engine
 
         arguments = list(sys.argv)
         bootstrap_engine()

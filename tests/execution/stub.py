@@ -49,18 +49,18 @@ def make_stub_runner(engine, settings, backend, device_index=0, *, optimizations
 
 
 def main(argv):
-    from af3opt.errors import Af3optError
+    from af3opt.base.errors import Af3optError
+    from af3opt.environment.startup import prepare_process
     from af3opt.execution.interrupt import InterruptGuard
     from af3opt.execution.launch import run_batch
-    from af3opt.settings import check_run_settings, resolve_settings
-    from af3opt.startup import prepare_process
+    from af3opt.settings.settings import check_run_settings, resolve_settings
 
     settings = resolve_settings([flag for flag in argv if flag != "run"], os.environ)
     try:
         check_run_settings(settings)
         if settings.cpu_workers is not None:
+            from af3opt.base.logs import configure_logging
             from af3opt.execution.pool import find_slots, run_pool
-            from af3opt.logs import configure_logging
 
             configure_logging(settings)
             worker = (sys.executable, "-m", "tests.execution.stub_worker")

@@ -8,7 +8,7 @@ import time
 
 import pytest
 
-from af3opt.errors import ExitCode
+from af3opt.base.errors import ExitCode
 from tests.engine.trees import differences
 from tests.execution import stub
 from tests.execution.conftest import RESIDUES, leftovers, wait_for, write_input

@@ -6,7 +6,7 @@ import pytest
 
 from af3opt.execution import deadline
 from af3opt.progress import LearnedTimes
-from af3opt.settings import resolve_settings
+from af3opt.settings.settings import resolve_settings
 
 
 @pytest.fixture

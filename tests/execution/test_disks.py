@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from af3opt.errors import ExitCode
+from af3opt.base.errors import ExitCode
 from tests.engine.trees import differences
 from tests.execution.conftest import Pool, leftovers, wait_for
 

@@ -11,7 +11,7 @@ import time
 
 import pytest
 
-from af3opt.errors import ExitCode
+from af3opt.base.errors import ExitCode
 
 # The main thread sits in a C call that never returns to the interpreter, as it does
 # while a compiled model runs.
@@ -20,7 +20,7 @@ BUSY = textwrap.dedent(
     import ctypes, signal, sys
     from pathlib import Path
     from af3opt.execution.interrupt import InterruptGuard
-    from af3opt.output.atomic import atomic_directory
+    from af3opt.base.atomic import atomic_directory
     root = Path(sys.argv[1])
     with InterruptGuard().active() as guard:
         guard.watch(root)

@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from af3opt.errors import ExitCode
+from af3opt.base.errors import ExitCode
 from tests.engine.trees import differences
 from tests.execution.conftest import leftovers
 

@@ -7,9 +7,9 @@ import time
 
 import pytest
 
-from af3opt.errors import InputError, UsageError
+from af3opt.base.errors import InputError, UsageError
 from af3opt.execution import planning
-from af3opt.settings import resolve_settings
+from af3opt.settings.settings import resolve_settings
 from tests.conftest import REPOSITORY
 from tests.execution.conftest import write_input
 
@@ -107,7 +107,7 @@ MEASURE = """
 import sys, time
 from pathlib import Path
 from af3opt.execution import planning
-from af3opt.settings import resolve_settings
+from af3opt.settings.settings import resolve_settings
 start = time.perf_counter()
 plan = planning.make_plan(resolve_settings([sys.argv[1]], {}), (16, 32, 64, 512), {})
 planning.duplicate_names(plan)

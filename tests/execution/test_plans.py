@@ -4,10 +4,10 @@ from pathlib import Path
 
 import pytest
 
+from af3opt.base.atomic import temporary_sibling
 from af3opt.execution import plans
 from af3opt.execution.planning import PlannedJob
 from af3opt.execution.plans import ExpectedJob, read_plans, write_plan
-from af3opt.output.atomic import temporary_sibling
 from tests.execution.conftest import leftovers
 
 

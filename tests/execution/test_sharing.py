@@ -10,7 +10,7 @@ import time
 
 import pytest
 
-from af3opt.errors import ExitCode
+from af3opt.base.errors import ExitCode
 from tests.conftest import REPOSITORY
 from tests.engine.trees import differences
 from tests.execution.conftest import Pool, leftovers, write_input

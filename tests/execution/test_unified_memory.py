@@ -5,12 +5,12 @@ import os
 
 import pytest
 
-from af3opt.child_process import module_command
-from af3opt.errors import ExitCode, UnifiedMemoryNeededError
+from af3opt.base.child_process import module_command
+from af3opt.base.errors import ExitCode, UnifiedMemoryNeededError
 from af3opt.execution.unified_memory import as_left, spilling_helps
 from af3opt.inference.splitting import DeviceMemoryError
 from af3opt.memory import MemoryShortageError
-from af3opt.settings import resolve_settings
+from af3opt.settings.settings import resolve_settings
 from tests.execution import stub
 from tests.execution.conftest import write_input
 
@@ -49,9 +49,9 @@ def gpu(tmp_path, monkeypatch):
 
 def run_command(flags, started):
     """`af3opt run` with the starved device; what it would become is written to `started`."""
-    from af3opt import host
     from af3opt.commands import run
     from af3opt.execution import launch
+    from af3opt.host import host
 
     def become(program, command, environment):
         started.write_text(json.dumps({"command": command, "environment": environment}))

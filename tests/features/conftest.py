@@ -15,7 +15,7 @@ EXAMPLES = sorted(path.stem for path in (REPOSITORY / "examples").glob("*.json")
 def engine(prepared_home):
     """Lets the engine's featurisation be imported in this process."""
     from af3opt.data.prepared import find_prepared
-    from af3opt.engine.resources import redirect_resources
+    from af3opt.data.resources import redirect_resources
 
     redirect_resources(find_prepared())
 

@@ -34,11 +34,11 @@ def inputs(tmp_path):
 
 
 def test_features_of_the_given_inputs_are_found_later(engine, inputs):
-    from af3opt.engine.features import make_ccd
     from af3opt.engine.inputs import load_fold_inputs
     from af3opt.features.cache import FeatureCache
+    from af3opt.features.engine_features import make_ccd
     from af3opt.features.options import FeatureOptions
-    from af3opt.options.upstream import DEFAULT_BUCKETS
+    from af3opt.settings.upstream import DEFAULT_BUCKETS
 
     completed = _featurise(inputs)
     assert completed.returncode == 0, completed.stderr

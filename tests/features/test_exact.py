@@ -4,7 +4,7 @@ import dataclasses
 
 import pytest
 
-from af3opt.options.upstream import DEFAULT_BUCKETS
+from af3opt.settings.upstream import DEFAULT_BUCKETS
 from tests.features.batches import assert_same_batch
 from tests.features.conftest import EXAMPLES, load_example, protein_input
 
@@ -19,7 +19,7 @@ def _engine_batches(fold_input, ccd, options):
 
 
 def _assert_bit_identical(fold_input, options, threads=2):
-    from af3opt.engine.features import make_ccd
+    from af3opt.features.engine_features import make_ccd
     from af3opt.features.featurise import featurise
 
     ccd = make_ccd(fold_input.user_ccd)
@@ -40,7 +40,7 @@ def _options(**changes):
 
 
 def test_both_engines_are_recognised(engine):
-    from af3opt.engine.featurisation import unknown_function
+    from af3opt.features.featurisation import unknown_function
 
     assert unknown_function() is None
 
@@ -123,7 +123,7 @@ def test_an_unknown_engine_function_leaves_featurisation_to_the_engine(engine, m
 
 
 def test_shared_arrays_cannot_be_written_into(engine):
-    from af3opt.engine.features import make_ccd
+    from af3opt.features.engine_features import make_ccd
     from af3opt.features.featurise import featurise
 
     (fold_input,) = load_example("ubiquitin", seeds=(1, 2))
@@ -136,8 +136,8 @@ def test_shared_arrays_cannot_be_written_into(engine):
 
 
 def test_the_engine_is_as_it_was_afterwards(engine):
-    from af3opt.engine.feature_patches import fast_loops
     from af3opt.engine.modules import engine_module
+    from af3opt.features.feature_patches import fast_loops
 
     layout = engine_module("model.atom_layout.atom_layout")
     before = (layout.compute_gather_idxs, layout.AtomLayout.to_array)

@@ -6,7 +6,7 @@ import textwrap
 
 import pytest
 
-from af3opt.engine import featurisation
+from af3opt.features import featurisation
 from tests.features.conftest import load_example
 from tests.features.test_exact import _assert_bit_identical, _options
 

@@ -5,8 +5,8 @@ import itertools
 import pytest
 
 from af3opt.inference.buckets import choose_buckets
-from af3opt.options.upstream import DEFAULT_BUCKETS
-from af3opt.settings import resolve_settings
+from af3opt.settings.settings import resolve_settings
+from af3opt.settings.upstream import DEFAULT_BUCKETS
 
 
 def _buckets(backend, *flags):

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from af3opt.errors import UsageError
+from af3opt.base.errors import UsageError
 from af3opt.inference import compile_cache
 
 pytest.importorskip("jax")

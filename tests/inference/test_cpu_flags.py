@@ -7,16 +7,16 @@ import sys
 
 import pytest
 
-from af3opt.host import probe_host
-from af3opt.inference import cpu_flags
-from af3opt.inference.cpu_flags import (
+from af3opt.environment import cpu_flags
+from af3opt.environment.cpu_flags import (
     LEAN_SCHEDULE,
     LIGHT_CODEGEN,
     WIDE_VECTORS,
     cpu_xla_flags,
 )
-from af3opt.settings import resolve_settings
-from af3opt.startup import plan_startup
+from af3opt.environment.startup import plan_startup
+from af3opt.host.host import probe_host
+from af3opt.settings.settings import resolve_settings
 
 
 def flags_of(*argv, vendor="AuthenticAMD", isa=("avx2", "avx512f")):

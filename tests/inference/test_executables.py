@@ -147,7 +147,7 @@ def test_untrusted_cache_keeps_no_executables(tmp_path, make_key, device):
 
 @pytest.mark.engine
 def test_a_replaced_engine_function_changes_the_digest(prepared_home, monkeypatch):
-    from af3opt.engine.bootstrap import bootstrap_engine
+    from af3opt.data.bootstrap import bootstrap_engine
     from af3opt.engine.modules import engine_module
 
     bootstrap_engine()

@@ -18,7 +18,7 @@ from af3opt.inference.compiled import abstract_arguments
 from af3opt.inference.operations import count_operations
 from af3opt.optimizations import activate, deactivate
 from af3opt.optimizations.base import Context
-from af3opt.settings import resolve_settings
+from af3opt.settings.settings import resolve_settings
 
 pytestmark = [pytest.mark.engine, pytest.mark.slow]
 

@@ -6,9 +6,9 @@ import functools
 import numpy as np
 import pytest
 
+from af3opt.base.errors import SetupError
 from af3opt.engine.model import extract_inference_results
 from af3opt.engine.modules import engine_module
-from af3opt.errors import SetupError
 from af3opt.inference.compile_cache import CompileCache
 from af3opt.inference.weights import load_weights
 

@@ -6,13 +6,13 @@ import os
 
 import pytest
 
+from af3opt.base.errors import Af3optError, UsageError
 from af3opt.commands import tune
-from af3opt.errors import Af3optError, UsageError
-from af3opt.host import probe_host
-from af3opt.inference import tuning
-from af3opt.inference.cpu_flags import cpu_xla_flags
-from af3opt.inference.tuning import Candidate, load_tuning, save_tuning, tuning_file
-from af3opt.settings import resolve_settings
+from af3opt.environment import tuning
+from af3opt.environment.cpu_flags import cpu_xla_flags
+from af3opt.environment.tuning import Candidate, load_tuning, save_tuning, tuning_file
+from af3opt.host.host import probe_host
+from af3opt.settings.settings import resolve_settings
 
 CHOSEN = Candidate(
     xla_flags=("--xla_some_flag=1",), trunk_precision="mixed", diffusion_precision="split"

@@ -8,13 +8,13 @@ from pathlib import Path
 
 import pytest
 
+from af3opt.base.errors import UsageError
 from af3opt.commands import warm
-from af3opt.engine.bootstrap import bootstrap_engine
+from af3opt.data.bootstrap import bootstrap_engine
 from af3opt.engine.model import device_features
-from af3opt.errors import UsageError
 from af3opt.inference.compiled import batch_signature
 from af3opt.inference.example import example_batch
-from af3opt.settings import resolve_settings
+from af3opt.settings.settings import resolve_settings
 
 REPOSITORY = Path(__file__).parents[2]
 

@@ -11,9 +11,9 @@ import pytest
 import zstandard
 from ml_dtypes import bfloat16
 
-from af3opt.engine.bootstrap import bootstrap_engine
+from af3opt.base.errors import ExitCode, SetupError
+from af3opt.data.bootstrap import bootstrap_engine
 from af3opt.engine.modules import engine_module
-from af3opt.errors import ExitCode, SetupError
 from af3opt.inference.weights import load_weights
 from af3opt.inference.weights_copy import FINISHER_THREAD, copy_directory, make_copy, open_copy
 from af3opt.inference.weights_format import ALIGNMENT, find_weight_files

@@ -11,10 +11,10 @@ import pytest
 import zstandard
 from ml_dtypes import bfloat16
 
-from af3opt.child_process import module_command
-from af3opt.engine.bootstrap import bootstrap_engine
+from af3opt.base.child_process import module_command
+from af3opt.base.errors import SetupError
+from af3opt.data.bootstrap import bootstrap_engine
 from af3opt.engine.modules import engine_module
-from af3opt.errors import SetupError
 from af3opt.inference.weights import abstract_parameters, announced_weights, load_weights
 from af3opt.inference.weights_ahead import _Ahead, digest_ahead, take_ahead, weights_ahead
 from af3opt.inference.weights_copy import (

@@ -2,7 +2,7 @@
 
 import pytest
 
-from af3opt.settings import resolve_settings
+from af3opt.settings.settings import resolve_settings
 
 
 @pytest.fixture

@@ -4,9 +4,9 @@ import dataclasses
 
 import pytest
 
-from af3opt.engine.bootstrap import bootstrap_engine
-from af3opt.errors import UsageError
-from af3opt.fidelity import EXACT, PRECISION, REORDERED, RESAMPLED
+from af3opt.base.errors import UsageError
+from af3opt.base.fidelity import EXACT, PRECISION, REORDERED, RESAMPLED
+from af3opt.data.bootstrap import bootstrap_engine
 from af3opt.optimizations import (
     OPTIMIZATIONS,
     activate,

@@ -10,7 +10,7 @@ pytest.importorskip("jax")
 
 import jax.numpy as jnp
 
-from af3opt.host import probe_host
+from af3opt.host.host import probe_host
 from af3opt.optimizations.arithmetic import (
     map_row_blocks,
     num_blocks,

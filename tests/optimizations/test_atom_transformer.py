@@ -9,7 +9,7 @@ pytest.importorskip("jax")
 
 import jax.numpy as jnp
 
-from af3opt.engine.bootstrap import bootstrap_engine
+from af3opt.data.bootstrap import bootstrap_engine
 from af3opt.engine.modules import engine_module
 from af3opt.optimizations.atom_transformer import LAYERS, PRODUCTS
 from af3opt.optimizations.base import BFLOAT16, FLOAT32, SPLIT, Context

@@ -7,7 +7,7 @@ pytest.importorskip("jax")
 
 import jax.numpy as jnp
 
-from af3opt.engine.bootstrap import bootstrap_engine
+from af3opt.data.bootstrap import bootstrap_engine
 from af3opt.optimizations.arithmetic import bfloat16_terms, split_product
 from af3opt.optimizations.base import BFLOAT16, FLOAT32, SPLIT, Context
 from af3opt.optimizations.diffusion_transformer import LAYERS, PRODUCTS

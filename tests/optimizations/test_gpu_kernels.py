@@ -17,7 +17,7 @@ pytest.importorskip("jax")
 import jax
 import jax.numpy as jnp
 
-from af3opt.engine.bootstrap import bootstrap_engine
+from af3opt.data.bootstrap import bootstrap_engine
 from af3opt.engine.modules import engine_module
 from af3opt.optimizations import (
     activate,

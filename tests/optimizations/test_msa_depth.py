@@ -40,7 +40,7 @@ def test_deep_or_short_msas_are_left_alone(rows, real):
 def test_shuffled_and_truncated_rows_are_those_of_the_whole_msa(prepared_home):
     import jax
 
-    from af3opt.engine.bootstrap import bootstrap_engine
+    from af3opt.data.bootstrap import bootstrap_engine
     from af3opt.engine.modules import engine_module
     from af3opt.optimizations.base import Context, Patches
 

@@ -7,7 +7,7 @@ import pytest
 
 pytest.importorskip("jax")
 
-from af3opt.engine.bootstrap import bootstrap_engine
+from af3opt.data.bootstrap import bootstrap_engine
 from af3opt.engine.modules import engine_module
 from af3opt.optimizations import OPTIMIZATIONS, activate, deactivate
 from af3opt.optimizations.base import BFLOAT16, FLOAT32, MIXED, Context, Patches

@@ -15,7 +15,7 @@ pytest.importorskip("jax")
 import jax
 import jax.numpy as jnp
 
-from af3opt.engine.bootstrap import bootstrap_engine
+from af3opt.data.bootstrap import bootstrap_engine
 from af3opt.engine.modules import engine_module, source_digest
 from af3opt.optimizations.base import Context, Patches
 from af3opt.optimizations.sampler_loop import OPTIMIZATION, without_unrolling

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from af3opt.data.prepared import find_prepared
-from af3opt.engine.resources import redirect_resources
+from af3opt.data.resources import redirect_resources
 from af3opt.optimizations.base import Context
 from af3opt.optimizations.sampler_nan import SAMPLER_NAN, clamp_negative_roots
 

@@ -8,7 +8,7 @@ pytest.importorskip("jax")
 import jax
 import jax.numpy as jnp
 
-from af3opt.engine.bootstrap import bootstrap_engine
+from af3opt.data.bootstrap import bootstrap_engine
 from af3opt.engine.modules import engine_module
 from af3opt.optimizations.base import Context, Patches
 from af3opt.optimizations.template_slots import OPTIMIZATION

@@ -9,7 +9,7 @@ import time
 
 import pytest
 
-from af3opt.output import atomic
+from af3opt.base import atomic
 
 
 def test_content_replaces_the_file_and_leaves_no_temporary(tmp_path):
@@ -72,7 +72,7 @@ def test_kill_during_a_write_leaves_the_old_file(tmp_path):
     code = textwrap.dedent(
         f"""
         from pathlib import Path
-        from af3opt.output.atomic import atomic_file
+        from af3opt.base.atomic import atomic_file
         with atomic_file(Path({str(path)!r})) as stream:
             stream.write(b"new" * 1000)
             stream.flush()

@@ -6,9 +6,9 @@ import os
 import jsonschema
 import pytest
 
-from af3opt.backend import resolve_backend
 from af3opt.engine.discovery import find_engine
-from af3opt.host import probe_host
+from af3opt.environment.backend import resolve_backend
+from af3opt.host.host import probe_host
 from af3opt.inference.model_runner import create_model_runner
 from af3opt.memory import MemoryManager
 from af3opt.numerics import NumericsHandler, infer_checked

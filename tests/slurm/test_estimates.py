@@ -4,7 +4,7 @@ import itertools
 
 import pytest
 
-from af3opt.options.upstream import DEFAULT_BUCKETS
+from af3opt.settings.upstream import DEFAULT_BUCKETS
 from af3opt.slurm.estimates import published_seconds
 
 

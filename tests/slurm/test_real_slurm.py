@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from af3opt import cli
-from af3opt.errors import ExitCode
+from af3opt.base.errors import ExitCode
 from af3opt.execution.claims import slurm_job_is_alive
 from tests.conftest import REPOSITORY
 from tests.execution.conftest import RESIDUES, leftovers, write_input

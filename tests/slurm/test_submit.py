@@ -7,7 +7,7 @@ import subprocess
 import pytest
 
 from af3opt import cli
-from af3opt.errors import ExitCode, UsageError
+from af3opt.base.errors import ExitCode, UsageError
 from af3opt.execution.planning import PlannedJob
 from af3opt.slurm.scripts import job_script
 from af3opt.slurm.shares import share_out

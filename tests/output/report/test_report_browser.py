@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from af3opt.output.report import write_batch_report, write_report
+from af3opt.report import write_batch_report, write_report
 from tests.output.report.synthetic_job import SyntheticJob, write_job
 
 webdriver = pytest.importorskip("selenium.webdriver", reason="selenium is not installed")

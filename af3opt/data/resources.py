@@ -1,0 +1,224 @@
+"""Hands prepared data to the engine without writing into its folder.
+
+The engine expects files of its own making: the component dictionary and the
+component sets (pickles inside its package, MessagePack since v3.0.5), and
+libcifpp's `components.cif`.
+`redirect_resources` answers for them from prepared data; it must run before the
+engine's first import. It also keeps one job's own components out of the next:
+older engines add them to a dictionary that the whole process shares.
+"""
+
+import importlib
+import importlib.util
+import io
+import logging
+import os
+import pickle
+import sys
+from collections import ChainMap
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from af3opt.base.errors import SetupError
+from af3opt.data.ccd_index import CcdIndex
+from af3opt.data.component_sets import ComponentSets, read_component_sets
+from af3opt.data.prepared import PreparedData
+from af3opt.data.source import same_file
+from af3opt.engine.discovery import find_engine
+from af3opt.engine.modules import engine_module, source_digest
+
+_log = logging.getLogger(__name__)
+
+LIBCIFPP_VARIABLE = "LIBCIFPP_DATA_DIR"
+_PREPARE_HINT = "type `af3opt prepare` once on this machine"
+_SETS_MODULE = "alphafold3.constants.chemical_component_sets"
+_CCD_LOADERS = ("_load_ccd_pickle_cached", "_load_ccd_msgpack_cached")
+# `Ccd.__init__` of DeepMind v3.0.5: it copies the whole dictionary for a job with
+# components of its own, which would take every one of them out of the index.
+_COPYING_INIT = "caaa043f14832748"
+# The file by which an engine that keeps its data as MessagePack is told.
+_MSGPACK_GENERATOR = "ccd_msgpack_gen.py"
+_MSGPACK = ".msgpack"
+
+type Ccd = Mapping[str, Mapping[str, Any]]
+
+
+def engine_ccd_file() -> Path:
+    """Returns where the engine keeps its own component dictionary; it may not exist."""
+    return _engine_data_file("ccd")
+
+
+def engine_sets_file() -> Path:
+    """Returns where the engine keeps its own component sets; it may not exist."""
+    return _engine_data_file("chemical_component_sets")
+
+
+def _engine_data_file(name: str) -> Path:
+    folder = find_engine().root / "constants" / "converters"
+    suffix = _MSGPACK if (folder / _MSGPACK_GENERATOR).is_file() else ".pickle"
+    return folder / (name + suffix)
+
+
+def ccd_loader_name(components: Any) -> str | None:
+    """Names the function that loads the dictionary in the engine's module, or None.
+
+    Args:
+        components: The engine's `constants.chemical_components`.
+    """
+    names = (name for name in _CCD_LOADERS if callable(getattr(components, name, None)))
+    return next(names, None)
+
+
+def redirect_resources(prepared: PreparedData | None) -> None:
+    """Lets the engine find its chemical data; safe to call twice.
+
+    What the engine's owner has built in its folder is used as it is, except that
+    a dictionary whose content has been indexed is read through the index.
+
+    Args:
+        prepared: Data made by `af3opt prepare`, or None.
+
+    Raises:
+        SetupError: the engine has no chemical data of its own and none is
+            prepared, or the prepared data is damaged.
+    """
+    if prepared is None and not (engine_ccd_file().is_file() and engine_sets_file().is_file()):
+        raise SetupError(f"the engine has no chemical component data: {_PREPARE_HINT}")
+    if prepared is not None:
+        offer_libcifpp_data(prepared)
+        if not engine_sets_file().is_file():
+            _install_component_sets(prepared)
+    _install_ccd_loader(prepared)
+
+
+def offer_libcifpp_data(prepared: PreparedData) -> None:
+    """Points libcifpp at the prepared residues unless the user or the engine has some.
+
+    The engine's compiled module reads the variable; DeepMind's build does so when
+    it is first imported, and fails without.
+
+    Args:
+        prepared: Data made by `af3opt prepare`.
+    """
+    installed = find_engine().root.parent / "share" / "libcifpp" / "components.cif"
+    if not os.environ.get(LIBCIFPP_VARIABLE) and not installed.is_file():
+        os.environ[LIBCIFPP_VARIABLE] = str(prepared.libcifpp_dir)
+
+
+def _install_component_sets(prepared: PreparedData) -> None:
+    """Imports the engine's sets module with our sets in place of its missing file.
+
+    The module opens and decodes a file while it is imported. It is given an
+    `open` of its own that returns our sets from memory, so no pickle has to lie
+    on disk, where whoever can write to it could run code as the user.
+    """
+    if _SETS_MODULE in sys.modules:
+        return
+    encoded = _encode_sets(read_component_sets(prepared.component_sets))
+
+    def open_sets(*_: Any, **__: Any) -> io.BytesIO:
+        return io.BytesIO(encoded)
+
+    spec = importlib.util.find_spec(_SETS_MODULE)
+    if spec is None or spec.loader is None:
+        raise SetupError(f"the engine has no module {_SETS_MODULE}; reinstall the engine")
+    module = importlib.util.module_from_spec(spec)
+    module.open = open_sets  # type: ignore[attr-defined]
+    sys.modules[_SETS_MODULE] = module
+    try:
+        spec.loader.exec_module(module)
+    except BaseException:
+        del sys.modules[_SETS_MODULE]
+        raise
+    del module.open
+    parent, _, name = _SETS_MODULE.rpartition(".")
+    setattr(sys.modules[parent], name, module)
+
+
+def _encode_sets(sets: ComponentSets) -> bytes:
+    """Encodes the sets as the engine's own file has them."""
+    if engine_sets_file().suffix != _MSGPACK:
+        return pickle.dumps(sets)
+    packed: bytes = importlib.import_module("msgpack").packb(
+        {name: sorted(codes) for name, codes in sets.items()}
+    )
+    return packed
+
+
+def _install_ccd_loader(prepared: PreparedData | None) -> None:
+    """Replaces the function through which the engine's `Ccd` gets its dictionary."""
+    module = engine_module("constants.chemical_components")
+    loader = ccd_loader_name(module)
+    if loader is None:
+        reason = "has no function to load the component dictionary that is known"
+        _step_aside(_index_for_engine(prepared), reason)
+        return
+    original: Callable[[str | os.PathLike[str]], Ccd] = getattr(module, loader)
+    if getattr(original, "_af3opt", False):
+        return
+    index = _index_for_engine(prepared)
+    own_path = os.fspath(engine_ccd_file())
+
+    def load_ccd(path: str | os.PathLike[str]) -> Ccd:
+        if index is not None and os.path.realpath(path) == os.path.realpath(own_path):
+            base: Ccd = index
+        else:
+            base = original(path)
+        # Engines that add a job's own components do so by `update`, which lands
+        # in this overlay; nothing reaches the shared dictionary below.
+        return ChainMap({}, base)  # type: ignore[arg-type]
+
+    load_ccd._af3opt = True  # type: ignore[attr-defined]
+    setattr(module, loader, load_ccd)
+    if index is not None and not _uses_index(module.Ccd, index):
+        setattr(module, loader, original)
+        _step_aside(index, "loads its component dictionary in a way that is not known")
+    elif index is not None and source_digest(module.Ccd.__init__) == _COPYING_INIT:
+        _overlay_user_components(module)
+
+
+def _overlay_user_components(module: Any) -> None:
+    """Lets `Ccd` put a job's own components over the dictionary instead of copying it."""
+    own_init = module.Ccd.__init__
+
+    def initialise(self: Any, ccd_msgpack_path: Any = None, user_ccd: str | None = None) -> None:
+        if not user_ccd:
+            own_init(self, ccd_msgpack_path, user_ccd)
+            return
+        own_init(self, ccd_msgpack_path)
+        blocks = module.cif_dict.parse_multi_data_cif(user_ccd)
+        own = {code: block.to_dict() for code, block in blocks.items()}
+        self._dict = ChainMap(own, self._dict)
+
+    module.Ccd.__init__ = initialise
+
+
+def _uses_index(make_ccd: Callable[[], Ccd], index: CcdIndex) -> bool:
+    """Tries whether the engine's own class now answers from the index."""
+    probe = next(iter(index))
+    return make_ccd()[probe] is index[probe]
+
+
+def _step_aside(index: CcdIndex | None, reason: str) -> None:
+    if not engine_ccd_file().is_file():
+        raise SetupError(
+            f"this engine {reason}, and it has no dictionary of its own; "
+            "build its own data with its build_data command"
+        )
+    if index is not None:
+        _log.warning("CCD index not used: this engine %s.", reason)
+
+
+def _index_for_engine(prepared: PreparedData | None) -> CcdIndex | None:
+    """Opens the index when it stands for what the engine would have loaded itself."""
+    if prepared is None:
+        return None
+    own_file = engine_ccd_file()
+    if own_file.is_file() and not same_file(prepared.source, own_file):
+        _log.info(
+            "Using the engine's own component dictionary; `af3opt prepare` makes an "
+            "index of it that opens at once."
+        )
+        return None
+    return CcdIndex(prepared.ccd_index)

@@ -1,0 +1,96 @@
+"""What `af3opt tune` found fastest on this host, and where it is kept.
+
+A result belongs to one processor model, number of cores, jaxlib and engine: the
+flag that speeds up one jaxlib slows down the next. With none, the shipped choice
+holds: flags from `cpu_flags`, precisions by instruction set.
+"""
+
+import dataclasses
+import hashlib
+import importlib.metadata
+import json
+import logging
+from collections.abc import Sequence
+from pathlib import Path
+
+from af3opt.base.atomic import atomic_write_text
+from af3opt.base.errors import SetupError
+from af3opt.base.paths import af3opt_home, private_directory
+from af3opt.engine.discovery import find_engine
+from af3opt.host.host import Host
+from af3opt.settings.settings import Settings
+
+_log = logging.getLogger(__name__)
+_FORMAT = 1
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Candidate:
+    """One way to run the model on a CPU.
+
+    Attributes:
+        xla_flags: Flags for XLA_FLAGS.
+        trunk_precision: "mixed" or "float32".
+        diffusion_precision: "float32" or "split".
+    """
+
+    xla_flags: tuple[str, ...] = ()
+    trunk_precision: str
+    diffusion_precision: str
+
+
+def tuning_file(host: Host) -> Path:
+    """Where the result for this processor, jaxlib and engine is.
+
+    Raises:
+        SetupError: there is no engine.
+    """
+    identity = [
+        _FORMAT,
+        host.cpu.model,
+        sorted(host.cpu.isa),
+        host.cpu.usable_cores,
+        importlib.metadata.version("jaxlib"),
+        find_engine().fingerprint,
+    ]
+    digest = hashlib.sha256(json.dumps(identity).encode()).hexdigest()[:16]
+    return af3opt_home() / "tuned" / f"{digest}.json"
+
+
+def save_tuning(host: Host, chosen: Candidate, measured: Sequence[object]) -> Path:
+    """Keeps a result for later runs.
+
+    Args:
+        host: The machine it was measured on.
+        chosen: The fastest candidate.
+        measured: All measurements, for the reader.
+
+    Returns:
+        The file written.
+    """
+    path = tuning_file(host)
+    private_directory(path.parent)
+    content = {"chosen": dataclasses.asdict(chosen), "measured": list(measured)}
+    atomic_write_text(path, json.dumps(content, indent=1) + "\n", mode=0o600)
+    return path
+
+
+def load_tuning(settings: Settings, host: Host) -> Candidate | None:
+    """The tuned choice for this host, or None.
+
+    Args:
+        settings: Read for tuned and fidelity; flags reorder sums, so
+            `--fidelity=exact` uses nothing of it.
+        host: The machine.
+    """
+    if not settings.tuned or settings.fidelity == "exact":
+        return None
+    try:
+        path = tuning_file(host)
+        chosen = json.loads(path.read_text(encoding="utf-8"))["chosen"]
+        return Candidate(**{**chosen, "xla_flags": tuple(chosen["xla_flags"])})
+    except (FileNotFoundError, SetupError, importlib.metadata.PackageNotFoundError):
+        return None
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        _log.warning("Ignoring %s (%s); run `af3opt tune` again", path, error)
+        return None
