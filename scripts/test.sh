@@ -72,7 +72,7 @@ tests=(-m pytest --durations=10)
 check tests .venv/bin/python "${tests[@]}" --cov --cov-report=term --cov-fail-under=85 -m "not full"
 # Scheduling (kills, claims, Slurm) and measuring do not depend on the engine: tested once.
 check tests-compat .venv-compat/bin/python "${tests[@]}" -m "engine and not full and not slurm" \
-  --ignore=tests/execution --ignore=tests/test_bench.py --ignore=tests/test_doctor.py
+  --ignore=tests/execution --ignore=tests/benchmarks --ignore=tests/doctor
 if want_full_tests; then
   check tests-full .venv/bin/python "${tests[@]}" -m full
 else

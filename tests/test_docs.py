@@ -17,7 +17,7 @@ from af3opt.benchmarks import suites
 from af3opt.benchmarks.results import write_result
 from af3opt.settings.catalogue import Kind, all_options
 from af3opt.settings.settings import resolve_settings
-from tests.bench_results import make_result
+from tests.benchmarks.results import make_result
 from tests.conftest import REPOSITORY
 
 DOCUMENTS = sorted(

@@ -17,7 +17,7 @@ from af3opt.environment.tuning import Candidate
 from af3opt.host.host import Memory, SlurmJob
 from af3opt.settings.settings import resolve_settings
 from tests.conftest import REPOSITORY
-from tests.doctor_subjects import CPU, V100, only, subject, verdicts
+from tests.doctor.subjects import CPU, V100, only, subject, verdicts
 
 
 def test_sizes_are_given_in_a_unit_that_fits():

@@ -13,7 +13,7 @@ from af3opt.base.errors import InputError, SetupError, UsageError
 from af3opt.commands import report
 from af3opt.report import ReportFiles, write_batch_report, write_report, writing
 from af3opt.report.page import job_page
-from tests.output.report.synthetic_job import SyntheticJob, write_job
+from tests.report.synthetic_job import SyntheticJob, write_job
 
 HOSTILE_NAME = '"><img src=x onerror="window.hacked=1"><script>window.hacked=1</script>'
 ASSETS = Path(writing.__file__).parent / "assets"

@@ -30,7 +30,7 @@ from af3opt.benchmarks.stages import (
     TimedLine,
     split_stages,
 )
-from tests.bench_results import make_case, make_result
+from tests.benchmarks.results import make_case, make_result
 from tests.conftest import REPOSITORY
 
 UPSTREAM_LOG = [

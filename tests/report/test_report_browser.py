@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from af3opt.report import write_batch_report, write_report
-from tests.output.report.synthetic_job import SyntheticJob, write_job
+from tests.report.synthetic_job import SyntheticJob, write_job
 
 webdriver = pytest.importorskip("selenium.webdriver", reason="selenium is not installed")
 from selenium.webdriver.chrome.service import Service  # noqa: E402

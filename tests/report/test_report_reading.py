@@ -10,7 +10,7 @@ from af3opt.report.confidences import read_confidences, read_scores
 from af3opt.report.files import UnreadableFileError, read_text
 from af3opt.report.job import load_job
 from af3opt.report.layout import find_job_directories, find_job_files, is_job_directory
-from tests.output.report.synthetic_job import SyntheticJob, write_job
+from tests.report.synthetic_job import SyntheticJob, write_job
 
 SCHEMA = "run_record.schema.json"
 

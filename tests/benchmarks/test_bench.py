@@ -20,7 +20,7 @@ from af3opt.benchmarks.results import (
 from af3opt.benchmarks.stages import (
     INFERENCE,
 )
-from tests.bench_results import make_case
+from tests.benchmarks.results import make_case
 
 
 def test_a_process_is_measured(tmp_path):

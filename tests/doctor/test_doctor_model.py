@@ -13,7 +13,7 @@ from af3opt.doctor import engine_probe, model
 from af3opt.doctor.check import Verdict
 from af3opt.engine.discovery import find_engine
 from tests.conftest import REPOSITORY
-from tests.doctor_subjects import only, subject, verdicts
+from tests.doctor.subjects import only, subject, verdicts
 
 
 def test_weights(tmp_path):

@@ -11,7 +11,7 @@ from af3opt.report.pae import MISSING, STEP, reduce_pae
 from af3opt.report.payload import job_payload
 from af3opt.report.structure import Structure
 from af3opt.report.superpose import principal_frame, rmsd, superpose
-from tests.output.report.synthetic_job import SyntheticJob, write_job
+from tests.report.synthetic_job import SyntheticJob, write_job
 
 
 def unpack(text: str, dtype: str) -> np.ndarray:
