@@ -1,14 +1,16 @@
-"""Reads which part of af3opt imports which, and draws it into docs/architecture.md.
+"""Draws the folders of af3opt, their levels and their imports into docs/architecture.md.
 
-A part is a package directly below `af3opt`, `cli` for what dispatches commands, or
-`base` for the other modules beside them.
+The levels are those of the layers contract in pyproject.toml, a folder's line is the first
+of its docstring, and the imports are read from the source.
 """
 
 import ast
 import sys
-from collections.abc import Iterator, Mapping
+import tomllib
+from collections.abc import Mapping
 from pathlib import Path
 
+import grimp
 from written_part import WrittenPart
 
 ROOT = Path(__file__).parent.parent
@@ -18,107 +20,61 @@ PART = WrittenPart(
     "<!-- imports: written by scripts/import_graph.py -->",
     "<!-- end of imports -->",
 )
-BASE = "base"
-CLI = "cli"
-_CLI_MODULES = frozenset({"af3opt.cli", "af3opt.__main__"})
-
-type Graph = Mapping[str, frozenset[str]]
+# Everything stands on these; arrows to them would hide the others.
+GROUND = frozenset({"base", "host"})
 
 
-def module_graph(*, only_at_import: bool = False) -> Graph:
-    """Returns module -> modules of af3opt that it imports.
-
-    Args:
-        only_at_import: Leave out imports inside functions, which cannot make an
-            import fail because of a cycle.
-    """
-    names = {_module_name(path): path for path in sorted(PACKAGE.rglob("*.py"))}
-    graph = {}
-    for name, path in names.items():
-        tree = ast.parse(path.read_text(encoding="utf-8"))
-        found = {
-            resolved
-            for target in _imports(tree, only_at_import=only_at_import)
-            if (resolved := _resolve(target, names)) and resolved != name
-        }
-        graph[name] = frozenset(found)
-    return graph
+def levels() -> list[list[str]]:
+    """Returns the folders that exist, level by level, the ground first."""
+    contracts = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["importlinter"]
+    (layers,) = (one["layers"] for one in contracts["contracts"] if one["type"] == "layers")
+    rows = [[name.strip(" ()") for name in row.split("|")] for row in reversed(layers)]
+    found = [[name for name in row if _source(name).is_file()] for row in rows]
+    return [row for row in found if row]
 
 
-def part_graph() -> dict[str, frozenset[str]]:
-    """Returns part -> parts that it imports, inside functions too."""
-    graph: dict[str, set[str]] = {}
-    for module, imported in module_graph().items():
-        edges = graph.setdefault(_part(module), set())
-        edges |= {_part(other) for other in imported} - {_part(module)}
-    return {part: frozenset(edges) for part, edges in sorted(graph.items())}
+def part_graph() -> Mapping[str, frozenset[str]]:
+    """Returns folder -> folders that it imports, inside functions too."""
+    graph = grimp.build_graph("af3opt", include_external_packages=False)
+    children = sorted(graph.find_children("af3opt"))
+    for child in children:
+        if graph.find_children(child):
+            graph.squash_module(child)
+    names = {child: child.removeprefix("af3opt.") for child in children}
+    return {
+        names[child]: frozenset(
+            names[other]
+            for other in graph.find_modules_directly_imported_by(child) & names.keys() - {child}
+        )
+        for child in children
+    }
 
 
-def _module_name(path: Path) -> str:
-    parts = path.relative_to(PACKAGE.parent).with_suffix("").parts
-    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+def _source(part: str) -> Path:
+    folder = PACKAGE / part
+    return folder / "__init__.py" if folder.is_dir() else folder.with_suffix(".py")
 
 
-def _part(module: str) -> str:
-    if module in _CLI_MODULES:
-        return CLI
-    parts = module.split(".")
-    return parts[1] if len(parts) > 1 and (PACKAGE / parts[1]).is_dir() else BASE
+def _first_line(part: str) -> str:
+    text = ast.get_docstring(ast.parse(_source(part).read_text(encoding="utf-8"))) or ""
+    return text.partition("\n")[0].rstrip(".")
 
 
-def _imports(tree: ast.AST, *, only_at_import: bool) -> Iterator[str]:
-    """Yields dotted names; `from a import b` gives a.b, which may be a module or not."""
-    for node in ast.iter_child_nodes(tree):
-        if isinstance(node, ast.Import):
-            yield from (alias.name for alias in node.names)
-        elif isinstance(node, ast.ImportFrom) and node.module:
-            yield from (f"{node.module}.{alias.name}" for alias in node.names)
-        elif not _is_left_out(node, only_at_import):
-            yield from _imports(node, only_at_import=only_at_import)
-
-
-def _is_left_out(node: ast.AST, only_at_import: bool) -> bool:
-    if isinstance(node, ast.If):
-        return "TYPE_CHECKING" in ast.unparse(node.test)
-    return only_at_import and isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
-
-
-def _resolve(target: str, names: Mapping[str, Path]) -> str | None:
-    """The module that a dotted name stands for or is defined in."""
-    while target:
-        if target in names:
-            return target
-        target = target.rpartition(".")[0]
-    return None
-
-
-def find_cycle(graph: Graph) -> list[str]:
-    """Returns modules that import each other in a ring, [] if there are none."""
-    done: set[str] = set()
-
-    def visit(module: str, trail: list[str]) -> list[str]:
-        if module in trail:
-            return [*trail[trail.index(module) :], module]
-        if module in done:
-            return []
-        for other in sorted(graph[module]):
-            if ring := visit(other, [*trail, module]):
-                return ring
-        done.add(module)
-        return []
-
-    return next((ring for module in sorted(graph) if (ring := visit(module, []))), [])
+def _listed(parts: frozenset[str]) -> str:
+    return ", ".join(sorted(parts)) or "nothing"
 
 
 def diagram() -> str:
-    """Returns the diagram (Mermaid; without arrows to `base`) and the list of all imports."""
+    """Returns the folders by level (a table) and the diagram (Mermaid; none to the ground)."""
     graph = part_graph()
-    arrows = [f"  {part} --> {other}" for part in graph for other in sorted(graph[part] - {BASE})]
+    arrows = [f"  {part} --> {other}" for part in graph for other in sorted(graph[part] - GROUND)]
     rows = [
-        f"| {part} | {', '.join(sorted(edges)) or 'nothing'} |" for part, edges in graph.items()
+        f"| {level} | `{part}` | {_first_line(part)} | {_listed(graph[part])} |"
+        for level, row in enumerate(levels(), start=1)
+        for part in row
     ]
-    table = ["| Part | imports |", "|---|---|", *rows]
-    return "\n".join(["```mermaid", "flowchart TD", *arrows, "```", "", *table])
+    table = ["| Level | Folder | Holds | Imports |", "|---|---|---|---|", *rows]
+    return "\n".join([*table, "", "```mermaid", "flowchart TD", *arrows, "```"])
 
 
 def main() -> int:

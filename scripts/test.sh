@@ -65,6 +65,7 @@ export AF3OPT_TEST_HOME="${AF3OPT_TEST_HOME:-$PWD/build/test-home}"
 check ruff .venv/bin/ruff check .
 check format .venv/bin/ruff format --check .
 check types .venv/bin/mypy
+check layers .venv/bin/lint-imports
 mapfile -t scripts < <(find scripts .ci -type f \( -name '*.sh' -o -name '*.sbatch' -o -path .ci/run \))
 check shellcheck .venv/bin/shellcheck "${scripts[@]}"
 

@@ -32,12 +32,12 @@ from af3opt.base.errors import SetupError
 from af3opt.base.paths import af3opt_home, private_directory, trust_problem
 from af3opt.inference.block_writer import BLOCK, BlockWriter
 from af3opt.inference.weights_format import (
-    ALIGNMENT,
     Record,
     RecordHeader,
     RecordStream,
     WeightFiles,
 )
+from af3opt.memory.aligned import ALIGNMENT
 from af3opt.optimizations.separate_layers import operands_to_join
 
 _log = logging.getLogger(__name__)

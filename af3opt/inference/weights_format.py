@@ -24,10 +24,7 @@ import zstandard
 
 from af3opt.base.errors import SetupError
 from af3opt.engine.modules import engine_module, source_digest
-
-# XLA:CPU uses a host buffer in place when it starts on such a boundary.
-ALIGNMENT = 64
-
+from af3opt.memory.aligned import aligned_empty
 
 # Bytes asked for at a time.
 _BLOCK = 1 << 20
@@ -54,7 +51,7 @@ class Record:
     Attributes:
         scope: Haiku module path, such as "diffuser/evoformer/...".
         name: Parameter name within it.
-        array: The values, in memory aligned to `ALIGNMENT` bytes.
+        array: The values, in memory aligned to `memory.aligned.ALIGNMENT` bytes.
     """
 
     scope: str
@@ -376,19 +373,3 @@ def _check_plain(header: RecordHeader) -> None:
         or any(family in f"{header.scope}/{header.name}" for family in _OTHER_FAMILIES)
     ):
         raise FormatUnknownError(f"{header.scope}/{header.name} is stored for conversion")
-
-
-def aligned_empty(shape: tuple[int, ...], dtype: np.dtype[Any]) -> np.ndarray:
-    """Allocates an array that starts on an `ALIGNMENT` boundary.
-
-    Args:
-        shape: Shape of the array.
-        dtype: Its type.
-
-    Returns:
-        An uninitialised C-ordered array.
-    """
-    size = int(np.prod(shape)) * dtype.itemsize
-    raw = np.empty(size + ALIGNMENT, np.uint8)
-    start = -raw.ctypes.data % ALIGNMENT
-    return raw[start : start + size].view(dtype).reshape(shape)

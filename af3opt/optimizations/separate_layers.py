@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from af3opt.inference.weights_format import aligned_empty
+from af3opt.memory.aligned import aligned_empty
 from af3opt.optimizations.haiku_access import STACK
 
 _TRANSFORMER = "diffusion_head/transformer"

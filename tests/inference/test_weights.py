@@ -16,7 +16,8 @@ from af3opt.data.bootstrap import bootstrap_engine
 from af3opt.engine.modules import engine_module
 from af3opt.inference.weights import load_weights
 from af3opt.inference.weights_copy import FINISHER_THREAD, copy_directory, make_copy, open_copy
-from af3opt.inference.weights_format import ALIGNMENT, find_weight_files
+from af3opt.inference.weights_format import find_weight_files
+from af3opt.memory.aligned import ALIGNMENT
 from af3opt.optimizations.separate_layers import with_separate_layers
 
 pytestmark = pytest.mark.engine
