@@ -62,8 +62,12 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def command_names() -> tuple[str, ...]:
-    """Returns the subcommands, `run` first, the rest in alphabetical order."""
-    names = sorted(module.name for module in pkgutil.iter_modules(commands.__path__))
+    """Returns the subcommands, `run` first, the rest in alphabetical order.
+
+    A module whose name begins with an underscore helps a subcommand.
+    """
+    modules = sorted(module.name for module in pkgutil.iter_modules(commands.__path__))
+    names = [name for name in modules if not name.startswith("_")]
     return tuple(sorted(names, key=lambda name: name != _DEFAULT_COMMAND))
 
 

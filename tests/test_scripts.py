@@ -288,7 +288,7 @@ def _stub_checkout(root: Path, failing: str = "") -> Path:
         (root / folder).mkdir(parents=True)
     shutil.copy(REPOSITORY / "scripts" / "test.sh", root / "scripts")
     shutil.copy(REPOSITORY / ".ci" / "run", root / ".ci")
-    tools = ["ruff", "mypy", "shellcheck", "python"]
+    tools = ["ruff", "mypy", "lint-imports", "shellcheck", "python"]
     for name in [
         "scripts/install-system-packages.sh",
         "scripts/setup-env.sh",
@@ -321,6 +321,7 @@ def test_test_script_says_at_once_what_it_cannot_read(tmp_path):
     ("failing", "check"),
     [
         (".venv/bin/mypy", "types"),
+        (".venv/bin/lint-imports", "layers"),
         (".venv/bin/python", "tests"),
         (".venv-compat/bin/python", "tests-compat"),
         ("scripts/setup-env.sh", "environment"),

@@ -15,7 +15,7 @@ from af3opt.base.errors import ExitCode, UsageError
 from af3opt.base.logs import Verbosity, configure_logging
 from af3opt.caching.locations import CACHES, open_cache
 from af3opt.caching.manager import CacheManager, EntryInfo
-from af3opt.commands.cache_explain import explain_entries
+from af3opt.commands._cache_explain import explain_entries
 from af3opt.inference.compiled_caches import (
     COMPILED_CACHES,
     find_compiled_caches,

@@ -121,7 +121,7 @@ def test_another_alignment_or_component_misses(engine, options, make_cache):
 def test_other_software_misses_and_verify_says_why(
     engine, options, make_cache, monkeypatch, software
 ):
-    from af3opt.commands.cache_explain import explain_entries
+    from af3opt.commands._cache_explain import explain_entries
     from af3opt.features import key as key_module
 
     (fold_input,) = load_example("ubiquitin", seeds=(1,))
@@ -143,7 +143,7 @@ def test_other_software_misses_and_verify_says_why(
 
 
 def test_verify_names_the_option_that_sets_siblings_apart(engine, options, make_cache):
-    from af3opt.commands.cache_explain import explain_entries
+    from af3opt.commands._cache_explain import explain_entries
 
     (fold_input,) = load_example("ubiquitin", seeds=(1,))
     cache = make_cache()
