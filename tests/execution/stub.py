@@ -12,7 +12,7 @@ import signal
 import sys
 from pathlib import Path
 
-from af3opt.benchmarks.stubbed_device import StubbedRunner
+from scripts.measure.stubbed_device import StubbedRunner
 
 
 class StubRunner(StubbedRunner):

@@ -14,7 +14,6 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from af3opt.benchmarks.describe import describe_here, describe_host
-from af3opt.benchmarks.products import chain_batch
 from af3opt.data.bootstrap import bootstrap_engine
 from af3opt.data.synthetic_weights import DEPTHS, write_synthetic_weights
 from af3opt.environment.startup import prepare_process
@@ -23,6 +22,7 @@ from af3opt.inference.model_runner import ModelRunner, create_model_runner
 from af3opt.optimizations import activate, deactivate
 from af3opt.optimizations.choice import choose_context
 from af3opt.settings.settings import Settings, resolve_settings
+from scripts.measure.products import chain_batch
 
 _log = logging.getLogger(__name__)
 

@@ -4,9 +4,9 @@ import argparse
 
 import pytest
 
-from af3opt.benchmarks import ablation, model_variants, profile
-from af3opt.benchmarks.ablation import Figures, as_markdown
-from af3opt.benchmarks.model_variants import ModelVariants
+from scripts.measure import ablation, model_variants, profile
+from scripts.measure.ablation import Figures, as_markdown
+from scripts.measure.model_variants import ModelVariants
 
 SHORT = ["--depth=small", "--steps=2", "--samples=1"]
 

@@ -1,6 +1,6 @@
 """Inference alone, the engine as it is beside af3opt, in this process on any device.
 
-    python -m af3opt.benchmarks.device_runs [--jax_backend=gpu] [--tokens=256,512,1024]
+    python -m scripts.measure.device_runs [--jax_backend=gpu] [--tokens=256,512,1024]
         [--attention=triton] [--rounds=3] [--leave_out=NAME,NAME] [--model_dir=DIR]
         [-- AF3OPT_RUN_FLAG...]
 
@@ -25,18 +25,18 @@ from typing import Any
 import numpy as np
 
 from af3opt.benchmarks.describe import describe_here, describe_host
-from af3opt.benchmarks.model_variants import (
+from af3opt.engine.model import device_features, forward_function
+from af3opt.features.engine_features import Batch
+from af3opt.inference.model_runner import ModelRunner
+from scripts.measure.model_variants import (
     ALL_TOGETHER,
     ModelVariants,
     add_model_flags,
     run_in_turn,
 )
-from af3opt.engine.model import device_features, forward_function
-from af3opt.features.engine_features import Batch
-from af3opt.inference.model_runner import ModelRunner
 
 # By name: as a module that is run it is called __main__.
-_log = logging.getLogger("af3opt.benchmarks.device_runs")
+_log = logging.getLogger("af3opt.measure.device_runs")
 
 _SEED = 1
 _ENGINE = "engine"

@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from af3opt.benchmarks import device_runs
+from scripts.measure import device_runs
 
 
 @pytest.mark.engine

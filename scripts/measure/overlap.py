@@ -1,6 +1,6 @@
 """How long the device waits between seeds: upstream's order, stage after stage, overlapped.
 
-    python -m af3opt.benchmarks.overlap --model_dir=DIR [--tokens=200] [--jobs=2] [--seeds=5]
+    python -m scripts.measure.overlap --model_dir=DIR [--tokens=200] [--jobs=2] [--seeds=5]
                                         [--device_seconds=0.5] [--samples=5] [--repeats=3]
 
 The device step is stubbed: it sleeps for a given time, so this measures scheduling and
@@ -22,7 +22,6 @@ from pathlib import Path
 from typing import Any
 
 from af3opt.base.logs import Verbosity, configure_logging
-from af3opt.benchmarks.stubbed_device import StubbedRunner
 from af3opt.environment.startup import Startup, prepare_process
 from af3opt.execution.batch import BatchRun
 from af3opt.execution.deadline import SeedTimes, find_deadline
@@ -33,6 +32,7 @@ from af3opt.execution.session import Session
 from af3opt.execution.trace import Trace
 from af3opt.progress import Reporter
 from af3opt.settings.settings import Settings, resolve_settings
+from scripts.measure.stubbed_device import StubbedRunner
 
 _LETTERS = "ARNDCQEGHILKMFPSTWYV"
 

@@ -1,6 +1,6 @@
 """Where the time of a run goes, by part: the engine as it is, and with every optimisation.
 
-    python -m af3opt.benchmarks.profile [--tokens=128] [--steps=4] [--model_dir=DIR]
+    python -m scripts.measure.profile [--tokens=128] [--steps=4] [--model_dir=DIR]
 
 Runs the whole model in this process on one core of a CPU under JAX's profiler: two passes
 of the trunk and some steps of the sampler, for one protein chain without MSA that fills
@@ -21,7 +21,7 @@ from typing import Any
 
 from af3opt.benchmarks.deviation_variants import ENGINE
 from af3opt.benchmarks.markdown_rows import table_head, table_row
-from af3opt.benchmarks.model_variants import (
+from scripts.measure.model_variants import (
     ALL_TOGETHER,
     ModelVariants,
     Program,

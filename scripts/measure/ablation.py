@@ -1,6 +1,6 @@
 """What each optimisation gains alone, and what is lost when it alone is left out.
 
-    python -m af3opt.benchmarks.ablation [--tokens=80,128] [--rounds=3] [--model_dir=DIR]
+    python -m scripts.measure.ablation [--tokens=80,128] [--rounds=3] [--model_dir=DIR]
 
 Runs the whole model in this process on a CPU: two passes of the trunk and some steps of
 the sampler, for one protein chain without MSA that fills the bucket. All programs are
@@ -16,7 +16,8 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 
 from af3opt.benchmarks.deviation_variants import ENGINE, all_variants
 from af3opt.benchmarks.markdown_rows import table_head, table_row
-from af3opt.benchmarks.model_variants import (
+from af3opt.features.engine_features import Batch
+from scripts.measure.model_variants import (
     ALL_TOGETHER,
     ModelVariants,
     Program,
@@ -24,7 +25,6 @@ from af3opt.benchmarks.model_variants import (
     describe_measurement,
     run_in_turn,
 )
-from af3opt.features.engine_features import Batch
 
 _ENGINE = "engine"
 _ALL = "all"

@@ -1,6 +1,6 @@
 """Matrix products of one run, by bucket: the engine's own program and af3opt's.
 
-    python -m af3opt.benchmarks.products [--backend=gpu] [--buckets=256,512,1024]
+    python -m scripts.measure.products [--backend=gpu] [--buckets=256,512,1024]
 
 The program is traced, not run, so the figures for a GPU need none. They say how much
 work is saved, not how much time. Attention is the portable one, whose products can be

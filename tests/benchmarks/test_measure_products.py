@@ -2,7 +2,7 @@
 
 import pytest
 
-from af3opt.benchmarks import products
+from scripts.measure import products
 
 pytestmark = [pytest.mark.engine, pytest.mark.slow]
 

@@ -1,0 +1,1 @@
+"""Measurements for developers, run from a checkout: `python -m scripts.measure.NAME`."""
