@@ -27,7 +27,7 @@ def main(argv: list[str]) -> int:
         raise UsageError(f"--output={output} is a directory; give a file name ending in .html")
     # Imported late: numpy is not needed for --help or a mistyped flag.
     from af3opt.report import ReportFiles, write_batch_report, write_report
-    from af3opt.report.layout import is_job_directory
+    from af3opt.scores.reading.layout import is_job_directory
 
     files = ReportFiles(
         png=arguments.png,

@@ -4,10 +4,10 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
-from af3opt.report.files import UnreadableFileError, read_json
 from af3opt.report.job import Job
 from af3opt.report.packing import rounded
 from af3opt.report.payload import page_stamp
+from af3opt.scores.reading.files import UnreadableFileError, read_json
 
 
 def batch_payload(name: str, rows: list[dict[str, Any]]) -> dict[str, Any]:

@@ -9,7 +9,7 @@ import numpy as np
 from af3opt.base.errors import SetupError
 from af3opt.report.job import Job, Sample
 from af3opt.report.pae import MISSING, STEP, PaeMap
-from af3opt.report.tokens import Tokens
+from af3opt.scores.reading.tokens import Tokens
 
 _MAX_PAE = 31.75
 _DPI = 200

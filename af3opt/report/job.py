@@ -7,20 +7,20 @@ from typing import Any
 
 import numpy as np
 
-from af3opt.report.confidences import (
+from af3opt.report.inputs import InputChain, input_chains, input_name
+from af3opt.report.pae import PaeMap, reduce_pae
+from af3opt.report.record import record_problems, sample_entries, sample_flags
+from af3opt.scores.reading.confidences import (
     Confidences,
     Scores,
     read_confidences,
     read_ranking,
     read_scores,
 )
-from af3opt.report.files import UnreadableFileError, as_object, read_json, read_text
-from af3opt.report.inputs import InputChain, input_chains, input_name
-from af3opt.report.layout import JobFiles, SampleFiles, find_job_files
-from af3opt.report.pae import PaeMap, reduce_pae
-from af3opt.report.record import record_problems, sample_entries, sample_flags
-from af3opt.report.structure import Structure, read_structure
-from af3opt.report.tokens import (
+from af3opt.scores.reading.files import UnreadableFileError, as_object, read_json, read_text
+from af3opt.scores.reading.layout import JobFiles, SampleFiles, find_job_files
+from af3opt.scores.reading.structure import Structure, read_structure
+from af3opt.scores.reading.tokens import (
     Tokens,
     token_plddt,
     tokens_of_confidences,

@@ -10,9 +10,9 @@ from af3opt.base.version import __version__
 from af3opt.report.job import Job, Sample
 from af3opt.report.packing import numbers, pack, pack_words, rounded, strict
 from af3opt.report.pae import MISSING, STEP, PaeMap
-from af3opt.report.structure import Structure, Topology
 from af3opt.report.superpose import principal_frame, rmsd, superpose
-from af3opt.report.tokens import Tokens
+from af3opt.scores.reading.structure import Structure, Topology
+from af3opt.scores.reading.tokens import Tokens
 
 _COORDINATE_STEP = 0.01
 # Stand-ins for "not a number" among integers.

@@ -7,7 +7,7 @@ samples would show tumbling instead of differences.
 import numpy as np
 from numpy.typing import NDArray
 
-from af3opt.report.structure import Structure
+from af3opt.scores.reading.structure import Structure
 
 _REPRESENTATIVE = frozenset(("CA", "C1'"))
 _CONFIDENT = 70.0

@@ -9,10 +9,10 @@ from af3opt.base.atomic import atomic_write_text
 from af3opt.base.errors import InputError, SetupError
 from af3opt.report.batch import add_failures, batch_payload, batch_row
 from af3opt.report.job import Job, load_job
-from af3opt.report.layout import find_job_directories, is_job_directory
 from af3opt.report.page import batch_page, job_page
 from af3opt.report.payload import job_payload
 from af3opt.report.tables import scores_csv
+from af3opt.scores.reading.layout import find_job_directories, is_job_directory
 
 # Enough for five seeds of five samples.
 DEFAULT_MAX_SAMPLES = 25

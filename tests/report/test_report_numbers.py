@@ -9,8 +9,8 @@ from af3opt.report.job import load_job
 from af3opt.report.packing import json_for_script, numbers, pack, pack_words, strict
 from af3opt.report.pae import MISSING, STEP, reduce_pae
 from af3opt.report.payload import job_payload
-from af3opt.report.structure import Structure
 from af3opt.report.superpose import principal_frame, rmsd, superpose
+from af3opt.scores.reading.structure import Structure
 from tests.report.synthetic_job import SyntheticJob, write_job
 
 

@@ -6,10 +6,10 @@ from importlib import resources
 import numpy as np
 import pytest
 
-from af3opt.report.confidences import read_confidences, read_scores
-from af3opt.report.files import UnreadableFileError, read_text
 from af3opt.report.job import load_job
-from af3opt.report.layout import find_job_directories, find_job_files, is_job_directory
+from af3opt.scores.reading.confidences import read_confidences, read_scores
+from af3opt.scores.reading.files import UnreadableFileError, read_text
+from af3opt.scores.reading.layout import find_job_directories, find_job_files, is_job_directory
 from tests.report.synthetic_job import SyntheticJob, write_job
 
 SCHEMA = "run_record.schema.json"

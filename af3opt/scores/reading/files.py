@@ -1,8 +1,8 @@
 """Reading result files: plain or zstd-compressed text, JSON, and what is wrong with them.
 
 Everything read here was written by another program, perhaps half, perhaps by a
-stranger. A file that cannot be used raises `UnreadableFileError`, whose text goes on
-the page; the report goes on without that file.
+stranger. A file that cannot be used raises `UnreadableFileError`, whose text is shown;
+the reader goes on without that file.
 """
 
 import io
@@ -11,6 +11,8 @@ from pathlib import Path
 from typing import Any
 
 import zstandard
+
+from af3opt.base.foreign_files import open_foreign
 
 # A PAE matrix of 7,000 tokens is about 300 MB of JSON; beyond this a compressed
 # file is more likely a decompression bomb than a prediction.
@@ -29,27 +31,35 @@ class UnreadableFileError(Exception):
         self.reason = reason
 
 
+def read_bytes(path: Path) -> bytes:
+    """Returns the content of `path`, decompressed when the name ends in .zst.
+
+    Raises:
+        UnreadableFileError: it cannot be read, is a link or no regular file, is damaged,
+            or is over 2 GiB.
+    """
+    try:
+        with open_foreign(path, _MAX_TEXT_BYTES) as stream:
+            if path.suffix == ".zst":
+                reader = zstandard.ZstdDecompressor().stream_reader(stream, read_across_frames=True)
+                return _read_bounded(reader, path)
+            return _read_bounded(stream, path)
+    except OSError as error:
+        raise UnreadableFileError(path, error.strerror or "cannot be read") from error
+    except zstandard.ZstdError as error:
+        raise UnreadableFileError(path, "damaged or truncated zstd data") from error
+
+
 def read_text(path: Path) -> str:
-    """Returns the UTF-8 text of `path`, decompressed when the name ends in .zst.
+    """Returns the UTF-8 text of `path`; see `read_bytes`.
 
     Args:
         path: File to read; undecodable bytes become U+FFFD.
 
     Raises:
-        UnreadableFileError: it cannot be read, is damaged, or is over 2 GiB.
+        UnreadableFileError: as for `read_bytes`.
     """
-    try:
-        with path.open("rb") as stream:
-            if path.suffix == ".zst":
-                reader = zstandard.ZstdDecompressor().stream_reader(stream, read_across_frames=True)
-                data = _read_bounded(reader, path)
-            else:
-                data = _read_bounded(stream, path)
-    except OSError as error:
-        raise UnreadableFileError(path, error.strerror or "cannot be read") from error
-    except zstandard.ZstdError as error:
-        raise UnreadableFileError(path, "damaged or truncated zstd data") from error
-    return data.decode("utf-8", errors="replace")
+    return read_bytes(path).decode("utf-8", errors="replace")
 
 
 def _read_bounded(stream: Any, path: Path) -> bytes:

@@ -4,8 +4,8 @@ import dataclasses
 
 import numpy as np
 
-from af3opt.report.confidences import Confidences
-from af3opt.report.structure import STANDARD_RESIDUES, Topology
+from af3opt.scores.reading.confidences import Confidences
+from af3opt.scores.reading.structure import STANDARD_RESIDUES, Topology
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

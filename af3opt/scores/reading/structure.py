@@ -5,8 +5,8 @@ from pathlib import Path
 
 import numpy as np
 
-from af3opt.report.files import UnreadableFileError, read_text
-from af3opt.report.mmcif import read_category
+from af3opt.scores.reading.files import UnreadableFileError, read_text
+from af3opt.scores.reading.mmcif import read_category
 
 _POLYMER_KINDS = {
     "polypeptide(L)": "protein",

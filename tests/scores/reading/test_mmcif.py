@@ -3,9 +3,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from af3opt.report.files import UnreadableFileError
-from af3opt.report.mmcif import read_category
-from af3opt.report.structure import read_structure
+from af3opt.scores.reading.files import UnreadableFileError
+from af3opt.scores.reading.mmcif import read_category
+from af3opt.scores.reading.structure import read_structure
 
 LOOP = """data_x
 _entry.id x

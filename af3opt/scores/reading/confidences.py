@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from af3opt.report.files import (
+from af3opt.scores.reading.files import (
     UnreadableFileError,
     as_object,
     parse_json,

@@ -1,0 +1,1 @@
+"""Reading result files: which there are, their structures, confidences and tokens."""
