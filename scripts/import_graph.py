@@ -27,7 +27,9 @@ GROUND = frozenset({"base", "host"})
 def levels() -> list[list[str]]:
     """Returns the folders that exist, level by level, the ground first."""
     contracts = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["importlinter"]
-    (layers,) = (one["layers"] for one in contracts["contracts"] if one["type"] == "layers")
+    (layers,) = (
+        one["layers"] for one in contracts["contracts"] if one.get("containers") == ["af3opt"]
+    )
     rows = [[name.strip(" ()") for name in row.split("|")] for row in reversed(layers)]
     found = [[name for name in row if _source(name).is_file()] for row in rows]
     return [row for row in found if row]

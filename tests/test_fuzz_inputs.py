@@ -10,9 +10,9 @@ from af3opt.base.errors import Af3optError, InputError
 from af3opt.environment.backend import Backend
 from af3opt.environment.startup import Startup
 from af3opt.execution.interrupt import InterruptGuard
-from af3opt.execution.opening import JobOpener
-from af3opt.execution.planning import plan_jobs, read_jobs
-from af3opt.execution.session import Session
+from af3opt.execution.job.opening import JobOpener
+from af3opt.execution.job.session import Session
+from af3opt.execution.planning.plan import plan_jobs, read_jobs
 from af3opt.host.host import probe_host
 from af3opt.settings.settings import resolve_settings
 from af3opt.settings.upstream import DEFAULT_BUCKETS

@@ -54,6 +54,11 @@ def json_digest(value: Any) -> str:
     return hashlib.sha256(_canonical(value).encode("ascii")).hexdigest()[:DIGEST_DIGITS]
 
 
+def text_digest(text: str) -> str:
+    """16 hexadecimal digits over a text, for names of files and short identities."""
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
 def _canonical(value: Any) -> str:
     return json.dumps(
         value, sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False

@@ -88,7 +88,7 @@ def _featurise(settings: Settings) -> int:
 def _jobs(settings: Settings) -> "tuple[list[FeatureJob], int]":
     """Reads all inputs; returns those that can be read, and how many files cannot."""
     from af3opt.engine.inputs import load_fold_inputs
-    from af3opt.execution.planning import make_plan
+    from af3opt.execution.planning.plan import make_plan
     from af3opt.features.options import FeatureOptions
     from af3opt.features.parallel import FeatureJob
     from af3opt.inference.buckets import choose_buckets

@@ -28,7 +28,7 @@ def main(argv: list[str]) -> int:
     try:
         return _run(settings)
     except UnifiedMemoryNeededError:
-        from af3opt.execution.unified_memory import as_left, start_again
+        from af3opt.execution.second_start import as_left, start_again
 
         start_again(as_left(argv, settings, time.monotonic() - began), environment)
 
@@ -61,7 +61,7 @@ def _run(settings: Settings) -> int:
         return ExitCode.OK
     if settings.gpus is not None or settings.cpu_workers is not None:
         from af3opt.base.logs import configure_logging
-        from af3opt.execution.pool import find_slots, run_pool
+        from af3opt.execution.pool.supervisor import find_slots, run_pool
 
         configure_logging(settings)
         return run_pool(settings, find_slots(settings))

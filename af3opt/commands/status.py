@@ -10,7 +10,7 @@ from af3opt.base.command_parser import CommandParser
 from af3opt.base.errors import ExitCode, UsageError
 
 if TYPE_CHECKING:
-    from af3opt.execution.state import BatchProgress
+    from af3opt.execution.batch_progress import BatchProgress
 
 SUMMARY = "show what of an output directory is done, running, failed or left"
 
@@ -28,8 +28,8 @@ def main(argv: list[str]) -> int:
     parser.add_argument("directory", type=Path, help="output directory of a batch")
     parser.add_argument("--json", action="store_true", help="print everything as JSON")
     arguments = parser.parse_args(argv)
-    from af3opt.execution.journal import STATE_DIRECTORY
-    from af3opt.execution.state import read_progress
+    from af3opt.execution.batch_progress import read_progress
+    from af3opt.execution.state_directory import STATE_DIRECTORY
 
     if not (arguments.directory / STATE_DIRECTORY).is_dir():
         raise UsageError(
@@ -50,14 +50,14 @@ def _as_json(progress: "BatchProgress") -> str:
 
 
 def _counts(progress: "BatchProgress") -> dict[str, int]:
-    from af3opt.execution.state import JobState
+    from af3opt.execution.batch_progress import JobState
 
     return {state.value: progress.count(state) for state in JobState}
 
 
 def _as_text(progress: "BatchProgress") -> str:
-    from af3opt.execution.preview import duration_text
-    from af3opt.execution.state import JobState
+    from af3opt.execution.batch_progress import JobState
+    from af3opt.execution.planning.preview import duration_text
 
     counts = _counts(progress)
     lines = [", ".join(f"{count} {state}" for state, count in counts.items())]

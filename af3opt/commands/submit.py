@@ -76,9 +76,9 @@ def _write_batch(settings: "Settings", site: "Site") -> dict[str, str]:
     """Writes the input lists, unless it is a dry run, and returns the scripts by stage."""
     from af3opt.base.atomic import atomic_write_text
     from af3opt.execution.command_line import as_flags
-    from af3opt.execution.journal import STATE_DIRECTORY, jobs_directory
-    from af3opt.execution.planning import make_plan
-    from af3opt.execution.plans import write_plan
+    from af3opt.execution.planning.kept_plans import write_plan
+    from af3opt.execution.planning.plan import make_plan
+    from af3opt.execution.state_directory import STATE_DIRECTORY, jobs_directory
     from af3opt.inference.buckets import choose_buckets
     from af3opt.slurm.estimates import find_estimates
     from af3opt.slurm.scripts import job_script

@@ -13,7 +13,7 @@ from af3opt.base.extra_flag import take_flag
 from af3opt.settings.settings import Settings, resolve_settings
 
 if TYPE_CHECKING:
-    from af3opt.execution.session import Session
+    from af3opt.execution.job.session import Session
     from af3opt.features.engine_features import Batch
 
 SUMMARY = "compile the model ahead for the sizes to come"
@@ -85,7 +85,7 @@ def _warm(settings: Settings, folder: Path | None, depths: tuple[int | None, ...
 
     startup = prepare_process(settings)
 
-    from af3opt.execution.session import Session
+    from af3opt.execution.job.session import Session
     from af3opt.optimizations.msa_depth import DEPTHS
 
     if depths is None:

@@ -1,1 +1,1 @@
-"""From inputs to finished jobs: order, interruption, one job after another."""
+"""From inputs to finished jobs: the batch, its rooms, and how it is interrupted."""

@@ -8,12 +8,12 @@ import logging
 import time
 from collections.abc import Iterable, Iterator, Sequence
 
-from af3opt.execution.compile_leases import CompileLeases
-from af3opt.execution.deadline import Deadline
-from af3opt.execution.fold_job import FoldJob, JobLostError
+from af3opt.execution.claims.compile_leases import CompileLeases
 from af3opt.execution.interrupt import InterruptGuard
-from af3opt.execution.memory_fit import MemoryFit, UnwrittenResults
-from af3opt.execution.opening import JobHeldError, JobOpener, OpenJob
+from af3opt.execution.job.fold_job import FoldJob, JobLostError
+from af3opt.execution.job.memory_fit import MemoryFit, UnwrittenResults
+from af3opt.execution.job.opening import JobHeldError, JobOpener, OpenJob
+from af3opt.execution.job.session import Session
 from af3opt.execution.outcomes import Outcome, Status
 from af3opt.execution.output_directory import (
     check_can_be_made,
@@ -21,12 +21,12 @@ from af3opt.execution.output_directory import (
     make_output_directory,
     raise_if_lost,
 )
-from af3opt.execution.planning import PlannedJob, padded_size
-from af3opt.execution.plans import write_plan
-from af3opt.execution.session import Session
+from af3opt.execution.planning.deadline import Deadline
+from af3opt.execution.planning.kept_plans import write_plan
+from af3opt.execution.planning.plan import PlannedJob, padded_size
+from af3opt.execution.second_start import spilling_helps
 from af3opt.execution.stream import Stages
 from af3opt.execution.trace import Trace
-from af3opt.execution.unified_memory import spilling_helps
 from af3opt.execution.units import Featurised, JobEnd, Ran, SeedToDo
 from af3opt.features.featurise import usable_threads
 from af3opt.numerics import NonFiniteError

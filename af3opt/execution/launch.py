@@ -10,10 +10,10 @@ from pathlib import Path
 from af3opt.base.errors import Af3optError, ExitCode, UnifiedMemoryNeededError
 from af3opt.environment.startup import Startup
 from af3opt.execution.batch import BatchRun
-from af3opt.execution.compile_leases import CompileLeases
-from af3opt.execution.deadline import SeedTimes, find_deadline
+from af3opt.execution.claims.compile_leases import CompileLeases
 from af3opt.execution.interrupt import InterruptGuard
-from af3opt.execution.opening import JobOpener
+from af3opt.execution.job.opening import JobOpener
+from af3opt.execution.job.session import RunnerFactory, Session
 from af3opt.execution.outcomes import (
     Outcome,
     Status,
@@ -21,9 +21,9 @@ from af3opt.execution.outcomes import (
     summary_lines,
     write_failures,
 )
-from af3opt.execution.planning import PlannedJob, duplicate_names, make_plan
-from af3opt.execution.preview import preview_jobs, preview_lines
-from af3opt.execution.session import RunnerFactory, Session
+from af3opt.execution.planning.deadline import SeedTimes, find_deadline
+from af3opt.execution.planning.plan import PlannedJob, duplicate_names, make_plan
+from af3opt.execution.planning.preview import preview_jobs, preview_lines
 from af3opt.execution.trace import Trace, write_trace
 from af3opt.inference.model_runner import create_model_runner
 from af3opt.memory import KnownPrograms, MemoryManager

@@ -10,8 +10,8 @@ from typing import Any
 
 from af3opt.base.atomic import atomic_write_text
 from af3opt.base.errors import ExitCode
-from af3opt.execution.identity import text_digest
-from af3opt.execution.journal import STATE_DIRECTORY
+from af3opt.base.key import text_digest
+from af3opt.execution.state_directory import STATE_DIRECTORY
 
 FAILED_FILE = "failed.json"
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from af3opt.base.atomic import temporary_sibling
 from af3opt.base.errors import Af3optError, SetupError
-from af3opt.execution.journal import STATE_DIRECTORY
+from af3opt.execution.state_directory import STATE_DIRECTORY
 
 # What makes every further job of the batch fail as well.
 _FATAL_ERRNOS = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.ESTALE})

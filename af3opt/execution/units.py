@@ -2,8 +2,8 @@
 
 import dataclasses
 
-from af3opt.execution.fold_job import FoldJob
-from af3opt.execution.planning import PlannedJob
+from af3opt.execution.job.fold_job import FoldJob
+from af3opt.execution.planning.plan import PlannedJob
 from af3opt.features.engine_features import Batch
 from af3opt.numerics.checked import CheckedResult
 

@@ -5,7 +5,7 @@ import math
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from af3opt.execution.planning import PlannedJob, padded_size
+from af3opt.execution.planning.plan import PlannedJob, padded_size
 from af3opt.slurm.site import Site
 
 

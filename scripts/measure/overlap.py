@@ -24,11 +24,11 @@ from typing import Any
 from af3opt.base.logs import Verbosity, configure_logging
 from af3opt.environment.startup import Startup, prepare_process
 from af3opt.execution.batch import BatchRun
-from af3opt.execution.deadline import SeedTimes, find_deadline
 from af3opt.execution.interrupt import InterruptGuard
-from af3opt.execution.opening import JobOpener
-from af3opt.execution.planning import make_plan
-from af3opt.execution.session import Session
+from af3opt.execution.job.opening import JobOpener
+from af3opt.execution.job.session import Session
+from af3opt.execution.planning.deadline import SeedTimes, find_deadline
+from af3opt.execution.planning.plan import make_plan
 from af3opt.execution.trace import Trace
 from af3opt.progress import Reporter
 from af3opt.settings.settings import Settings, resolve_settings

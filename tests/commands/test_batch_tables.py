@@ -9,13 +9,14 @@ import pytest
 
 from af3opt import cli
 from af3opt.base.errors import ExitCode
-from af3opt.execution.claims import try_claim
-from af3opt.execution.deadline import seed_workload
-from af3opt.execution.identity import Identity
-from af3opt.execution.journal import JobJournal, jobs_directory
+from af3opt.execution.claims.claim import try_claim
+from af3opt.execution.job.identity import Identity
+from af3opt.execution.job.journal import JobJournal
 from af3opt.execution.outcomes import Outcome, Status, write_failures
-from af3opt.execution.planning import PlannedJob
-from af3opt.execution.plans import write_plan
+from af3opt.execution.planning.deadline import seed_workload
+from af3opt.execution.planning.kept_plans import write_plan
+from af3opt.execution.planning.plan import PlannedJob
+from af3opt.execution.state_directory import jobs_directory
 from af3opt.output.tree import JobTree, SampleScore, write_ranking
 from af3opt.progress import LearnedTimes
 from af3opt.settings.settings import resolve_settings

@@ -3,7 +3,7 @@
 import json
 import sys
 
-from af3opt.execution.worker import WorkerOrder, work
+from af3opt.execution.pool.worker import WorkerOrder, work
 from tests.execution.stub import make_stub_runner
 
 if __name__ == "__main__":

@@ -26,7 +26,7 @@ def test_a_finished_batch_loads_nothing(runs, inputs, tmp_path):
 
     def no_model():
         stub.make_stub_runner = refuse_models
-        from af3opt.execution import session
+        from af3opt.execution.job import session
 
         session.bootstrap_engine = refuse_models
 
@@ -120,7 +120,7 @@ def test_a_name_leads_to_no_directory_but_the_jobs_own(runs, inputs, tmp_path, n
 
 def test_a_seed_waits_for_the_last_ones_files_where_memory_is_short(runs, inputs, tmp_path):
     def short_of_memory():
-        from af3opt.execution import fold_job, memory_fit
+        from af3opt.execution.job import fold_job, memory_fit
         from af3opt.memory import JobSize, MemoryPlan
 
         memory_fit.plan_memory = lambda size, *_, **__: MemoryPlan(
@@ -254,7 +254,7 @@ def test_no_seed_is_started_without_time_for_it(runs, inputs, tmp_path):
 
 
 def test_seed_times_are_learned_for_the_next_process(runs, inputs, tmp_path, monkeypatch):
-    monkeypatch.setattr("af3opt.execution.deadline._MARGIN_SECONDS", 0.0)
+    monkeypatch.setattr("af3opt.execution.planning.deadline._MARGIN_SECONDS", 0.0)
     output = tmp_path / "out"
     home = tmp_path / "times"
     monkeypatch.setattr("af3opt.progress.learned.af3opt_home", lambda: home)

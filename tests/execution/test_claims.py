@@ -8,7 +8,7 @@ import time
 
 import pytest
 
-from af3opt.execution import claims
+from af3opt.execution.claims import claim as claims
 
 
 def _rewrite_holder(directory, number=0, **change):

@@ -4,7 +4,7 @@ import time
 
 import pytest
 
-from af3opt.execution import deadline
+from af3opt.execution.planning import deadline
 from af3opt.progress import LearnedTimes
 from af3opt.settings.settings import resolve_settings
 

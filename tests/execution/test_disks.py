@@ -132,7 +132,7 @@ def test_files_that_cannot_be_read_fail_alone(runs, inputs, tmp_path):
 
 def test_a_full_disk_of_temporary_files_fails_the_job_alone(runs, inputs, tmp_path):
     def no_room_elsewhere():
-        from af3opt.execution.fold_job import FoldJob
+        from af3opt.execution.job.fold_job import FoldJob
 
         real = FoldJob.featurise
 

@@ -8,7 +8,7 @@ import time
 import pytest
 
 from af3opt.base.errors import InputError, UsageError
-from af3opt.execution import planning
+from af3opt.execution.planning import plan as planning
 from af3opt.settings.settings import resolve_settings
 from tests.conftest import REPOSITORY
 from tests.execution.conftest import write_input
@@ -106,7 +106,7 @@ def test_names_that_share_a_directory_are_found(inputs):
 MEASURE = """
 import sys, time
 from pathlib import Path
-from af3opt.execution import planning
+from af3opt.execution.planning import plan as planning
 from af3opt.settings.settings import resolve_settings
 start = time.perf_counter()
 plan = planning.make_plan(resolve_settings([sys.argv[1]], {}), (16, 32, 64, 512), {})

@@ -5,9 +5,9 @@ from pathlib import Path
 import pytest
 
 from af3opt.base.atomic import temporary_sibling
-from af3opt.execution import plans
-from af3opt.execution.planning import PlannedJob
-from af3opt.execution.plans import ExpectedJob, read_plans, write_plan
+from af3opt.execution.planning import kept_plans as plans
+from af3opt.execution.planning.kept_plans import ExpectedJob, read_plans, write_plan
+from af3opt.execution.planning.plan import PlannedJob
 from tests.execution.conftest import leftovers
 
 

@@ -7,7 +7,7 @@ import pytest
 
 from af3opt.base.child_process import module_command
 from af3opt.base.errors import ExitCode, UnifiedMemoryNeededError
-from af3opt.execution.unified_memory import as_left, spilling_helps
+from af3opt.execution.second_start import as_left, spilling_helps
 from af3opt.inference.splitting import DeviceMemoryError
 from af3opt.memory import MemoryShortageError
 from af3opt.settings.settings import resolve_settings
@@ -151,7 +151,7 @@ def test_the_second_start_has_the_time_that_is_left():
 
 @pytest.mark.engine
 def test_a_pool_passes_on_what_its_workers_say(runs, inputs, tmp_path, monkeypatch):
-    from af3opt.execution import pool
+    from af3opt.execution.pool import supervisor as pool
 
     finished = {}
 

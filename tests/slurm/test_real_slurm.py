@@ -15,7 +15,7 @@ import pytest
 
 from af3opt import cli
 from af3opt.base.errors import ExitCode
-from af3opt.execution.claims import slurm_job_is_alive
+from af3opt.execution.claims.claim import slurm_job_is_alive
 from tests.conftest import REPOSITORY
 from tests.execution.conftest import RESIDUES, leftovers, write_input
 

@@ -8,7 +8,7 @@ import pytest
 
 from af3opt import cli
 from af3opt.base.errors import ExitCode, UsageError
-from af3opt.execution.planning import PlannedJob
+from af3opt.execution.planning.plan import PlannedJob
 from af3opt.slurm.scripts import job_script
 from af3opt.slurm.shares import share_out
 from af3opt.slurm.site import Site, StageResources, load_site, shipped_sites

@@ -1,6 +1,6 @@
 """What is finished, written down where every process of a batch can see it.
 
-    <output_dir>/.af3opt/jobs/<job>/claim-N                 see `claims`
+    <output_dir>/.af3opt/jobs/<job>/claim-N                 see `claims.claim`
     <output_dir>/.af3opt/jobs/<job>/data-<digest>.json      MSAs and templates: being made, or done
     <output_dir>/.af3opt/jobs/<job>/<digest>/run.json       identity, directory and seeds of a run
     <output_dir>/.af3opt/jobs/<job>/<digest>/seed-S.json    seed S is done: its files and scores
@@ -16,17 +16,12 @@ from pathlib import Path
 from typing import Any
 
 from af3opt.base.atomic import atomic_write_text
-from af3opt.execution.identity import Identity, differences
+from af3opt.execution.job.identity import Identity, differences
+from af3opt.execution.state_directory import jobs_directory
 from af3opt.output.tree import JobTree, SampleScore
 
-STATE_DIRECTORY = ".af3opt"
 # Parts that follow from others: naming them as well would explain nothing.
 _DERIVED_PARTS = frozenset({"resolved_input"})
-
-
-def jobs_directory(output_dir: Path) -> Path:
-    """Where the journals of a batch's jobs lie."""
-    return output_dir / STATE_DIRECTORY / "jobs"
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 from af3opt.base.errors import Af3optError, ExitCode
 
 if TYPE_CHECKING:
-    from af3opt.execution.session import RunnerFactory
+    from af3opt.execution.job.session import RunnerFactory
     from af3opt.settings.settings import Settings
 
 _PARENT_POLL_SECONDS = 1.0
@@ -103,7 +103,7 @@ def _run(
     settings: "Settings", order: WorkerOrder, make_runner: "RunnerFactory | None"
 ) -> WorkerReport:
     from af3opt.environment.startup import prepare_process
-    from af3opt.execution.compile_leases import CompileLeases
+    from af3opt.execution.claims.compile_leases import CompileLeases
     from af3opt.execution.interrupt import InterruptGuard
 
     guard = InterruptGuard(resumable=True, takes_stop_requests=True)

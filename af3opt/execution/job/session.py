@@ -16,9 +16,9 @@ from af3opt.engine.msa import DataPipeline
 from af3opt.engine.outputs import SYNTHETIC_NOTE
 from af3opt.environment.backend import Backend
 from af3opt.environment.startup import Startup
-from af3opt.execution.deadline import device_label
-from af3opt.execution.identity import Identity, data_identity, run_identity
-from af3opt.execution.weights_identity import weights_digest
+from af3opt.execution.job.identity import Identity, data_identity, run_identity
+from af3opt.execution.job.weights_digest import weights_digest
+from af3opt.execution.planning.deadline import device_label
 from af3opt.features.cache import FeatureCache
 from af3opt.features.msa_cache import MsaCache
 from af3opt.features.options import FeatureOptions

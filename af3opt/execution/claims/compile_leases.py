@@ -10,7 +10,7 @@ import dataclasses
 import threading
 from pathlib import Path
 
-from af3opt.execution.claims import keep_alive, try_claim
+from af3opt.execution.claims.claim import keep_alive, try_claim
 
 _DONE = "compiled"
 

@@ -17,6 +17,7 @@ from typing import Any
 
 from af3opt.base.atomic import atomic_write_text
 from af3opt.base.errors import Af3optError, InputError
+from af3opt.base.key import text_digest
 from af3opt.engine.inputs import (
     FoldInput,
     check_fold_input,
@@ -25,11 +26,10 @@ from af3opt.engine.inputs import (
 from af3opt.engine.model import extract_distogram, extract_embeddings
 from af3opt.engine.msa import DataPipeline
 from af3opt.engine.outputs import terms_of_use
-from af3opt.execution.deadline import seed_workload
-from af3opt.execution.identity import text_digest
-from af3opt.execution.journal import RunJournal
-from af3opt.execution.seed_files import SeedResult, write_seed_files
-from af3opt.execution.session import Session
+from af3opt.execution.job.journal import RunJournal
+from af3opt.execution.job.seed_files import SeedResult, write_seed_files
+from af3opt.execution.job.session import Session
+from af3opt.execution.planning.deadline import seed_workload
 from af3opt.features.engine_features import Batch, make_ccd
 from af3opt.features.featurise import JobFeatures
 from af3opt.inference.compiled import COMPILED

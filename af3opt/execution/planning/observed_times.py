@@ -4,7 +4,7 @@ import statistics
 from collections.abc import Sequence
 from pathlib import Path
 
-from af3opt.execution.deadline import SEED_STAGE
+from af3opt.execution.planning.deadline import SEED_STAGE
 from af3opt.progress import LearnedTimes, Workload
 
 

@@ -3,7 +3,7 @@
 import logging
 import threading
 
-from af3opt.execution.session import Session
+from af3opt.execution.job.session import Session
 from af3opt.memory import JobSize, KnownPrograms, MemoryPlan, plan_memory, room_now
 
 _log = logging.getLogger(__name__)

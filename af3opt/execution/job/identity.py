@@ -16,6 +16,7 @@ from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+from af3opt.base.key import text_digest
 from af3opt.settings.field import spec_of
 from af3opt.settings.settings import Settings
 
@@ -176,11 +177,6 @@ def input_digest(path: Path, position: int) -> str:
         file = path.parent / external
         digest.update(hashlib.sha256(file.read_bytes()).digest() if file.is_file() else b"absent")
     return digest.hexdigest()[:16]
-
-
-def text_digest(text: str) -> str:
-    """16 hex digits over a text."""
-    return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
 def _external_files(value: Any) -> set[str]:

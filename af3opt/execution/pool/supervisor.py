@@ -1,7 +1,7 @@
 """Several workers on one node: one for each GPU, or on disjoint cores of the CPU.
 
 The pool starts processes of the same command on the same output directory and waits.
-There is no queue but the claims (see `claims`): a worker that is done early takes
+There is no queue but the claims (see the room `claims`): a worker that is done early takes
 what is left. A job whose worker dies is tried once more by another and then given up.
 """
 
@@ -22,21 +22,21 @@ from typing import IO
 
 from af3opt.base.child_process import module_command
 from af3opt.base.errors import Af3optError, ExitCode, UsageError
-from af3opt.execution.claims import Claim, newest_holder, try_claim
+from af3opt.execution.claims.claim import Claim, newest_holder, try_claim
 from af3opt.execution.command_line import as_flags
-from af3opt.execution.journal import jobs_directory
 from af3opt.execution.launch import finish, warn_of_duplicates
 from af3opt.execution.outcomes import Outcome, Status, outcome_from_json
-from af3opt.execution.planning import PlannedJob, make_plan
+from af3opt.execution.planning.plan import PlannedJob, make_plan
+from af3opt.execution.pool.worker import WorkerOrder, read_report
+from af3opt.execution.state_directory import jobs_directory
 from af3opt.execution.trace import write_trace
-from af3opt.execution.worker import WorkerOrder, read_report
 from af3opt.host.gpus import probe_gpus
 from af3opt.settings.settings import Settings
 from af3opt.settings.upstream import DEFAULT_BUCKETS
 
 _log = logging.getLogger(__name__)
 
-_WORKER_MODULE = "af3opt.execution.worker"
+_WORKER_MODULE = "af3opt.execution.pool.worker"
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1)
 _POLL_SECONDS = 0.2

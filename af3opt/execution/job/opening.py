@@ -20,7 +20,7 @@ from pathlib import Path
 from af3opt.base.atomic import is_temporary
 from af3opt.base.errors import Af3optError, InputError
 from af3opt.engine.inputs import FoldInput, load_fold_inputs, needs_search
-from af3opt.execution.claims import (
+from af3opt.execution.claims.claim import (
     Holder,
     current_holder,
     keep_alive,
@@ -28,12 +28,13 @@ from af3opt.execution.claims import (
     this_process,
     try_claim,
 )
-from af3opt.execution.fold_job import FoldJob
-from af3opt.execution.identity import Identity, input_digest
 from af3opt.execution.interrupt import InterruptGuard, remove_temporaries
-from af3opt.execution.journal import STATE_DIRECTORY, DataRecord, JobJournal
-from af3opt.execution.planning import PlannedJob
-from af3opt.execution.session import Session
+from af3opt.execution.job.fold_job import FoldJob
+from af3opt.execution.job.identity import Identity, input_digest
+from af3opt.execution.job.journal import DataRecord, JobJournal
+from af3opt.execution.job.session import Session
+from af3opt.execution.planning.plan import PlannedJob
+from af3opt.execution.state_directory import STATE_DIRECTORY
 from af3opt.output.tree import JobTree, choose_job_directory
 
 _log = logging.getLogger(__name__)

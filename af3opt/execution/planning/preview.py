@@ -3,8 +3,8 @@
 import dataclasses
 from collections.abc import Callable, Iterator, Sequence
 
-from af3opt.execution.deadline import SeedTimes
-from af3opt.execution.planning import PlannedJob, padded_size
+from af3opt.execution.planning.deadline import SeedTimes
+from af3opt.execution.planning.plan import PlannedJob, padded_size
 from af3opt.memory import JobSize
 from af3opt.memory.forecast import GIB, DeviceNeed, host_bytes
 from af3opt.settings.settings import Settings

@@ -13,8 +13,8 @@ from typing import Any
 
 from af3opt.base.atomic import atomic_write_text
 from af3opt.base.errors import SetupError
+from af3opt.base.key import text_digest
 from af3opt.base.paths import af3opt_home, private_directory
-from af3opt.execution.identity import text_digest
 from af3opt.inference.weights_ahead import digest_ahead
 from af3opt.inference.weights_copy import file_digest
 from af3opt.inference.weights_format import WeightFiles

@@ -6,12 +6,13 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 
-from af3opt.execution.claims import current_holder
-from af3opt.execution.journal import jobs_directory, read_seed_record
-from af3opt.execution.observed_times import ObservedTimes
+from af3opt.execution.claims.claim import current_holder
+from af3opt.execution.job.journal import read_seed_record
 from af3opt.execution.outcomes import read_failures
-from af3opt.execution.planning import sanitised_name
-from af3opt.execution.plans import ExpectedJob, read_plans
+from af3opt.execution.planning.kept_plans import ExpectedJob, read_plans
+from af3opt.execution.planning.observed_times import ObservedTimes
+from af3opt.execution.planning.plan import sanitised_name
+from af3opt.execution.state_directory import jobs_directory
 
 
 class JobState(enum.StrEnum):

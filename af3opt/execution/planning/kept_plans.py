@@ -11,9 +11,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from af3opt.base.atomic import atomic_write_text, remove_unfinished
-from af3opt.execution.identity import text_digest
-from af3opt.execution.journal import STATE_DIRECTORY
-from af3opt.execution.planning import PlannedJob
+from af3opt.base.key import text_digest
+from af3opt.execution.planning.plan import PlannedJob
+from af3opt.execution.state_directory import STATE_DIRECTORY
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

@@ -1,0 +1,1 @@
+"""Who works on what: claims on jobs, and leases on what is compiled."""

@@ -1,0 +1,1 @@
+"""Several workers on one node, their orders and their reports."""

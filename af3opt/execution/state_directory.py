@@ -1,0 +1,10 @@
+"""Where af3opt keeps its own files of a batch, beside the job directories."""
+
+from pathlib import Path
+
+STATE_DIRECTORY = ".af3opt"
+
+
+def jobs_directory(output_dir: Path) -> Path:
+    """Where the journals and claims of a batch's jobs lie."""
+    return output_dir / STATE_DIRECTORY / "jobs"
