@@ -22,7 +22,10 @@ REPOSITORY = Path(__file__).parent.parent
 # Where prepared data and small weights are kept between test runs; read before the
 # environment is cleared. Unset: a directory of this session, prepared from nothing.
 TEST_HOME = os.environ.get("AF3OPT_TEST_HOME")
-_CLEARED_PREFIXES = ("AF3OPT_", "AF3_", "JAX_", "XLA_", "SLURM_", "TF_", "MKL_", "KMP_")
+_CLEARED_PREFIXES = (
+    *("AF3OPT_", "AF3_", "JAX_", "XLA_", "TF_", "MKL_", "KMP_"),
+    *("SLURM_", "PBS_", "LSB_", "SGE_"),
+)
 
 
 @pytest.fixture(autouse=True)

@@ -33,7 +33,7 @@ _GROUPS: Mapping[str, tuple[Probe, ...]] = {
         variables.check_inert,
         variables.check_contradictions,
         variables.check_kept,
-        cluster.check_slurm,
+        cluster.check_batch_job,
     ),
     "Searches": (searches.check_programs, searches.check_databases),
     "Storage": (storage.check_home, storage.check_caches, storage.check_free_disk),

@@ -15,7 +15,8 @@ from af3opt.features.engine_features import Batch, featurise_with_engine
 from af3opt.features.featurisation import PendingReference, SharedFeatures, unknown_function
 from af3opt.features.options import FeatureOptions
 from af3opt.host.cgroups import read_cgroup_limits
-from af3opt.host.host import probe_cpu, read_slurm_job
+from af3opt.host.host import probe_cpu
+from af3opt.host.queues.every import find_own_job
 
 _log = logging.getLogger(__name__)
 
@@ -163,8 +164,8 @@ class JobFeatures:
 
 @functools.cache
 def usable_threads() -> int:
-    """Returns how many cores affinity, cgroup and Slurm leave to this process."""
-    return probe_cpu(read_slurm_job(os.environ), read_cgroup_limits()).usable_cores
+    """Returns how many cores affinity, cgroup and scheduler leave to this process."""
+    return probe_cpu(find_own_job(os.environ), read_cgroup_limits()).usable_cores
 
 
 _stepping_aside_said = False

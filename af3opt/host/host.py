@@ -1,4 +1,4 @@
-"""What this machine and job may use: cores, memory, GPUs, Slurm facts.
+"""What this machine and job may use: cores, memory, GPUs.
 
 Probes never raise for a machine that is merely unusual: a missing or odd file
 means the fact is unknown.
@@ -15,11 +15,12 @@ from pathlib import Path
 
 from af3opt.host.cgroups import CgroupLimits, read_cgroup_limits
 from af3opt.host.gpus import Gpu, probe_gpus
+from af3opt.host.queues.core import BatchJob, integer
+from af3opt.host.queues.every import QUEUES, find_own_job
 
 # Cpu.vendor of AMD's processors.
 AMD = "AuthenticAMD"
 
-_MIB = 1 << 20
 # Fields of /proc/cpuinfo that tell generations of processors apart.
 _MODEL_NUMBERS = ("cpu family", "model")
 
@@ -50,7 +51,7 @@ class Memory:
 
     Attributes:
         limit_bytes: Bytes this process may use, or None if unknown.
-        source: What sets the limit: "cgroup", "Slurm" or "physical memory".
+        source: What sets the limit: "cgroup", a scheduler such as "Slurm", or "physical memory".
     """
 
     limit_bytes: int | None
@@ -66,39 +67,6 @@ class NumaNode:
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
-class SlurmJob:
-    """The Slurm job this process runs in.
-
-    Attributes:
-        job_id: SLURM_JOB_ID.
-        array_job_id: Id of the whole array, or None outside one.
-        array_task_id: Index in the array, or None.
-        nodelist: Nodes of the job, in Slurm's bracket notation.
-        cpus_per_task: SLURM_CPUS_PER_TASK, or None if the job did not ask for it.
-        memory_bytes: Memory granted on this node, or None if not limited.
-        end_time: When the time limit ends the job, in seconds since the epoch, or
-            None (Slurm before 22.05 does not export it).
-        restarts: How often it was requeued; its id stays the same.
-    """
-
-    job_id: str
-    array_job_id: str | None
-    array_task_id: int | None
-    nodelist: str | None
-    cpus_per_task: int | None
-    memory_bytes: int | None
-    end_time: int | None
-    restarts: int = 0
-
-    @property
-    def label(self) -> str:
-        """What squeue and scontrol know it by; an array's last task has the array's own job id."""
-        if self.array_job_id is None or self.array_task_id is None:
-            return self.job_id
-        return f"{self.array_job_id}_{self.array_task_id}"
-
-
-@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Host:
     """Everything the environment and the log say about this machine.
 
@@ -111,7 +79,7 @@ class Host:
         gpu_problem: Why there is no GPU, or None.
         jax_plugins: Names under which accelerator plugins of JAX are installed.
         jax_platforms: The JAX_PLATFORMS the user exported, or None.
-        slurm: The Slurm job, or None outside one.
+        job: The job of a scheduler, or None outside one.
     """
 
     name: str
@@ -122,7 +90,7 @@ class Host:
     gpu_problem: str | None
     jax_plugins: tuple[str, ...]
     jax_platforms: str | None
-    slurm: SlurmJob | None
+    job: BatchJob | None
 
 
 def probe_host(environ: Mapping[str, str], root: Path = Path("/")) -> Host:
@@ -132,29 +100,29 @@ def probe_host(environ: Mapping[str, str], root: Path = Path("/")) -> Host:
         environ: Environment variables of this process.
         root: Where the file system starts; another one in tests.
     """
-    slurm = read_slurm_job(environ)
+    job = find_own_job(environ)
     limits = read_cgroup_limits(root)
     gpus = probe_gpus(environ)
     return Host(
         name=platform.node(),
-        cpu=probe_cpu(slurm, limits, root),
-        memory=probe_memory(slurm, limits, root),
+        cpu=probe_cpu(job, limits, root),
+        memory=probe_memory(job, limits, root),
         numa_nodes=probe_numa_nodes(root),
         gpus=gpus.gpus,
         gpu_problem=gpus.problem,
         jax_plugins=_jax_plugins(),
         jax_platforms=environ.get("JAX_PLATFORMS") or None,
-        slurm=slurm,
+        job=job,
     )
 
 
-def probe_cpu(slurm: SlurmJob | None, limits: CgroupLimits, root: Path = Path("/")) -> Cpu:
+def probe_cpu(job: BatchJob | None, limits: CgroupLimits, root: Path = Path("/")) -> Cpu:
     """Reads the processor's facts and the cores this process may use."""
     bounds = {"affinity": _affinity()}
     if limits.cpus is not None:
         bounds["cgroup quota"] = max(1, math.floor(limits.cpus))
-    if slurm is not None and slurm.cpus_per_task is not None:
-        bounds["SLURM_CPUS_PER_TASK"] = slurm.cpus_per_task
+    if job is not None and job.cpus_per_task is not None:
+        bounds[QUEUES[job.scheduler].cores_variable] = job.cpus_per_task
     facts = _cpuinfo(root)
     return Cpu(
         model=_cpu_model(facts),
@@ -165,11 +133,11 @@ def probe_cpu(slurm: SlurmJob | None, limits: CgroupLimits, root: Path = Path("/
     )
 
 
-def probe_memory(slurm: SlurmJob | None, limits: CgroupLimits, root: Path = Path("/")) -> Memory:
+def probe_memory(job: BatchJob | None, limits: CgroupLimits, root: Path = Path("/")) -> Memory:
     """Finds the tightest limit on main memory."""
     bounds = {
         "cgroup": limits.memory_bytes,
-        "Slurm": slurm.memory_bytes if slurm else None,
+        QUEUES[job.scheduler].title if job else "": job.memory_bytes if job else None,
         "physical memory": _physical_memory(root),
     }
     known = {source: size for source, size in bounds.items() if size}
@@ -186,33 +154,6 @@ def probe_numa_nodes(root: Path = Path("/")) -> tuple[NumaNode, ...]:
         cpus = _parse_cpu_list(_read(folder / "cpulist"))
         nodes.append(NumaNode(int(folder.name.removeprefix("node")), cpus))
     return tuple(sorted(nodes, key=lambda node: node.index))
-
-
-def read_slurm_job(environ: Mapping[str, str]) -> SlurmJob | None:
-    """Reads the Slurm job's facts from its environment; None outside a job."""
-    job_id = environ.get("SLURM_JOB_ID")
-    if not job_id:
-        return None
-    return SlurmJob(
-        job_id=job_id,
-        array_job_id=environ.get("SLURM_ARRAY_JOB_ID"),
-        array_task_id=_integer(environ.get("SLURM_ARRAY_TASK_ID")),
-        nodelist=environ.get("SLURM_JOB_NODELIST"),
-        cpus_per_task=_positive(environ.get("SLURM_CPUS_PER_TASK")),
-        memory_bytes=_slurm_memory(environ),
-        end_time=_positive(environ.get("SLURM_JOB_END_TIME")),
-        restarts=_positive(environ.get("SLURM_RESTART_COUNT")) or 0,
-    )
-
-
-def _slurm_memory(environ: Mapping[str, str]) -> int | None:
-    """Memory in bytes; Slurm counts in MiB and writes 0 for "the whole node"."""
-    per_node = _positive(environ.get("SLURM_MEM_PER_NODE"))
-    if per_node is not None:
-        return per_node * _MIB
-    per_cpu = _positive(environ.get("SLURM_MEM_PER_CPU"))
-    cpus = _positive(environ.get("SLURM_CPUS_ON_NODE"))
-    return per_cpu * cpus * _MIB if per_cpu is not None and cpus is not None else None
 
 
 def _affinity() -> int:
@@ -249,7 +190,7 @@ def _parse_cpu_list(text: str) -> frozenset[int]:
     cpus: set[int] = set()
     for part in text.split(","):
         low, _, high = part.partition("-")
-        first, last = _integer(low), _integer(high or low)
+        first, last = integer(low), integer(high or low)
         if first is not None and last is not None:
             cpus.update(range(first, last + 1))
     return frozenset(cpus)
@@ -265,15 +206,3 @@ def _read(path: Path) -> str:
         return path.read_text(encoding="utf-8", errors="replace").strip()
     except OSError:
         return ""
-
-
-def _integer(text: str | None) -> int | None:
-    try:
-        return int(text) if text is not None else None
-    except ValueError:
-        return None
-
-
-def _positive(text: str | None) -> int | None:
-    value = _integer(text)
-    return value if value is not None and value > 0 else None

@@ -69,7 +69,7 @@ def host_record(host: Host, backend: Backend) -> HostRecord:
         memory_limit_bytes=host.memory.limit_bytes,
         memory_limit_source=host.memory.source,
         gpu=f"{gpu.name} (driver {gpu.driver_version})" if gpu else None,
-        slurm_job=host.slurm.job_id if host.slurm else None,
+        slurm_job=host.job.job_id if host.job and host.job.scheduler == "slurm" else None,
     )
 
 

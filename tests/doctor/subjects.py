@@ -21,7 +21,7 @@ def make_host(**changes):
         "gpu_problem": "nvidia-smi is not on PATH",
         "jax_plugins": (),
         "jax_platforms": None,
-        "slurm": None,
+        "job": None,
     }
     return Host(**{**facts, **changes})
 

@@ -14,7 +14,8 @@ from af3opt.doctor import cluster, examination, hardware, searches, software, st
 from af3opt.doctor.check import Check, Verdict, gigabytes
 from af3opt.doctor.filesystems import file_system_of, read_speed
 from af3opt.environment.tuning import Candidate
-from af3opt.host.host import Memory, SlurmJob
+from af3opt.host.host import Memory
+from af3opt.host.queues.core import BatchJob
 from af3opt.settings.settings import resolve_settings
 from tests.conftest import REPOSITORY
 from tests.doctor.subjects import CPU, V100, only, subject, verdicts
@@ -242,26 +243,20 @@ def test_little_free_disk_is_noticed(monkeypatch, tmp_path):
 
 
 def test_slurm_job_without_cores_or_time():
-    job = SlurmJob(
-        job_id="7",
-        array_job_id=None,
-        array_task_id=None,
-        nodelist="n1",
-        cpus_per_task=None,
-        memory_bytes=8_000_000_000,
-        end_time=None,
+    job = BatchJob(
+        scheduler="slurm", label="7", job_id="7", nodelist="n1", memory_bytes=8_000_000_000
     )
-    assert verdicts(cluster.check_slurm(subject(slurm=job))) == {
+    assert verdicts(cluster.check_batch_job(subject(job=job))) == {
         "Slurm": Verdict.OK,
         "Slurm cores": Verdict.WARN,
         "Slurm time limit": Verdict.WARN,
     }
     good = dataclasses.replace(job, cpus_per_task=4, end_time=int(time.time()) + 3600)
-    (check,) = cluster.check_slurm(subject(slurm=good))
+    (check,) = cluster.check_batch_job(subject(job=good))
     assert "min left" in check.found
-    assert verdicts(cluster.check_slurm(subject())) == {"Slurm": Verdict.SKIP}
+    assert verdicts(cluster.check_batch_job(subject())) == {"scheduler": Verdict.SKIP}
     bound = dataclasses.replace(good, cpus_per_task=8)
-    check = only(cluster.check_slurm(subject(slurm=bound)), "Slurm cores")
+    check = only(cluster.check_batch_job(subject(job=bound)), "Slurm cores")
     assert check.found == "8 granted, but this process may use 4 (affinity 4)"
 
 

@@ -36,7 +36,7 @@ def make_host(*capabilities, plugins=("xla_cuda12",), jax_platforms=None, proble
         gpu_problem=problem,
         jax_plugins=plugins,
         jax_platforms=jax_platforms,
-        slurm=None,
+        job=None,
     )
 
 

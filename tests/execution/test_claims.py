@@ -50,8 +50,8 @@ def test_another_node_is_trusted_until_it_is_silent_for_long(tmp_path, monkeypat
 @pytest.mark.parametrize(
     ("answer", "free"),
     [
-        ("echo RUNNING", False),
-        ("echo COMPLETED", True),
+        ("echo 12_3 RUNNING", False),
+        ("echo 12_3 COMPLETED", True),
         ("echo 'slurm_load_jobs error: Invalid job id specified' >&2; exit 1", True),
         ("echo 'Unable to contact slurm controller' >&2; exit 1", False),
     ],
@@ -74,7 +74,7 @@ def test_a_requeued_job_takes_over_what_it_held_on_another_node(
     """Slurm keeps the id, and says of it that it runs."""
     squeue = tmp_path / "bin" / "squeue"
     squeue.parent.mkdir()
-    squeue.write_text("#!/bin/sh\necho RUNNING\n")
+    squeue.write_text("#!/bin/sh\necho 12 RUNNING\n")
     squeue.chmod(squeue.stat().st_mode | stat.S_IXUSR)
     monkeypatch.setenv("PATH", str(squeue.parent), prepend=os.pathsep)
     monkeypatch.setenv("SLURM_JOB_ID", "12")

@@ -71,7 +71,7 @@ def test_a_slurm_array_gives_the_shard(inputs):
         "SLURM_ARRAY_TASK_STEP": "4",
     }
     assert [job.name for job in plan(*flags, environ=environ)] == ["b"]
-    with pytest.raises(UsageError, match="not a task of a Slurm array"):
+    with pytest.raises(UsageError, match="not a task of an array of Slurm"):
         plan(*flags)
 
 

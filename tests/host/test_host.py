@@ -12,8 +12,8 @@ from af3opt.host.host import (
     probe_host,
     probe_memory,
     probe_numa_nodes,
-    read_slurm_job,
 )
+from af3opt.host.queues.every import find_own_job
 
 GIB = 1 << 30
 NO_LIMITS = CgroupLimits(None, None)
@@ -160,7 +160,7 @@ class TestCgroups:
 class TestCpuAndMemory:
     def test_cores_are_the_tightest_bound(self, monkeypatch):
         monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(64)))
-        slurm = read_slurm_job({"SLURM_JOB_ID": "1", "SLURM_CPUS_PER_TASK": "8"})
+        slurm = find_own_job({"SLURM_JOB_ID": "1", "SLURM_CPUS_PER_TASK": "8"})
         cpu = probe_cpu(slurm, CgroupLimits(16.0, None))
         assert cpu.usable_cores == 8
         assert cpu.limits == "affinity 64, cgroup quota 16, SLURM_CPUS_PER_TASK 8"
@@ -194,7 +194,7 @@ class TestCpuAndMemory:
         assert probe_memory(None, NO_LIMITS, tmp_path).source == "physical memory"
         assert probe_memory(None, NO_LIMITS, tmp_path).limit_bytes == 8 * GIB
         assert probe_memory(None, CgroupLimits(None, GIB), tmp_path).source == "cgroup"
-        slurm = read_slurm_job({"SLURM_JOB_ID": "1", "SLURM_MEM_PER_NODE": "512"})
+        slurm = find_own_job({"SLURM_JOB_ID": "1", "SLURM_MEM_PER_NODE": "512"})
         memory = probe_memory(slurm, CgroupLimits(None, GIB), tmp_path)
         assert (memory.limit_bytes, memory.source) == (GIB // 2, "Slurm")
 
@@ -217,10 +217,10 @@ class TestCpuAndMemory:
 
 class TestSlurm:
     def test_outside(self):
-        assert read_slurm_job({"SLURM_CPUS_PER_TASK": "4"}) is None
+        assert find_own_job({"SLURM_CPUS_PER_TASK": "4"}) is None
 
     def test_array_job(self):
-        job = read_slurm_job(
+        job = find_own_job(
             {
                 "SLURM_JOB_ID": "12",
                 "SLURM_ARRAY_JOB_ID": "10",
@@ -237,7 +237,7 @@ class TestSlurm:
         assert job.cpus_per_task is None
 
     def test_odd_values_are_unknown(self):
-        job = read_slurm_job(
+        job = find_own_job(
             {"SLURM_JOB_ID": "1", "SLURM_CPUS_PER_TASK": "x", "SLURM_MEM_PER_NODE": "0"}
         )
         assert job.cpus_per_task is None
@@ -248,7 +248,7 @@ def test_whole_probe_on_an_empty_machine(tmp_path):
     host = probe_host({"PATH": str(tmp_path)}, tmp_path)
     assert host.cpu.usable_cores >= 1
     assert host.gpus == ()
-    assert host.slurm is None
+    assert host.job is None
     assert host.jax_platforms is None
 
 

@@ -14,7 +14,6 @@ import json
 import logging
 import os
 import socket
-import subprocess
 import threading
 import time
 from collections.abc import Iterator
@@ -24,7 +23,8 @@ from typing import Any
 import psutil
 
 from af3opt.base.atomic import atomic_write_text, temporary_sibling
-from af3opt.host.host import read_slurm_job
+from af3opt.host.queues.core import BatchJob
+from af3opt.host.queues.every import QUEUES, find_own_job
 
 _log = logging.getLogger(__name__)
 
@@ -61,7 +61,7 @@ class Holder:
 def this_process() -> Holder:
     """Describes the running process."""
     process = psutil.Process()
-    job = read_slurm_job(os.environ)
+    job = _own_slurm_job()
     return Holder(
         host=socket.gethostname(),
         process_id=process.pid,
@@ -70,6 +70,11 @@ def this_process() -> Holder:
         slurm_job=job.label if job is not None else None,
         slurm_restarts=job.restarts if job is not None else 0,
     )
+
+
+def _own_slurm_job() -> BatchJob | None:
+    job = find_own_job(os.environ)
+    return job if job is not None and job.scheduler == "slurm" else None
 
 
 def _pid_namespace() -> str:
@@ -203,7 +208,7 @@ def _why_free(path: Path) -> str | None:
         return "it was released"
     if holder.host == socket.gethostname() and holder.namespace == _pid_namespace():
         return None if _is_running(holder) else f"process {holder.process_id} is gone"
-    own_job = read_slurm_job(os.environ)
+    own_job = _own_slurm_job()
     if own_job is not None and holder.slurm_job == own_job.label:
         # Alive for Slurm, as this process belongs to it. What it was before it was
         # requeued is not; on its other nodes only heartbeats tell.
@@ -259,28 +264,6 @@ def _silent_seconds(path: Path) -> float:
         probe.unlink(missing_ok=True)
 
 
-_ENDED_STATES = frozenset(
-    [
-        *("BOOT_FAIL", "CANCELLED", "COMPLETED", "DEADLINE", "FAILED"),
-        *("NODE_FAIL", "OUT_OF_MEMORY", "PREEMPTED", "TIMEOUT"),
-    ]
-)
-
-
 def slurm_job_is_alive(job: str) -> bool | None:
     """Asks Slurm whether a job is still there; None when Slurm cannot tell."""
-    try:
-        answer = subprocess.run(
-            ["squeue", "--noheader", "--jobs", job, "--states=all", "--format=%T"],
-            capture_output=True,
-            text=True,
-            timeout=20,
-            check=False,
-        )
-    except (OSError, subprocess.TimeoutExpired):
-        return None
-    if answer.returncode != 0:
-        # Slurm forgets ended jobs after a while and then calls the id invalid.
-        return False if "Invalid job id" in answer.stderr else None
-    states = set(answer.stdout.split())
-    return bool(states - _ENDED_STATES)
+    return QUEUES["slurm"].alive([job]).get(job)

@@ -2,7 +2,6 @@
 
 import logging
 import os
-import subprocess
 import time
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -10,11 +9,12 @@ from pathlib import Path
 from af3opt.data.synthetic_weights import read_manifest
 from af3opt.environment.backend import Backend
 from af3opt.host.cgroups import read_cgroup_limits
-from af3opt.host.host import probe_cpu, read_slurm_job
+from af3opt.host.host import probe_cpu
+from af3opt.host.queues.every import QUEUES, find_own_job
 from af3opt.progress import LearnedTimes, Workload
 from af3opt.settings.settings import Settings
 
-# Writing, and Slurm's own grace period, need a little of the end.
+# Writing, and the scheduler's own grace period, need a little of the end.
 _MARGIN_SECONDS = 30.0
 # The stage under which `LearnedTimes` keeps whole seeds.
 SEED_STAGE = "seed"
@@ -126,7 +126,7 @@ def device_label(backend: Backend, model_dir: Path) -> str:
     if backend.gpu:
         device = backend.gpu.name
     else:
-        cpu = probe_cpu(read_slurm_job(os.environ), read_cgroup_limits())
+        cpu = probe_cpu(find_own_job(os.environ), read_cgroup_limits())
         device = f"{cpu.model} x{cpu.usable_cores}"
     return f"{backend.name} {device}{depth_label(model_dir)}"
 
@@ -138,31 +138,11 @@ def depth_label(model_dir: Path) -> str:
 
 
 def find_deadline(settings: Settings, environ: Mapping[str, str], times: SeedTimes) -> Deadline:
-    """Takes the end from `--max_runtime`, else from the Slurm job, else there is none."""
+    """Takes the end from `--max_runtime`, else from the scheduler, else there is none."""
     if settings.max_runtime is not None:
         return Deadline(settings.max_runtime, times)
-    job = read_slurm_job(environ)
+    job = find_own_job(environ)
     if job is None:
         return Deadline(None, times)
-    end = job.end_time if job.end_time is not None else _ask_scontrol(job.label)
+    end = job.end_time if job.end_time is not None else QUEUES[job.scheduler].end_time(job)
     return Deadline(None if end is None else end - time.time(), times)
-
-
-def _ask_scontrol(job: str) -> float | None:
-    """The end of a Slurm job, for versions that do not export it (before 22.05)."""
-    try:
-        answer = subprocess.run(
-            ["scontrol", "--oneliner", "show", "job", job],
-            capture_output=True,
-            text=True,
-            timeout=20,
-            check=False,
-            env={**os.environ, "SLURM_TIME_FORMAT": "%s"},
-        )
-    except (OSError, subprocess.TimeoutExpired):
-        return None
-    for word in answer.stdout.split():
-        name, _, value = word.partition("=")
-        if name == "EndTime" and value.isdigit():
-            return float(value)
-    return None

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from af3opt.base.errors import InputError, UsageError
+from af3opt.host.queues.every import find_own_place
 from af3opt.settings.settings import Settings
 
 _log = logging.getLogger(__name__)
@@ -70,7 +71,7 @@ def make_plan(
     Args:
         settings: Give the inputs, the order and the share of this process.
         buckets: Token counts inputs are padded to.
-        environ: Gives Slurm's array variables for `--array`.
+        environ: Gives the scheduler's array variables for `--array`.
 
     Raises:
         InputError: there are none, or they cannot be listed.
@@ -144,10 +145,10 @@ def parse_shard(settings: Settings, environ: Mapping[str, str]) -> tuple[int, in
 
     Args:
         settings: Gives `--shard` and `--array`.
-        environ: Gives Slurm's array variables for `--array`.
+        environ: Gives the scheduler's array variables for `--array`.
 
     Raises:
-        UsageError: the shard is not I/N with 0 <= I < N, or there is no Slurm array.
+        UsageError: the shard is not I/N with 0 <= I < N, or there is no array.
     """
     if settings.shard is not None:
         left, _, right = settings.shard.partition("/")
@@ -156,25 +157,20 @@ def parse_shard(settings: Settings, environ: Mapping[str, str]) -> tuple[int, in
         return int(left), int(right)
     if not settings.array:
         return 0, 1
-    try:
-        task = int(environ["SLURM_ARRAY_TASK_ID"])
-        first = int(environ["SLURM_ARRAY_TASK_MIN"])
-        step = int(environ.get("SLURM_ARRAY_TASK_STEP", "1"))
-        count = int(environ["SLURM_ARRAY_TASK_COUNT"])
-    except (KeyError, ValueError) as error:
+    place = find_own_place(environ)
+    if place is None:
         raise UsageError(
-            "--array: this is not a task of a Slurm array (SLURM_ARRAY_TASK_ID is not set); "
-            "use --shard=I/N"
-        ) from error
-    index, rest = divmod(task - first, step)
-    last = int(environ.get("SLURM_ARRAY_TASK_MAX", first + (count - 1) * step))
-    if rest or index >= count or last - first != (count - 1) * step:
+            "--array: this is not a task of an array of Slurm, LSF or Grid Engine "
+            "(SLURM_ARRAY_TASK_ID and its like are not set); use --shard=I/N"
+        )
+    index, rest = divmod(place.task - place.first, place.step)
+    if rest or index >= place.count or place.last - place.first != (place.count - 1) * place.step:
         # Some inputs would belong to two tasks and others to none.
         raise UsageError(
             "--array: the indices of this array have gaps; submit all of its tasks "
             "(finished inputs cost nothing), or use --shard=I/N"
         )
-    return index, count
+    return index, place.count
 
 
 def plan_jobs(
