@@ -7,12 +7,12 @@ directories are created for the owner alone and foreign ones are refused.
 
 import itertools
 import os
-import stat
 from pathlib import Path
 
 import platformdirs
 
 from af3opt.base.errors import SetupError
+from af3opt.base.ownership import directory_problem
 
 
 def af3opt_home() -> Path:
@@ -47,34 +47,37 @@ def private_directory(path: Path) -> Path:
         `path`.
 
     Raises:
-        SetupError: it cannot be created, belongs to another user, or is writable
-            by group or others.
+        SetupError: it cannot be created; or it, or a directory above it, belongs to
+            another user or is writable by group or others.
     """
     try:
         make_private(path)
-        status = path.stat()
+        problem = directory_problem(path)
     except OSError as error:
         raise SetupError(
             f"cannot create directory {path}: {error.strerror}; "
             "set AF3OPT_HOME to a directory you can write to"
         ) from error
-    problem = trust_problem(status)
     if problem:
-        raise SetupError(f"{path} {problem}; use a directory that only you can write to")
+        raise SetupError(f"{problem}; use a directory that only you can write to")
     return path
 
 
-def trust_problem(status: os.stat_result) -> str | None:
-    """Says why a file or directory must not be trusted, or None when it may be.
+def check_home() -> None:
+    """Refuses a home that somebody else could have filled: programs are loaded from it.
 
-    Args:
-        status: `os.stat` result of the path itself.
-
-    Returns:
-        A clause such as "belongs to user id 1234", or None.
+    Raises:
+        SetupError: another user owns it, or can write to it or to a directory above it.
     """
-    if status.st_uid not in (os.geteuid(), 0):
-        return f"belongs to user id {status.st_uid}"
-    if status.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
-        return f"is writable by others (mode {stat.S_IMODE(status.st_mode):03o})"
-    return None
+    home = af3opt_home()
+    try:
+        problem = directory_problem(home)
+    except FileNotFoundError:
+        return
+    except OSError as error:
+        raise SetupError(f"AF3OPT_HOME={home}: {error.strerror}; set another") from error
+    if problem:
+        raise SetupError(
+            f"AF3OPT_HOME={home}: {problem}; compiled programs are loaded from there: use a "
+            "directory that only you can write to"
+        )

@@ -22,7 +22,8 @@ from typing import Any
 
 from af3opt.base.atomic import is_temporary
 from af3opt.base.key import CacheKey, differences
-from af3opt.base.paths import make_private, trust_problem
+from af3opt.base.ownership import trust_problem
+from af3opt.base.paths import make_private
 from af3opt.caching.entry import (
     Buffer,
     DamagedEntryError,

@@ -32,7 +32,7 @@ from typing import Any, BinaryIO
 import zstandard
 
 from af3opt.base.errors import SetupError
-from af3opt.base.paths import trust_problem
+from af3opt.base.ownership import trust_problem
 
 Component = dict[str, list[str]]
 

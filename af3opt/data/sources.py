@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from af3opt.base.errors import SetupError
-from af3opt.base.paths import trust_problem
+from af3opt.base.ownership import trust_problem
 from af3opt.data.ccd_bcif import describe_bundled_ccd, find_bundled_ccd, read_bcif
 from af3opt.data.ccd_index import encode_component
 from af3opt.data.prepared import find_prepared

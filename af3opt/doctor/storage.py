@@ -7,7 +7,8 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from af3opt.base.paths import af3opt_home, trust_problem
+from af3opt.base.ownership import directory_problem, trust_problem
+from af3opt.base.paths import af3opt_home
 from af3opt.caching.locations import CACHES, cache_directory
 from af3opt.doctor.check import (
     Check,
@@ -37,12 +38,13 @@ def check_home(_: Subject) -> Iterator[Check]:
             "AF3OPT_HOME", f"{home} cannot be written to", "set AF3OPT_HOME to a directory of yours"
         )
         return
-    problem = trust_problem(home.stat()) if home.exists() else None
+    problem = directory_problem(home) if home.exists() else None
     if problem:
         yield failure(
             "AF3OPT_HOME",
-            f"{home} {problem}; compiled programs are loaded from there",
-            f"chmod go-w {home}, or set AF3OPT_HOME to a directory that only you can write to",
+            f"{home}: {problem}; compiled programs are loaded from there",
+            "chmod go-w what is named, or set AF3OPT_HOME to a directory that only you can "
+            "write to",
         )
         return
     system = file_system_of(folder)
@@ -87,11 +89,12 @@ def check_caches(subject: Subject) -> Iterator[Check]:
 def _cache(label: str, folder: Path, *, executable: bool) -> Check:
     if not folder.exists():
         return ok(label, f"{folder}: not used yet")
-    problem = trust_problem(folder.stat())
+    # Data may lie where others can write, on purpose; of code, every level counts.
+    problem = directory_problem(folder) if executable else trust_problem(folder.stat())
     if problem:
         why = ": whoever writes there can run code as you" if executable else ""
         return (failure if executable else warning)(
-            label, f"{folder} {problem}{why}", f"chmod go-w {folder}, or use one of your own"
+            label, f"{folder}: {problem}{why}", "chmod go-w it, or use one of your own"
         )
     if not os.access(folder, os.W_OK):
         return warning(

@@ -5,6 +5,7 @@ import logging
 import os
 
 from af3opt.base.logs import configure_logging
+from af3opt.base.paths import check_home
 from af3opt.environment.backend import Backend, resolve_backend
 from af3opt.environment.cpu_flags import cpu_xla_flags
 from af3opt.environment.environment import (
@@ -64,10 +65,12 @@ def prepare_process(settings: Settings) -> Startup:
         What was found and set.
 
     Raises:
-        SetupError: the backend asked for cannot be used here.
+        SetupError: the backend asked for cannot be used here, or others can write to
+            AF3OPT_HOME.
         UsageError: device or attention kernels do not fit together.
     """
     configure_logging(settings)
+    check_home()
     startup = plan_startup(settings)
     _log.info("%s", startup.backend.message)
     for note in environment_notes(startup.variables):

@@ -20,7 +20,8 @@ from typing import Any
 
 from af3opt.base.errors import SetupError, UsageError
 from af3opt.base.key import CacheKey
-from af3opt.base.paths import af3opt_home, make_private, private_directory, trust_problem
+from af3opt.base.ownership import trust_problem
+from af3opt.base.paths import af3opt_home, make_private, private_directory
 from af3opt.caching.manager import CacheManager
 from af3opt.host.cgroups import read_cgroup_limits
 from af3opt.host.host import probe_cpu

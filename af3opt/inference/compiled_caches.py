@@ -8,7 +8,8 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from af3opt.base.paths import af3opt_home, trust_problem
+from af3opt.base.ownership import trust_problem
+from af3opt.base.paths import af3opt_home
 from af3opt.caching.manager import CacheManager
 from af3opt.inference import compile_cache, executables
 

@@ -23,7 +23,7 @@ from typing import Any
 
 import af3opt
 from af3opt.base.key import CacheKey, differences
-from af3opt.base.paths import trust_problem
+from af3opt.base.ownership import trust_problem
 from af3opt.base.version import COMPUTING, installed_version
 from af3opt.caching.manager import CacheManager
 from af3opt.inference.compile_cache import CompileCache

@@ -29,7 +29,8 @@ import numpy as np
 
 from af3opt.base.atomic import atomic_write_text, fsync_tree, remove_unfinished, temporary_sibling
 from af3opt.base.errors import SetupError
-from af3opt.base.paths import af3opt_home, private_directory, trust_problem
+from af3opt.base.ownership import trust_problem
+from af3opt.base.paths import af3opt_home, private_directory
 from af3opt.inference.block_writer import BLOCK, BlockWriter
 from af3opt.inference.weights_format import (
     Record,

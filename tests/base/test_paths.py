@@ -5,7 +5,9 @@ import os
 import pytest
 
 from af3opt.base.errors import SetupError
-from af3opt.base.paths import private_directory
+from af3opt.base.paths import check_home, private_directory
+from af3opt.environment.startup import prepare_process
+from af3opt.settings.settings import resolve_settings
 
 
 def test_parents_are_as_private_as_the_directory_whatever_the_umask(tmp_path):
@@ -34,3 +36,23 @@ def test_a_file_in_the_way_is_named(tmp_path):
     (tmp_path / "file").touch()
     with pytest.raises(SetupError, match=r"cannot create directory .*AF3OPT_HOME"):
         private_directory(tmp_path / "file" / "inner")
+
+
+def test_a_directory_below_one_that_others_can_write_to_is_refused(tmp_path):
+    inner = private_directory(tmp_path / "home" / "inner")
+    (tmp_path / "home").chmod(0o777)
+    with pytest.raises(SetupError, match=r"/home is writable by others"):
+        private_directory(inner)
+
+
+def test_a_home_that_others_can_write_to_stops_a_run(tmp_path, monkeypatch):
+    home = tmp_path / "home"
+    monkeypatch.setenv("AF3OPT_HOME", str(home))
+    check_home()  # Not there yet: made private when it is needed.
+    home.mkdir(mode=0o700)
+    check_home()
+    tmp_path.chmod(0o770)
+    with pytest.raises(SetupError, match=r"AF3OPT_HOME=.*: .* is writable by others"):
+        check_home()
+    with pytest.raises(SetupError, match="is writable by others"):
+        prepare_process(resolve_settings(["--json_path=input.json"], {}))
