@@ -16,6 +16,8 @@ from af3opt.base.errors import SetupError
 from af3opt.data.prepared import find_prepared
 from af3opt.data.synthetic_weights import synthetic_weights_dir
 from af3opt.engine.discovery import find_engine
+from af3opt.execution.claims import verdicts
+from af3opt.host.queues.every import LiveJobs
 from af3opt.settings.settings import resolve_settings
 
 REPOSITORY = Path(__file__).parent.parent
@@ -35,6 +37,12 @@ def clean_environment(monkeypatch, tmp_path_factory):
         if name.startswith(_CLEARED_PREFIXES):
             monkeypatch.delenv(name)
     monkeypatch.setenv("AF3OPT_HOME", str(tmp_path_factory.mktemp("af3opt_home")))
+
+
+@pytest.fixture(autouse=True)
+def no_remembered_jobs(monkeypatch):
+    """Lets every test ask its scheduler anew."""
+    monkeypatch.setattr(verdicts, "_LIVE_JOBS", LiveJobs())
 
 
 @pytest.fixture(autouse=True)

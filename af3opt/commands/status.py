@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -10,7 +11,7 @@ from af3opt.base.command_parser import CommandParser
 from af3opt.base.errors import ExitCode, UsageError
 
 if TYPE_CHECKING:
-    from af3opt.execution.batch_progress import BatchProgress
+    from af3opt.execution.batch_progress import BatchProgress, JobState
 
 SUMMARY = "show what of an output directory is done, running, failed or left"
 
@@ -71,10 +72,15 @@ def _as_text(progress: "BatchProgress") -> str:
         if running := counts[JobState.RUNNING]:
             text += f", {duration_text(progress.seconds_left / running)} at {running} at once"
         lines.append(text)
-    for state in (JobState.RUNNING, JobState.FAILED):
-        jobs = [job for job in progress.jobs if job.state is state]
-        for job in jobs[:_MOST_SHOWN]:
-            lines.append(f"{state:<8} {job.name}  {job.seeds_done}/{job.seeds}  {job.reason}")
-        if len(jobs) > _MOST_SHOWN:
-            lines.append(f"{state:<8} and {len(jobs) - _MOST_SHOWN} more (--json lists all)")
+    for state in (JobState.RUNNING, JobState.FAILED, JobState.SEARCHED, JobState.LEFT):
+        lines += _job_lines(progress, state)
     return "\n".join(lines) + "\n"
+
+
+def _job_lines(progress: "BatchProgress", state: "JobState") -> Iterator[str]:
+    """Yields a line for each job of a state of which there is something to tell."""
+    jobs = [job for job in progress.jobs if job.state is state and job.reason]
+    for job in jobs[:_MOST_SHOWN]:
+        yield f"{state:<8} {job.name}  {job.seeds_done}/{job.seeds}  {job.reason}"
+    if len(jobs) > _MOST_SHOWN:
+        yield f"{state:<8} and {len(jobs) - _MOST_SHOWN} more (--json lists all)"

@@ -6,7 +6,7 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 
-from af3opt.execution.claims.claim import current_holder
+from af3opt.execution.claims.verdicts import Sign, Standing, look_at_claims
 from af3opt.execution.job.journal import read_seed_record
 from af3opt.execution.outcomes import read_failures
 from af3opt.execution.planning.kept_plans import ExpectedJob, read_plans
@@ -35,7 +35,7 @@ class JobProgress:
         tokens: Estimated number of tokens.
         seeds: Seeds it should have.
         seeds_done: Seeds that are finished.
-        reason: Why it failed, or who works on it.
+        reason: Why it failed, who works on it, or what became of who did.
     """
 
     name: str
@@ -64,7 +64,11 @@ class BatchProgress:
 
 
 def read_progress(output_dir: Path) -> BatchProgress:
-    """Looks at every job of an output directory."""
+    """Looks at every job of an output directory.
+
+    Nothing is written, so the directory may be on a read-only mount. Schedulers are
+    asked once for all jobs; where there is none, heartbeats and processes tell.
+    """
     failures = {
         sanitised_name(failure["name"]): failure["reason"] for failure in read_failures(output_dir)
     }
@@ -74,39 +78,51 @@ def read_progress(output_dir: Path) -> BatchProgress:
     if root.is_dir():
         for path in root.iterdir():
             expected.setdefault(path.name, ExpectedJob(path.name, 0, 1))
-    jobs = [
-        _job_progress(root / name, expected[name], failures, times) for name in sorted(expected)
-    ]
+    standings = look_at_claims([root / name for name in expected])
+    jobs = []
+    for name in sorted(expected):
+        seeds, done = _newest_run(root / name, expected[name], times)
+        state, reason = _state(
+            standings.get(root / name),
+            failure=failures.get(name),
+            finished=done >= seeds > 0,
+            searched=not done and _is_searched(root / name),
+        )
+        jobs.append(
+            JobProgress(
+                name=name,
+                state=state,
+                tokens=expected[name].tokens,
+                seeds=seeds,
+                seeds_done=done,
+                reason=reason,
+            )
+        )
     return BatchProgress(jobs, _seconds_left(times, jobs))
 
 
-def _job_progress(
-    directory: Path, expected: ExpectedJob, failures: dict[str, str], times: ObservedTimes
-) -> JobProgress:
-    seeds, done = _newest_run(directory, expected, times)
-    holder = current_holder(directory) if directory.is_dir() else None
-    reason = ""
-    if holder is not None:
-        state = JobState.RUNNING
-        reason = f"process {holder.process_id} on {holder.host}"
-        if holder.slurm_job:
-            reason = f"Slurm job {holder.slurm_job} on {holder.host}"
-    elif expected.name in failures:
-        state, reason = JobState.FAILED, failures[expected.name]
-    elif done and done >= seeds:
-        state = JobState.DONE
-    elif not done and _is_searched(directory):
-        state = JobState.SEARCHED
-    else:
-        state = JobState.LEFT
-    return JobProgress(
-        name=expected.name,
-        state=state,
-        tokens=expected.tokens,
-        seeds=seeds,
-        seeds_done=done,
-        reason=reason,
-    )
+def _state(
+    standing: Standing | None, *, failure: str | None, finished: bool, searched: bool
+) -> tuple[JobState, str]:
+    """A job's state, and why it failed, who works on it or who has left it."""
+    if standing is not None and standing.verdict.sign is Sign.HELD:
+        return JobState.RUNNING, standing.claimed_by
+    if failure is not None:
+        return JobState.FAILED, failure
+    if finished:
+        return JobState.DONE, ""
+    reason = _why_left(standing) if standing is not None else ""
+    return JobState.SEARCHED if searched else JobState.LEFT, reason
+
+
+def _why_left(standing: Standing) -> str:
+    """What became of who worked on a job; "" for one that was let go in order."""
+    holder = standing.claim.holder
+    if holder is not None and holder.released:
+        return ""
+    if standing.verdict.sign is Sign.SILENT:
+        return f"{standing.verdict.reason} from {standing.claimed_by}"
+    return standing.verdict.reason
 
 
 def _newest_run(directory: Path, expected: ExpectedJob, times: ObservedTimes) -> tuple[int, int]:

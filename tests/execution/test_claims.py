@@ -9,11 +9,13 @@ import time
 import pytest
 
 from af3opt.execution.claims import claim as claims
+from af3opt.execution.claims import holder as holders
+from af3opt.execution.claims import verdicts
 
 
 def _rewrite_holder(directory, number=0, **change):
     path = directory / f"claim-{number}"
-    holder = dataclasses.replace(claims._read(path), **change)
+    holder = dataclasses.replace(holders.read_holder(path), **change)
     claims._write(path, holder)
     return path
 
@@ -22,7 +24,7 @@ def test_a_live_claim_keeps_others_out_until_released(tmp_path):
     claim = claims.try_claim(tmp_path / "job")
     assert claim is not None
     assert claims.try_claim(tmp_path / "job") is None
-    assert claims.current_holder(tmp_path / "job") == claims.this_process()
+    assert claims.current_holder(tmp_path / "job") == holders.this_process()
     claim.release()
     assert claims.current_holder(tmp_path / "job") is None
     again = claims.try_claim(tmp_path / "job")
@@ -40,9 +42,9 @@ def test_a_dead_process_on_this_node_is_outnumbered_at_once(tmp_path):
 def test_another_node_is_trusted_until_it_is_silent_for_long(tmp_path, monkeypatch):
     monkeypatch.setattr(claims, "HEARTBEAT_SECONDS", 0.2)
     claims.try_claim(tmp_path)
-    path = _rewrite_holder(tmp_path, host="elsewhere", slurm_job=None)
+    path = _rewrite_holder(tmp_path, host="elsewhere", job=None)
     assert claims.try_claim(tmp_path) is None
-    old = time.time() - claims.STALE_SECONDS - 60
+    old = time.time() - verdicts.STALE_SECONDS - 60
     os.utime(path, (old, old))
     assert claims.try_claim(tmp_path) is not None
 
@@ -63,7 +65,7 @@ def test_slurm_decides_about_its_own_jobs(tmp_path, monkeypatch, answer, free):
     squeue.chmod(squeue.stat().st_mode | stat.S_IXUSR)
     monkeypatch.setenv("PATH", str(squeue.parent), prepend=os.pathsep)
     claims.try_claim(tmp_path / "job")
-    _rewrite_holder(tmp_path / "job", host="elsewhere", slurm_job="12_3")
+    _rewrite_holder(tmp_path / "job", host="elsewhere", job="12_3")
     assert (claims.try_claim(tmp_path / "job") is not None) == free
 
 
@@ -84,7 +86,7 @@ def test_a_requeued_job_takes_over_what_it_held_on_another_node(
     monkeypatch.setenv("SLURM_RESTART_COUNT", restarts)
     assert (claims.try_claim(tmp_path / "job") is not None) == free
     if not free:  # another node of this very job: silence tells
-        old = time.time() - claims.STALE_SECONDS - 60
+        old = time.time() - verdicts.STALE_SECONDS - 60
         os.utime(path, (old, old))
         assert claims.try_claim(tmp_path / "job") is not None
 

@@ -15,7 +15,7 @@ import pytest
 
 from af3opt import cli
 from af3opt.base.errors import ExitCode
-from af3opt.execution.claims.claim import slurm_job_is_alive
+from af3opt.host.queues.every import QUEUES
 from tests.conftest import REPOSITORY
 from tests.execution.conftest import RESIDUES, leftovers, write_input
 
@@ -135,7 +135,7 @@ def test_two_arrays_with_kills_and_requeues(slurm, tmp_path, small_weights, capf
     killed = running()[0]
     ask("scancel", "--signal=KILL", killed)
     wait_for(lambda: task_states(inference).get(killed) == "CANCELLED")
-    assert slurm_job_is_alive(killed) is False
+    assert QUEUES["slurm"].alive([killed]) == {killed: False}
     ask("scontrol", "requeue", killed)
     # Taken from its node while it runs, as by preemption.
     seen = len(steps())

@@ -13,75 +13,26 @@ import dataclasses
 import json
 import logging
 import os
-import socket
 import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
-
-import psutil
 
 from af3opt.base.atomic import atomic_write_text, temporary_sibling
-from af3opt.host.queues.core import BatchJob
-from af3opt.host.queues.every import QUEUES, find_own_job
+from af3opt.execution.claims.holder import (
+    Holder,
+    claim_number,
+    newest_claim,
+    read_holder,
+    see_claim,
+    this_process,
+)
+from af3opt.execution.claims.verdicts import Sign, gather_evidence, judge, look_at_claims
 
 _log = logging.getLogger(__name__)
 
 HEARTBEAT_SECONDS = 20.0
-# A holder that no scheduler and no process table can vouch for is dead after this
-# long without a heartbeat; it must outlast the stalls of a busy network file system.
-STALE_SECONDS = 600.0
 _HEARTBEATS_AWAITED = 2.5
-
-
-@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
-class Holder:
-    """Who holds a claim.
-
-    Attributes:
-        host: Node name.
-        process_id: Process on that node.
-        process_start: When it started, seconds since the epoch (ids are reused).
-        namespace: Process id namespace: containers on one node may have their own.
-        slurm_job: Slurm job id (`ARRAY_TASK` form for array tasks), or None.
-        slurm_restarts: How often that job had been requeued.
-        released: The holder has let the job go.
-    """
-
-    host: str
-    process_id: int
-    process_start: float
-    namespace: str
-    slurm_job: str | None
-    slurm_restarts: int = 0
-    released: bool = False
-
-
-def this_process() -> Holder:
-    """Describes the running process."""
-    process = psutil.Process()
-    job = _own_slurm_job()
-    return Holder(
-        host=socket.gethostname(),
-        process_id=process.pid,
-        process_start=process.create_time(),
-        namespace=_pid_namespace(),
-        slurm_job=job.label if job is not None else None,
-        slurm_restarts=job.restarts if job is not None else 0,
-    )
-
-
-def _own_slurm_job() -> BatchJob | None:
-    job = find_own_job(os.environ)
-    return job if job is not None and job.scheduler == "slurm" else None
-
-
-def _pid_namespace() -> str:
-    try:
-        return os.readlink("/proc/self/ns/pid")  # noqa: PTH115 - not a path, but "pid:[inode]"
-    except OSError:
-        return ""
 
 
 class Claim:
@@ -98,7 +49,7 @@ class Claim:
 
     def is_current(self) -> bool:
         """Tells whether nobody has taken the job over meanwhile."""
-        newest = _newest_claim(self._path.parent)
+        newest = newest_claim(self._path.parent)
         return newest is not None and newest == self._path
 
     def release(self) -> None:
@@ -117,13 +68,13 @@ def try_claim(directory: Path) -> Claim | None:
         OSError: the directory cannot be written.
     """
     directory.mkdir(parents=True, exist_ok=True)
-    newest = _newest_claim(directory)
+    newest = newest_claim(directory)
     number = 0
     if newest is not None:
         reason = _why_free(newest)
         if reason is None:
             return None
-        number = _claim_number(newest) + 1
+        number = claim_number(newest) + 1
         _log.info("Taking over %s: %s", directory.name, reason)
     path = directory / f"claim-{number}"
     holder = this_process()
@@ -150,27 +101,17 @@ def keep_alive(claim: Claim) -> Iterator[None]:
 
 
 def current_holder(directory: Path) -> Holder | None:
-    """Returns who holds the job of `directory` and is alive, or None."""
-    newest = _newest_claim(directory)
-    if newest is None or _why_free(newest) is not None:
+    """Returns who holds the job of `directory` and is not known to be dead, or None."""
+    standing = look_at_claims([directory]).get(directory)
+    if standing is None or standing.verdict.sign is Sign.FREE:
         return None
-    return _read(newest)
+    return standing.claim.holder
 
 
 def newest_holder(directory: Path) -> Holder | None:
     """Returns who claimed the job of `directory` last, alive or not, or None."""
-    newest = _newest_claim(directory)
-    return None if newest is None else _read(newest)
-
-
-def _newest_claim(directory: Path) -> Path | None:
-    claims = [path for path in directory.glob("claim-*") if _claim_number(path) >= 0]
-    return max(claims, key=_claim_number, default=None)
-
-
-def _claim_number(path: Path) -> int:
-    digits = path.name.removeprefix("claim-")
-    return int(digits) if digits.isdigit() else -1
+    newest = newest_claim(directory)
+    return None if newest is None else read_holder(newest)
 
 
 def _create(path: Path, holder: Holder) -> bool:
@@ -191,37 +132,16 @@ def _write(path: Path, holder: Holder) -> None:
     atomic_write_text(path, json.dumps(dataclasses.asdict(holder)))
 
 
-def _read(path: Path) -> Holder | None:
-    try:
-        content: Any = json.loads(path.read_text())
-        return Holder(**content)
-    except (OSError, ValueError, TypeError):
-        return None
-
-
 def _why_free(path: Path) -> str | None:
     """Says why the job of a claim may be taken, or None when its holder is alive."""
-    holder = _read(path)
-    if holder is None:
-        return "its claim is unreadable" if _silent_seconds(path) > STALE_SECONDS else None
-    if holder.released:
-        return "it was released"
-    if holder.host == socket.gethostname() and holder.namespace == _pid_namespace():
-        return None if _is_running(holder) else f"process {holder.process_id} is gone"
-    own_job = _own_slurm_job()
-    if own_job is not None and holder.slurm_job == own_job.label:
-        # Alive for Slurm, as this process belongs to it. What it was before it was
-        # requeued is not; on its other nodes only heartbeats tell.
-        if holder.slurm_restarts < own_job.restarts:
-            return f"Slurm job {holder.slurm_job} was requeued"
-    elif holder.slurm_job is not None:
-        alive = slurm_job_is_alive(holder.slurm_job)
-        if alive is not None:
-            return None if alive else f"Slurm job {holder.slurm_job} has ended"
-    silent = _silent_seconds(path)
-    if silent <= STALE_SECONDS or _beats(path):
+    seen = see_claim(path)
+    if seen is None:
         return None
-    return f"no sign of life for {silent:.0f} s"
+    evidence = gather_evidence([seen], lambda: _file_server_seconds(path))
+    verdict = judge({path: seen}, evidence)[path]
+    if verdict.sign is Sign.HELD or (verdict.sign is Sign.SILENT and _beats(path)):
+        return None
+    return verdict.reason
 
 
 def _beats(path: Path) -> bool:
@@ -242,28 +162,13 @@ def _modified(path: Path) -> int:
         return 0
 
 
-def _is_running(holder: Holder) -> bool:
-    """Tells whether the holder's process still runs on this node."""
-    try:
-        started = float(psutil.Process(holder.process_id).create_time())
-    except psutil.Error:
-        return False
-    return abs(started - holder.process_start) < 2
-
-
-def _silent_seconds(path: Path) -> float:
-    """Seconds since the last heartbeat, by the file server's clock on both sides."""
+def _file_server_seconds(path: Path) -> float:
+    """Seconds since the epoch by the clock that stamps the files beside `path`."""
     probe = temporary_sibling(path)
     try:
         probe.touch()
-        now = probe.stat().st_mtime
-        return now - path.stat().st_mtime
+        return probe.stat().st_mtime
     except OSError:
-        return 0.0
+        return time.time()
     finally:
         probe.unlink(missing_ok=True)
-
-
-def slurm_job_is_alive(job: str) -> bool | None:
-    """Asks Slurm whether a job is still there; None when Slurm cannot tell."""
-    return QUEUES["slurm"].alive([job]).get(job)

@@ -20,14 +20,8 @@ from pathlib import Path
 from af3opt.base.atomic import is_temporary
 from af3opt.base.errors import Af3optError, InputError
 from af3opt.engine.inputs import FoldInput, load_fold_inputs, needs_search
-from af3opt.execution.claims.claim import (
-    Holder,
-    current_holder,
-    keep_alive,
-    newest_holder,
-    this_process,
-    try_claim,
-)
+from af3opt.execution.claims.claim import current_holder, keep_alive, newest_holder, try_claim
+from af3opt.execution.claims.holder import Holder, this_process
 from af3opt.execution.interrupt import InterruptGuard, remove_temporaries
 from af3opt.execution.job.fold_job import FoldJob
 from af3opt.execution.job.identity import Identity, input_digest

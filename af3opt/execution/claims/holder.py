@@ -1,0 +1,113 @@
+"""Who holds a claim, and what its file tells."""
+
+import dataclasses
+import json
+import os
+import socket
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+from af3opt.host.queues.every import JobName, find_own_job
+
+# Fields as earlier versions wrote them, when Slurm was the only scheduler.
+_EARLIER_NAMES = {"slurm_job": "job", "slurm_restarts": "job_restarts"}
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Holder:
+    """Who holds a claim.
+
+    Attributes:
+        host: Node name.
+        process_id: Process on that node.
+        process_start: When it started, seconds since the epoch (ids are reused).
+        namespace: Process id namespace: containers on one node may have their own.
+        job: The scheduler's job as `BatchJob.label` writes it, or None outside one.
+        job_restarts: How often that job had been put back into the queue.
+        scheduler: Name of that scheduler.
+        released: The holder has let the job go.
+    """
+
+    host: str
+    process_id: int
+    process_start: float
+    namespace: str
+    job: str | None
+    job_restarts: int = 0
+    scheduler: str = "slurm"
+    released: bool = False
+
+    @property
+    def job_name(self) -> JobName | None:
+        """Scheduler and job, None outside one."""
+        return None if self.job is None else (self.scheduler, self.job)
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class SeenClaim:
+    """A claim's file as it was at one moment.
+
+    Attributes:
+        path: The file.
+        holder: Who wrote it, or None when it cannot be read.
+        modified: Last heartbeat, seconds since the epoch by the file server's clock.
+    """
+
+    path: Path
+    holder: Holder | None
+    modified: float
+
+
+def this_process() -> Holder:
+    """Describes the running process."""
+    process = psutil.Process()
+    job = find_own_job(os.environ)
+    return Holder(
+        host=socket.gethostname(),
+        process_id=process.pid,
+        process_start=process.create_time(),
+        namespace=pid_namespace(),
+        job=job.label if job is not None else None,
+        job_restarts=job.restarts if job is not None else 0,
+        scheduler=job.scheduler if job is not None else "slurm",
+    )
+
+
+def pid_namespace() -> str:
+    """Names the process id namespace of this process; "" where there are none."""
+    try:
+        return os.readlink("/proc/self/ns/pid")  # noqa: PTH115 - not a path, but "pid:[inode]"
+    except OSError:
+        return ""
+
+
+def newest_claim(directory: Path) -> Path | None:
+    """Returns the claim that counts for the job of a directory, or None without any."""
+    claims = [path for path in directory.glob("claim-*") if claim_number(path) >= 0]
+    return max(claims, key=claim_number, default=None)
+
+
+def claim_number(path: Path) -> int:
+    """The N of a `claim-N`, -1 for other files."""
+    digits = path.name.removeprefix("claim-")
+    return int(digits) if digits.isdigit() else -1
+
+
+def see_claim(path: Path) -> SeenClaim | None:
+    """Reads a claim and its last heartbeat; None when it is gone."""
+    try:
+        modified = path.stat().st_mtime
+    except OSError:
+        return None
+    return SeenClaim(path, read_holder(path), modified)
+
+
+def read_holder(path: Path) -> Holder | None:
+    """Reads who holds a claim; None when the file cannot be read."""
+    try:
+        content: Any = json.loads(path.read_text())
+        return Holder(**{_EARLIER_NAMES.get(name, name): value for name, value in content.items()})
+    except (OSError, ValueError, TypeError, AttributeError):
+        return None

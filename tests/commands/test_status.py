@@ -1,0 +1,122 @@
+"""`af3opt status` reads and writes nothing, asks schedulers once and waits for nobody."""
+
+import dataclasses
+import json
+import os
+import time
+
+import pytest
+
+from af3opt import cli
+from af3opt.base.errors import ExitCode
+from af3opt.execution.claims import claim as claims
+from af3opt.execution.claims import verdicts
+from af3opt.execution.claims.holder import newest_claim, read_holder
+from af3opt.execution.state_directory import jobs_directory
+
+
+@pytest.fixture
+def output(tmp_path):
+    return tmp_path / "out"
+
+
+def claim(output, name, *, silent=0.0, **change):
+    """A job that somebody has claimed, `silent` seconds after the last heartbeat."""
+    directory = jobs_directory(output) / name
+    claims.try_claim(directory)
+    path = newest_claim(directory)
+    claims._write(path, dataclasses.replace(read_holder(path), **change))
+    then = time.time() - silent
+    os.utime(path, (then, then))
+
+
+def status(capfd, output):
+    capfd.readouterr()
+    assert cli.main(["status", str(output), "--json"]) == ExitCode.OK
+    jobs = json.loads(capfd.readouterr().out)["jobs"]
+    return {job["name"]: (job["state"], job["reason"]) for job in jobs}
+
+
+def everything_below(root):
+    return {path: path.stat().st_mtime_ns for path in [root, *root.rglob("*")]}
+
+
+def test_stale_claims_are_judged_without_waiting_and_without_a_trace(output, capfd, monkeypatch):
+    for number in range(3):
+        claim(output, f"stale{number}", silent=700, host="elsewhere")
+    claim(output, "fresh", host="elsewhere")
+    claim(output, "gone", process_start=1.0)
+    claim(output, "mine")
+    claim(output, "released", released=True)
+    before = everything_below(output)
+    monkeypatch.setattr(claims.time, "sleep", lambda _: pytest.fail("status waits"))
+    found = status(capfd, output)
+    assert everything_below(output) == before
+    for number in range(3):
+        state, reason = found[f"stale{number}"]
+        assert state == "left"
+        assert reason.startswith("no sign of life for 70")
+        assert reason.endswith(f"from process {os.getpid()} on elsewhere")
+    assert found["fresh"] == ("running", f"process {os.getpid()} on elsewhere")
+    assert found["gone"] == ("left", f"process {os.getpid()} is gone")
+    assert found["mine"][0] == "running"
+    assert found["released"] == ("left", "")
+
+
+def test_one_question_to_the_scheduler_is_enough_for_all_jobs(output, tmp_path, capfd, monkeypatch):
+    calls = tmp_path / "calls"
+    squeue = tmp_path / "bin" / "squeue"
+    squeue.parent.mkdir()
+    squeue.write_text(f"#!/bin/sh\necho $* >>{calls}\nprintf '7_0 RUNNING\\n7_1 FAILED\\n'\n")
+    squeue.chmod(0o755)
+    monkeypatch.setenv("PATH", str(squeue.parent), prepend=os.pathsep)
+    for task in range(3):
+        claim(output, f"job{task}", host="elsewhere", job=f"7_{task}", silent=700)
+    claim(output, "other", host="elsewhere", job="9")
+    assert status(capfd, output) == {
+        "job0": ("running", "Slurm job 7_0 on elsewhere"),
+        "job1": ("left", "Slurm job 7_1 has ended"),
+        "job2": ("left", "Slurm job 7_2 has ended"),
+        "other": ("left", "Slurm job 9 has ended"),
+    }
+    (call,) = calls.read_text().splitlines()
+    assert call.endswith("--jobs=7,9")
+
+
+def test_no_scheduler_is_needed(output, tmp_path, capfd, monkeypatch):
+    monkeypatch.setenv("PATH", str(tmp_path))
+    claim(output, "fresh", host="elsewhere", job="7_0", scheduler="sge")
+    claim(output, "silent", host="elsewhere", job="7_1", scheduler="sge", silent=700)
+    claim(output, "foreign", host="elsewhere", job="8", scheduler="a newer one", silent=700)
+    found = status(capfd, output)
+    assert found["fresh"] == ("running", "Grid Engine job 7_0 on elsewhere")
+    assert found["silent"][0] == found["foreign"][0] == "left"
+    assert found["silent"][1].endswith("from Grid Engine job 7_1 on elsewhere")
+
+
+def test_a_clock_behind_the_file_servers_kills_nobody(output):
+    """Heartbeats from the future are the best sign of what time it is there."""
+    claim(output, "ahead", host="elsewhere", silent=-4000)
+    claim(output, "older", host="elsewhere", silent=-3900)
+    claim(output, "dead", host="elsewhere", silent=-3000)
+    root = jobs_directory(output)
+    found = verdicts.look_at_claims([root / name for name in ("ahead", "older", "dead")])
+    signs = {path.name: standing.verdict.sign for path, standing in found.items()}
+    assert signs == {
+        "ahead": verdicts.Sign.HELD,
+        "older": verdicts.Sign.HELD,
+        "dead": verdicts.Sign.SILENT,
+    }
+
+
+def test_claims_of_earlier_versions_are_read(tmp_path):
+    directory = tmp_path / "job"
+    claims.try_claim(directory)
+    path = newest_claim(directory)
+    content = json.loads(path.read_text())
+    content["slurm_job"], content["slurm_restarts"] = "12_3", 2
+    for name in ("job", "job_restarts", "scheduler"):
+        del content[name]
+    path.write_text(json.dumps(content))
+    holder = read_holder(path)
+    assert (holder.job_name, holder.job_restarts) == (("slurm", "12_3"), 2)
