@@ -81,11 +81,7 @@ def _optimisations(backend: str, attention: str) -> dict[str, Any]:
     from af3opt.optimizations.base import Context
 
     context = Context(backend=backend, attention=attention)
-    considered = [
-        one
-        for one in OPTIMIZATIONS
-        if backend in one.backends and one.wanted(context) and one.needed()
-    ]
+    considered = [one for one in OPTIMIZATIONS if one.applies(context) and one.needed()]
     return {
         "optimisations": {one.name: one.obstacle() for one in considered},
         "lacking_package": [one.name for one in considered if one.lacks_package()],

@@ -14,6 +14,8 @@ import textwrap
 from types import ModuleType
 from typing import Any
 
+ENGINE = "alphafold3"
+
 
 def engine_module(name: str) -> ModuleType:
     """Imports `alphafold3.<name>`; the one place where the engine's name is spelt.
@@ -24,7 +26,7 @@ def engine_module(name: str) -> ModuleType:
     Raises:
         ImportError: the engine has no such module.
     """
-    return importlib.import_module(f"alphafold3.{name}")
+    return importlib.import_module(f"{ENGINE}.{name}")
 
 
 class _StripText(ast.NodeTransformer):

@@ -14,9 +14,10 @@ from typing import Any
 
 from af3opt.data.bootstrap import bootstrap_engine
 from af3opt.engine.modules import engine_module
+from af3opt.engine.patching import PatchSet
 from af3opt.host.host import probe_host
 from af3opt.optimizations import OPTIMIZATIONS
-from af3opt.optimizations.base import BFLOAT16, FLOAT32, Context, Patches
+from af3opt.optimizations.base import BFLOAT16, FLOAT32, Context
 from af3opt.optimizations.choice import block_positions
 from af3opt.optimizations.separate_layers import with_separate_layers
 
@@ -116,20 +117,14 @@ def measure(make: Callable[[], Any], context: Context) -> tuple[float, Any]:
     import haiku as hk
     import jax
 
-    patches = Patches()
     function, arguments = make()
     transformed = hk.transform(function)
     key = jax.random.PRNGKey(0)
     weights = _random_weights(jax.eval_shape(transformed.init, key, *arguments))
     weights = with_separate_layers(weights)
-    for optimization in OPTIMIZATIONS:
-        if optimization.wanted(context) and optimization.obstacle() is None:
-            patches.apply(optimization, context)
-    try:
+    with PatchSet([one for one in OPTIMIZATIONS if one.applies(context)], context):
         run = jax.jit(transformed.apply)
         result = jax.block_until_ready(run(weights, key, *arguments))
-    finally:
-        patches.revert()
     times = []
     for _ in range(_REPEATS):
         start = time.perf_counter()

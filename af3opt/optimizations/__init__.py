@@ -5,6 +5,7 @@ import logging
 
 from af3opt.base.errors import UsageError
 from af3opt.base.fidelity import EXACT, PERMITTED
+from af3opt.engine.patching import PatchSet
 from af3opt.optimizations import (
     atom_aggregation,
     atom_transformer,
@@ -23,14 +24,14 @@ from af3opt.optimizations import (
     trunk_precision,
 )
 from af3opt.optimizations.atom_slots import ATOM_SLOTS
-from af3opt.optimizations.base import Context, Optimization, Patches
+from af3opt.optimizations.base import Context, Optimization
 from af3opt.optimizations.msa_depth import MSA_DEPTH
 from af3opt.optimizations.sampler_nan import SAMPLER_NAN
 from af3opt.settings.settings import Settings
 
 _log = logging.getLogger(__name__)
 
-# In the order of application.
+# In the order in which they are spoken of.
 OPTIMIZATIONS: tuple[Optimization, ...] = (
     SAMPLER_NAN,
     sampler_loop.OPTIMIZATION,
@@ -47,7 +48,6 @@ OPTIMIZATIONS: tuple[Optimization, ...] = (
     atom_aggregation.OPTIMIZATION,
     diffusion_transformer.LAYERS,
     diffusion_transformer.PRODUCTS,
-    # After those that know the function it replaces by its source.
     conditioning_transition.OPTIMIZATION,
     confidence_samples.OPTIMIZATION,
     diffusion_attention.OPTIMIZATION,
@@ -55,7 +55,7 @@ OPTIMIZATIONS: tuple[Optimization, ...] = (
     template_slots.OPTIMIZATION,
 )
 
-_patches = Patches()
+_in_force: PatchSet[Context] | None = None
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -92,32 +92,33 @@ def activate(settings: Settings, context: Context) -> tuple[ActiveOptimization, 
     Raises:
         UsageError: `--disable_optimizations` has a name that does not exist.
     """
+    global _in_force
     deactivate()
     _check_names(settings.disable_optimizations)
-    considered = []
-    for optimization in OPTIMIZATIONS:
-        if context.backend not in optimization.backends or not optimization.wanted(context):
-            continue
-        if not optimization.needed():
-            _log.debug("Optimisation %s: the engine does it itself", optimization.name)
-            continue
-        reason = _why_not(optimization, settings)
-        if reason is None:
-            reason = optimization.obstacle()
-            if reason is None:
-                _patches.apply(optimization, context)
-            else:
-                # Nothing is wrong with an environment that lacks what is optional.
-                level = logging.INFO if optimization.lacks_package() else logging.WARNING
-                _log.log(level, "Optimisation %s steps aside: %s", optimization.name, reason)
-        considered.append(
-            ActiveOptimization(
-                optimization.name, optimization.fidelity, reason is None, reason or ""
-            )
-        )
-    active = [f"{one.name} ({one.fidelity})" for one in considered if one.active]
+    considered = [one for one in OPTIMIZATIONS if one.applies(context)]
+    for one in considered:
+        if not one.needed():
+            _log.debug("Optimisation %s: the engine does it itself", one.name)
+    considered = [one for one in considered if one.needed()]
+    reasons = {one.name: _why_not(one, settings) for one in considered}
+    patches = PatchSet([one for one in considered if reasons[one.name] is None], context)
+    patches.apply()
+    _in_force = patches
+    for one in considered:
+        obstacle = patches.obstacles.get(one.name)
+        if obstacle is not None:
+            reasons[one.name] = obstacle
+            # Nothing is wrong with an environment that lacks what is optional.
+            level = logging.INFO if one.lacks_package() else logging.WARNING
+            _log.log(level, "Optimisation %s steps aside: %s", one.name, obstacle)
+    active = [f"{one.name} ({one.fidelity})" for one in considered if reasons[one.name] is None]
     _log.info("Optimisations: %s", ", ".join(active) or "none")
-    return tuple(considered)
+    return tuple(
+        ActiveOptimization(
+            one.name, one.fidelity, reasons[one.name] is None, reasons[one.name] or ""
+        )
+        for one in considered
+    )
 
 
 def permitted(settings: Settings, context: Context) -> tuple[str, ...]:
@@ -130,16 +131,16 @@ def permitted(settings: Settings, context: Context) -> tuple[str, ...]:
     return tuple(
         one.name
         for one in OPTIMIZATIONS
-        if context.backend in one.backends
-        and one.fidelity != EXACT
-        and one.wanted(context)
-        and _why_not(one, settings) is None
+        if one.fidelity != EXACT and one.applies(context) and _why_not(one, settings) is None
     )
 
 
 def deactivate() -> None:
     """Puts the engine's own functions back."""
-    _patches.revert()
+    global _in_force
+    patches, _in_force = _in_force, None
+    if patches is not None:
+        patches.undo()
 
 
 def _check_names(names: tuple[str, ...]) -> None:

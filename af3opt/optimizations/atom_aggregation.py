@@ -12,14 +12,10 @@ from collections.abc import Callable
 from typing import Any
 
 from af3opt.base.fidelity import REORDERED
-from af3opt.optimizations.base import Context, Optimization, Target
+from af3opt.engine.known_functions import known
+from af3opt.optimizations.base import Context, Optimization
 
-_TARGET = Target(
-    "model.components.utils",
-    "mask_mean",
-    # The forks 3.1.6 and 3.1.18 and DeepMind v3.0.1 to v3.0.4.
-    frozenset({"da88c0d1d7aa4f98"}),
-)
+_TARGET = known("model.components.utils", "mask_mean")
 # Places for atoms in a token; the engine also means over much longer axes.
 _MOST_PLACES = 24
 

@@ -10,7 +10,8 @@ from collections.abc import Callable
 from typing import Any
 
 from af3opt.base.fidelity import PRECISION, REORDERED
-from af3opt.optimizations.base import BFLOAT16, FLOAT32, Context, Optimization, Target
+from af3opt.engine.known_functions import known
+from af3opt.optimizations.base import BFLOAT16, FLOAT32, Context, Optimization
 from af3opt.optimizations.conditioning import (
     CONDITIONED_LAYERS,
     conditioned_transition,
@@ -22,35 +23,14 @@ from af3opt.optimizations.haiku_access import STACK, as_module_method, is_alphaf
 
 _TRANSFORMER = "model.network.diffusion_transformer"
 _ATOMS = "model.network.atom_cross_attention"
-# Digests of the fork 3.1.18, the fork 3.1.6 and DeepMind v3.0.1 to v3.0.4, where different.
-_TARGET = Target(
-    _TRANSFORMER,
-    "CrossAttTransformer.__call__",
-    frozenset({"66a4d2b5feed5e1c", "3a1d43442a01dc53"}),
-)
+_TARGET = known(_TRANSFORMER, "CrossAttTransformer.__call__")
 # They gather the keys' conditioning from the queries'.
 ATOM_CALLERS = (
-    Target(
-        _ATOMS,
-        "atom_cross_att_encoder",
-        frozenset({"5844f1f20a01d06d", "cac6dbfee16e011a", "7f72914e0134910e"}),
-    ),
-    Target(
-        _ATOMS,
-        "atom_cross_att_decoder",
-        frozenset({"d4175f5746915e91", "b3a5b902595d17d6", "333d15d9cc824ce0"}),
-    ),
+    known(_ATOMS, "atom_cross_att_encoder"),
+    known(_ATOMS, "atom_cross_att_decoder"),
 )
 # The layers that are written out here, and the callers.
-_RELIES_ON = (
-    Target(
-        _TRANSFORMER,
-        "cross_attention",
-        frozenset({"854817dc5251e0a9", "badbb84a96ea5b43", "61dab52a7274fd51"}),
-    ),
-    *CONDITIONED_LAYERS,
-    *ATOM_CALLERS,
-)
+_RELIES_ON = (known(_TRANSFORMER, "cross_attention"), *CONDITIONED_LAYERS, *ATOM_CALLERS)
 _MASKED = 1e9
 _SAMPLER = "diffusion_head"
 _OPTIONAL = ("pair_mask", "rope_q", "rope_k")

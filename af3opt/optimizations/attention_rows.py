@@ -10,10 +10,11 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from af3opt.base.fidelity import REORDERED
+from af3opt.engine.known_functions import known
 from af3opt.optimizations import triangle_attention, triangle_multiplication
-from af3opt.optimizations.base import Context, Optimization, Target
+from af3opt.optimizations.base import Context, Optimization
 
-_TARGET = Target("model.network.modules", "get_shard_size", frozenset({"e3f2e6c0a75fee82"}))
+_TARGET = known("model.network.modules", "get_shard_size")
 # How the engine cuts attention's rows: (largest number of tokens, rows in a piece).
 _ENGINES_PIECES = ((1536, 128), (None, 32))
 _POSITIONS = 1024 * 1024

@@ -9,21 +9,16 @@ have to meet after.
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from af3opt.optimizations.base import FLOAT32, Target
+from af3opt.engine.known_functions import known
+from af3opt.optimizations.base import FLOAT32
 
 _MODULE = "model.network.diffusion_transformer"
-# Digests of the fork 3.1.18, the fork 3.1.6 and DeepMind v3.0.1 to v3.0.4, where different;
-# the transition changed with v3.0.2.
-TRANSITION = Target(
-    _MODULE,
-    "transition_block",
-    frozenset({"f61c84b6c1dc2bb6", "e21064fcfc441641", "ef0e0e2b35db095c"}),
-)
+TRANSITION = known(_MODULE, "transition_block")
 # The layers that are written out here and by the users of this module.
 CONDITIONED_LAYERS = (
     TRANSITION,
-    Target(_MODULE, "adaptive_layernorm", frozenset({"5d4b09e267ea636c", "2b2f8d8d4a3875d8"})),
-    Target(_MODULE, "adaptive_zero_init", frozenset({"d2bb7310848e362f", "cefb06da74b1dad9"})),
+    known(_MODULE, "adaptive_layernorm"),
+    known(_MODULE, "adaptive_zero_init"),
 )
 
 

@@ -13,14 +13,10 @@ from collections.abc import Callable
 from typing import Any
 
 from af3opt.base.fidelity import REORDERED
-from af3opt.optimizations.base import Context, Optimization, Target
+from af3opt.engine.known_functions import known
+from af3opt.optimizations.base import Context, Optimization
 
-_TARGET = Target(
-    "model.components.mapping",
-    "sharded_map",
-    # The forks 3.1.6 and 3.1.18 and DeepMind v3.0.1 to v3.0.4.
-    frozenset({"51d64513fd2b62e1"}),
-)
+_TARGET = known("model.components.mapping", "sharded_map")
 
 
 def _replace(original: Callable[..., Any], context: Context) -> Callable[..., Any]:

@@ -13,7 +13,8 @@ from typing import Any
 
 from af3opt.base.fidelity import REORDERED
 from af3opt.engine.modules import engine_module
-from af3opt.optimizations.base import Context, Optimization, Package
+from af3opt.engine.patching import Package
+from af3opt.optimizations.base import Context, Optimization
 from af3opt.optimizations.conditioning import CONDITIONED_LAYERS
 from af3opt.optimizations.diffusion_transformer import SELF_ATTENTION
 from af3opt.optimizations.haiku_access import is_alphafold3_config

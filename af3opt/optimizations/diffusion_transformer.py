@@ -19,7 +19,8 @@ from collections.abc import Callable
 from typing import Any
 
 from af3opt.base.fidelity import PRECISION, REORDERED
-from af3opt.optimizations.base import BFLOAT16, FLOAT32, Context, Optimization, Target
+from af3opt.engine.known_functions import known
+from af3opt.optimizations.base import BFLOAT16, FLOAT32, Context, Optimization
 from af3opt.optimizations.conditioning import (
     CONDITIONED_LAYERS,
     conditioned_transition,
@@ -36,17 +37,8 @@ from af3opt.optimizations.separate_layers import (
 )
 
 _MODULE = "model.network.diffusion_transformer"
-# Digests of the fork 3.1.18, the fork 3.1.6 and DeepMind v3.0.1 to v3.0.4, where different.
-_TARGET = Target(
-    _MODULE,
-    "Transformer.__call__",
-    frozenset({"290734dedd9b960d", "656df5f62aaaf942", "a9e1a0204ebe902f"}),
-)
-SELF_ATTENTION = Target(
-    _MODULE,
-    "self_attention",
-    frozenset({"b4e90560a7154123", "eaff63253d8c727f", "1d035e62dfe206b8"}),
-)
+_TARGET = known(_MODULE, "Transformer.__call__")
+SELF_ATTENTION = known(_MODULE, "self_attention")
 # The layers that are written out here.
 _RELIES_ON = (SELF_ATTENTION, *CONDITIONED_LAYERS)
 _MASKED = 1e9

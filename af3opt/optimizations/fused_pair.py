@@ -15,8 +15,9 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from af3opt.base.fidelity import PRECISION
+from af3opt.engine.patching import Package
 from af3opt.optimizations import transition, triangle_attention, triangle_multiplication
-from af3opt.optimizations.base import Context, Optimization, Package
+from af3opt.optimizations.base import Context, Optimization
 from af3opt.optimizations.haiku_access import as_module_method, norm_parameters, weights
 
 _PACKAGE = Package("colabfold-kernels", "0.9", "kernels")

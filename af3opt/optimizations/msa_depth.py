@@ -12,14 +12,10 @@ from typing import Any
 import numpy as np
 
 from af3opt.base.fidelity import REORDERED
-from af3opt.optimizations.base import Context, Optimization, Target
+from af3opt.engine.known_functions import known
+from af3opt.optimizations.base import Context, Optimization
 
-_TARGET = Target(
-    "model.network.featurization",
-    "truncate_msa_batch",
-    # The fork 3.1.18; the fork 3.1.6 and DeepMind v3.0.1 to v3.0.4.
-    frozenset({"c60a3658646cce77", "085360088863e448"}),
-)
+_TARGET = known("model.network.featurization", "truncate_msa_batch")
 # Depths to round up to: each is a shape of its own to compile.
 DEPTHS = (16, 128, 512)
 _ROW_FEATURES = ("msa", "msa_mask", "deletion_matrix")

@@ -10,18 +10,12 @@ from collections.abc import Callable
 from typing import Any
 
 from af3opt.base.fidelity import REORDERED
+from af3opt.engine.known_functions import FORK_3_1_18, OLDER, known
 from af3opt.optimizations.base import Context, Optimization
-from af3opt.optimizations.sampler import (
-    DEEPMIND_3_0_1,
-    DEEPMIND_3_0_4,
-    FORK_3_1_6,
-    FORK_3_1_18,
-    sampler,
-)
 
-_SAMPLER = sampler(FORK_3_1_6, DEEPMIND_3_0_1, DEEPMIND_3_0_4)
+_SAMPLER = known("model.network.diffusion_head", "sample", *OLDER)
 # It takes the noise levels from the schedule.
-_SHARING_SAMPLER = sampler(FORK_3_1_18)
+_SHARING_SAMPLER = known("model.network.diffusion_head", "sample", FORK_3_1_18)
 
 
 def _replace(original: Callable[..., Any], context: Context) -> Callable[..., Any]:
@@ -63,6 +57,7 @@ OPTIMIZATION = Optimization(
     fidelity=REORDERED,
     summary="What the sampler computes from the noise level is computed once for all samples.",
     replacements=((_SAMPLER, _replace),),
+    after=frozenset({"sampler_nan", "sampler_loop"}),
     backends=frozenset({"cpu", "gpu", "mps"}),
     built_in=_SHARING_SAMPLER,
 )

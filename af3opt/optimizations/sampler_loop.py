@@ -11,17 +11,11 @@ from collections.abc import Callable
 from typing import Any
 
 from af3opt.base.fidelity import REORDERED
+from af3opt.engine.known_functions import DEEPMIND, FORKS, known
 from af3opt.optimizations.base import Context, Optimization
-from af3opt.optimizations.sampler import (
-    DEEPMIND_3_0_1,
-    DEEPMIND_3_0_4,
-    FORK_3_1_6,
-    FORK_3_1_18,
-    sampler,
-)
 
-_SAMPLER = sampler(DEEPMIND_3_0_1, DEEPMIND_3_0_4)
-_ROLLED_SAMPLER = sampler(FORK_3_1_6, FORK_3_1_18)
+_SAMPLER = known("model.network.diffusion_head", "sample", *DEEPMIND)
+_ROLLED_SAMPLER = known("model.network.diffusion_head", "sample", *FORKS)
 
 
 def without_unrolling(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -62,6 +56,7 @@ OPTIMIZATION = Optimization(
     fidelity=REORDERED,
     summary="The sampler's loop takes one step a turn, not four, and compiles sooner.",
     replacements=((_SAMPLER, _replace),),
+    after=frozenset({"sampler_nan"}),
     backends=frozenset({"cpu", "gpu", "mps"}),
     built_in=_ROLLED_SAMPLER,
 )

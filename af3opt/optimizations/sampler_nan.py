@@ -16,10 +16,11 @@ from collections.abc import Callable
 from typing import Any
 
 from af3opt.base.fidelity import EXACT
+from af3opt.engine.known_functions import FORKS, V3_0_1, V3_0_2, V3_0_3, V3_0_4, known
 from af3opt.optimizations.base import Context, Optimization
-from af3opt.optimizations.sampler import DEEPMIND_3_0_1, sampler
 
-_SAMPLER = sampler(DEEPMIND_3_0_1)
+_SAMPLER = known("model.network.diffusion_head", "sample", V3_0_1, V3_0_2, V3_0_3)
+_CLAMPING_SAMPLER = known("model.network.diffusion_head", "sample", V3_0_4, *FORKS)
 
 
 def clamp_negative_roots(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -84,6 +85,7 @@ SAMPLER_NAN: Optimization = Optimization(
     summary="Clamp the sampler's noise variance at 0, where older engines give NaN on a CPU.",
     replacements=((_SAMPLER, _clamped),),
     backends=frozenset({"cpu", "gpu", "mps"}),
-    # Other engines need no repair, which is nothing to tell the user about.
+    built_in=_CLAMPING_SAMPLER,
+    # Engines that are not known need no repair either, and it is nothing to tell the user about.
     wanted=lambda _context: SAMPLER_NAN.obstacle() is None,
 )

@@ -11,24 +11,16 @@ from collections.abc import Callable
 from typing import Any
 
 from af3opt.base.fidelity import REORDERED
+from af3opt.engine.known_functions import FORK_3_1_18, OLDER, known
 from af3opt.engine.modules import engine_module
-from af3opt.optimizations.base import Context, Optimization, Target
+from af3opt.optimizations.base import Context, Optimization
 from af3opt.optimizations.haiku_access import as_module_method, is_alphafold3
 
 _MODULE = "model.network.template_modules"
-# A fork's and DeepMind's.
-_TARGET = Target(
-    _MODULE, "TemplateEmbedding.__call__", frozenset({"3424ba698e897254", "95f420e13d450c87"})
-)
-_RELIES_ON = (
-    Target(
-        _MODULE,
-        "SingleTemplateEmbedding.__call__",
-        frozenset({"b063f155a183371e", "5b349027421e6a89"}),
-    ),
-)
+_TARGET = known(_MODULE, "TemplateEmbedding.__call__", *OLDER)
+_RELIES_ON = (known(_MODULE, "SingleTemplateEmbedding.__call__"),)
 # It compares each slot with the one before.
-_SHARING = Target(_MODULE, "TemplateEmbedding.__call__", frozenset({"521502bd6ed240f7"}))
+_SHARING = known(_MODULE, "TemplateEmbedding.__call__", FORK_3_1_18)
 
 
 def _replace(original: Callable[..., Any], context: Context) -> Callable[..., Any]:

@@ -4,7 +4,8 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from af3opt.base.fidelity import REORDERED
-from af3opt.optimizations.base import Context, Optimization, Target
+from af3opt.engine.known_functions import known
+from af3opt.optimizations.base import Context, Optimization
 from af3opt.optimizations.haiku_access import (
     as_module_method,
     is_alphafold3,
@@ -12,18 +13,7 @@ from af3opt.optimizations.haiku_access import (
     weights,
 )
 
-TARGET = Target(
-    "model.network.modules",
-    "TransitionBlock.__call__",
-    frozenset(
-        {
-            "3ee5867ce0bd86b8",  # the fork 3.1.18
-            "69fa5522da46e39b",  # the fork 3.1.6
-            "1fca213eab766c31",  # DeepMind v3.0.2 to v3.0.4
-            "4a599e9792f6e44e",  # DeepMind v3.0.1
-        }
-    ),
-)
+TARGET = known("model.network.modules", "TransitionBlock.__call__")
 
 
 def _replace(original: Callable[..., Any], context: Context) -> Callable[..., Any]:

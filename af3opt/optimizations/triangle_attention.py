@@ -5,7 +5,8 @@ from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 from af3opt.base.fidelity import REORDERED
-from af3opt.optimizations.base import Context, Optimization, Target
+from af3opt.engine.known_functions import known
+from af3opt.optimizations.base import Context, Optimization
 from af3opt.optimizations.haiku_access import (
     as_module_method,
     is_alphafold3,
@@ -13,33 +14,9 @@ from af3opt.optimizations.haiku_access import (
     weights,
 )
 
-TARGET = Target(
-    "model.network.modules",
-    "GridSelfAttention.__call__",
-    frozenset(
-        {
-            "8f306c75de28df9a",  # the fork 3.1.18
-            "87e34ff392fa4de3",  # the fork 3.1.6
-            "88d2a804582bb3d3",  # DeepMind v3.0.2 to v3.0.4
-            "9d43fb7e04d0c0ed",  # DeepMind v3.0.1
-        }
-    ),
-)
+TARGET = known("model.network.modules", "GridSelfAttention.__call__")
 # The method that the engine's applies to chunks of rows, and which is written out here.
-RELIES_ON = (
-    Target(
-        "model.network.modules",
-        "GridSelfAttention._attention",
-        frozenset(
-            {
-                "24366b7e10581552",  # the fork 3.1.18
-                "6332b23997d2da18",  # the fork 3.1.6
-                "b73013807fe84f85",  # DeepMind v3.0.2 to v3.0.4
-                "ad217b5174697705",  # DeepMind v3.0.1
-            }
-        ),
-    ),
-)
+RELIES_ON = (known("model.network.modules", "GridSelfAttention._attention"),)
 # Below any logit, which is lost when it is added, and far enough from float32's end.
 _MASKED = -1e30
 

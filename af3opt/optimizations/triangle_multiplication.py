@@ -4,7 +4,8 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from af3opt.base.fidelity import REORDERED
-from af3opt.optimizations.base import Context, Optimization, Target
+from af3opt.engine.known_functions import known
+from af3opt.optimizations.base import Context, Optimization
 from af3opt.optimizations.haiku_access import (
     as_module_method,
     is_alphafold3,
@@ -12,18 +13,7 @@ from af3opt.optimizations.haiku_access import (
     weights,
 )
 
-TARGET = Target(
-    "model.network.modules",
-    "TriangleMultiplication.__call__",
-    frozenset(
-        {
-            "8fc3164833aa04c1",  # the fork 3.1.18
-            "22979a47d16e708d",  # the fork 3.1.6
-            "70160fd2d60531dc",  # DeepMind v3.0.2 to v3.0.4
-            "edb7e9139f25a6ed",  # DeepMind v3.0.1
-        }
-    ),
-)
+TARGET = known("model.network.modules", "TriangleMultiplication.__call__")
 INCOMING = "kjc,kic->ijc"
 
 

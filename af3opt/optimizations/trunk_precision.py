@@ -10,13 +10,11 @@ from collections.abc import Callable
 from typing import Any
 
 from af3opt.base.fidelity import PRECISION
-from af3opt.optimizations.base import BFLOAT16, Context, Optimization, Target
+from af3opt.engine.known_functions import known
+from af3opt.optimizations.base import BFLOAT16, Context, Optimization
 from af3opt.optimizations.haiku_access import as_module_method
 
-# The fork 3.1.18; the fork 3.1.6 and DeepMind v3.0.1 to v3.0.4.
-_TARGET = Target(
-    "model.model", "Model.__init__", frozenset({"5a3d2923f684bd8b", "5059c931d018bff8"})
-)
+_TARGET = known("model.model", "Model.__init__")
 
 
 def _replace(original: Callable[..., Any], context: Context) -> Callable[..., Any]:

@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from af3opt.engine.modules import engine_module
-from af3opt.optimizations.base import Patches
+from af3opt.engine.patching import PatchSet
 
 
 def rms(values):
@@ -16,12 +16,8 @@ def rms(values):
 def with_patch(optimization, context, function, *args):
     """Calls a function while an optimisation that fits the engine is in force."""
     assert optimization.obstacle() is None
-    patches = Patches()
-    patches.apply(optimization, context)
-    try:
+    with PatchSet([optimization], context):
         return function(*args)
-    finally:
-        patches.revert()
 
 
 def random_weights(shapes, seed=0):

@@ -1,12 +1,14 @@
 """Choosing optimisations."""
 
 import dataclasses
+import itertools
 
 import pytest
 
 from af3opt.base.errors import UsageError
 from af3opt.base.fidelity import EXACT, PRECISION, REORDERED, RESAMPLED
 from af3opt.data.bootstrap import bootstrap_engine
+from af3opt.engine.patching import Package, Target, in_order
 from af3opt.optimizations import (
     OPTIMIZATIONS,
     activate,
@@ -15,7 +17,15 @@ from af3opt.optimizations import (
     permitted,
     template_slots,
 )
-from af3opt.optimizations.base import Context, Optimization, Package, Target
+from af3opt.optimizations.base import (
+    BFLOAT16,
+    FLOAT32,
+    MIXED,
+    SPLIT,
+    Context,
+    Optimization,
+)
+from af3opt.optimizations.sampler_nan import SAMPLER_NAN
 
 
 @pytest.fixture
@@ -29,6 +39,27 @@ def test_names_are_unique_and_classes_known():
     names = [optimization.name for optimization in OPTIMIZATIONS]
     assert len(set(names)) == len(names)
     assert {one.fidelity for one in OPTIMIZATIONS} <= {EXACT, REORDERED, PRECISION, RESAMPLED}
+
+
+@pytest.mark.parametrize("backend", ["cpu", "gpu", "mps"])
+def test_any_that_are_in_force_together_have_a_declared_order(backend):
+    choices = itertools.product(
+        ("xla", "triton", "cudnn"), (FLOAT32, MIXED, BFLOAT16), (FLOAT32, SPLIT, BFLOAT16)
+    )
+    for attention, trunk, diffusion in choices:
+        context = Context(
+            backend=backend,
+            attention=attention,
+            trunk_precision=trunk,
+            diffusion_precision=diffusion,
+        )
+        # What is wanted on an engine that needs repair, such as DeepMind's v3.0.1, counts too.
+        together = [
+            one
+            for one in OPTIMIZATIONS
+            if one is SAMPLER_NAN or (backend in one.backends and one.wanted(context))
+        ]
+        assert len(in_order(together)) == len(together)
 
 
 def test_unknown_name_is_refused_with_the_known_ones(settings_of):
@@ -55,10 +86,10 @@ def test_disabled_by_name(engine, settings_of):
 
 
 def test_what_is_permitted_is_told_without_the_engine(settings_of, monkeypatch):
-    def imported(name):
-        raise AssertionError(name)
+    def looked_at(target):
+        raise AssertionError(target)
 
-    monkeypatch.setattr("af3opt.optimizations.base.engine_module", imported)
+    monkeypatch.setattr(Target, "original", looked_at)
     names = permitted(settings_of(), Context(backend="cpu"))
     assert {"transition_blocks", "noise_conditioning"} <= set(names)
 

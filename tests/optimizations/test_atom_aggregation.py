@@ -10,8 +10,9 @@ import jax.numpy as jnp
 
 from af3opt.data.bootstrap import bootstrap_engine
 from af3opt.engine.modules import engine_module
+from af3opt.engine.patching import PatchSet
 from af3opt.optimizations.atom_aggregation import OPTIMIZATION
-from af3opt.optimizations.base import Context, Patches
+from af3opt.optimizations.base import Context
 
 pytestmark = pytest.mark.engine
 
@@ -39,10 +40,8 @@ def engines_and_ours(prepared_home):
     utils = engine_module("model.components.utils")
     original = utils.mask_mean
     assert OPTIMIZATION.obstacle() is None
-    patches = Patches()
-    patches.apply(OPTIMIZATION, Context(backend="cpu"))
-    yield original, utils.mask_mean
-    patches.revert()
+    with PatchSet([OPTIMIZATION], Context(backend="cpu")):
+        yield original, utils.mask_mean
     assert utils.mask_mean is original
 
 

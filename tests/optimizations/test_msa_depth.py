@@ -42,7 +42,8 @@ def test_shuffled_and_truncated_rows_are_those_of_the_whole_msa(prepared_home):
 
     from af3opt.data.bootstrap import bootstrap_engine
     from af3opt.engine.modules import engine_module
-    from af3opt.optimizations.base import Context, Patches
+    from af3opt.engine.patching import PatchSet
+    from af3opt.optimizations.base import Context
 
     bootstrap_engine()
     featurization = engine_module("model.network.featurization")
@@ -58,13 +59,9 @@ def test_shuffled_and_truncated_rows_are_those_of_the_whole_msa(prepared_home):
 
     batch = batch_of(2048, range(11))
     rows, mask = rows_seen(batch)
-    patches = Patches()
     assert MSA_DEPTH.obstacle() is None
-    patches.apply(MSA_DEPTH, Context(backend="cpu"))
-    try:
+    with PatchSet([MSA_DEPTH], Context(backend="cpu")):
         trimmed_rows, trimmed_mask = rows_seen(trim_msa(batch))
-    finally:
-        patches.revert()
     assert trimmed_rows.shape[0] == 16
     np.testing.assert_array_equal(trimmed_rows[:11], rows[:11])
     np.testing.assert_array_equal(trimmed_mask, mask[:16])

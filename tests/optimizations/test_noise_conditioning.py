@@ -12,7 +12,8 @@ import jax.numpy as jnp
 
 from af3opt.data.bootstrap import bootstrap_engine
 from af3opt.engine.modules import engine_module
-from af3opt.optimizations.base import Context, Patches
+from af3opt.engine.patching import PatchSet
+from af3opt.optimizations.base import Context
 from af3opt.optimizations.noise_conditioning import OPTIMIZATION, one_for_all
 from tests.optimizations import blocks
 
@@ -48,9 +49,9 @@ def sampler():
 @pytest.fixture
 def patched(prepared_home):
     bootstrap_engine()
-    patches = Patches()
-    yield lambda: patches.apply(OPTIMIZATION, Context(backend="cpu"))
-    patches.revert()
+    patches = PatchSet([OPTIMIZATION], Context(backend="cpu"))
+    yield patches.apply
+    patches.undo()
 
 
 def test_value_of_the_first_place_stands_for_all():

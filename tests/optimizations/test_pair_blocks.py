@@ -9,8 +9,9 @@ pytest.importorskip("jax")
 
 from af3opt.data.bootstrap import bootstrap_engine
 from af3opt.engine.modules import engine_module
+from af3opt.engine.patching import PatchSet
 from af3opt.optimizations import OPTIMIZATIONS, activate, deactivate
-from af3opt.optimizations.base import BFLOAT16, FLOAT32, MIXED, Context, Patches
+from af3opt.optimizations.base import BFLOAT16, FLOAT32, MIXED, Context
 from tests.optimizations import blocks
 from tests.optimizations.blocks import rms
 
@@ -39,15 +40,10 @@ def run_with(names, precision, stack, tokens=24, real=20, engine_bfloat16="none"
     """Runs a stack with these optimisations in force, as if the engine were known."""
     context = Context(backend="cpu", threads=threads, trunk_precision=precision)
     dtype = "float32" if engine_bfloat16 == "none" else "bfloat16"
-    patches = Patches()
-    for optimization in OPTIMIZATIONS:
-        if optimization.name in names:
-            assert optimization.obstacle() is None
-            patches.apply(optimization, context)
-    try:
+    patches = PatchSet([one for one in OPTIMIZATIONS if one.name in names], context)
+    with patches:
+        assert set(patches.in_force) == set(names)
         return STACKS[stack](blocks.engine_config(engine_bfloat16), tokens, real, dtype)
-    finally:
-        patches.revert()
 
 
 @pytest.mark.parametrize("stack", STACKS)

@@ -17,7 +17,8 @@ import jax.numpy as jnp
 
 from af3opt.data.bootstrap import bootstrap_engine
 from af3opt.engine.modules import engine_module, source_digest
-from af3opt.optimizations.base import Context, Patches
+from af3opt.engine.patching import PatchSet
+from af3opt.optimizations.base import Context
 from af3opt.optimizations.sampler_loop import OPTIMIZATION, without_unrolling
 from tests.optimizations import blocks
 
@@ -87,13 +88,9 @@ def test_what_comes_after_still_knows_the_function(unrolled, monkeypatch):
     target = dataclasses.replace(target, digests=frozenset({digest}))
     known = dataclasses.replace(OPTIMIZATION, replacements=((target, make),))
     assert known.obstacle() is None
-    patches = Patches()
-    patches.apply(known, Context(backend="cpu"))
-    try:
+    with PatchSet([known], Context(backend="cpu")):
         assert run(unrolled, steps=9)[1] == {"1"}
         assert target.obstacle() is None
-    finally:
-        patches.revert()
     assert "4" in run(unrolled, steps=9)[1]
 
 

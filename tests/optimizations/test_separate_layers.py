@@ -12,8 +12,9 @@ import jax.numpy as jnp
 
 from af3opt.data.bootstrap import bootstrap_engine
 from af3opt.engine.modules import engine_module
+from af3opt.engine.patching import PatchSet
 from af3opt.inference.model_inputs import model_parameters
-from af3opt.optimizations.base import Context, Patches
+from af3opt.optimizations.base import Context
 from af3opt.optimizations.diffusion_transformer import LAYERS, PRODUCTS
 from af3opt.optimizations.separate_layers import (
     LARGE_PRODUCTS,
@@ -154,16 +155,12 @@ def test_the_transformer_reads_them(prepared_home, tokens):
         }
         for scope, named in separate.items()
     }
-    patches = Patches()
-    patches.apply(LAYERS, Context(backend="cpu"))
-    try:
+    with PatchSet([LAYERS], Context(backend="cpu")):
         apply = jax.jit(transformed.apply)
         from_stacked, from_separate, from_spoilt = (
             np.asarray(apply(parameters, *arguments)) for parameters in (weights, separate, spoilt)
         )
         program = apply.lower(separate, *arguments).compile().as_text()
-    finally:
-        patches.revert()
     np.testing.assert_array_equal(from_separate, from_stacked)
     np.testing.assert_array_equal(from_spoilt, from_separate)
     # What has the shape of a layer's weights is given to the program, or to a part of it.

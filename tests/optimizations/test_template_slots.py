@@ -10,7 +10,8 @@ import jax.numpy as jnp
 
 from af3opt.data.bootstrap import bootstrap_engine
 from af3opt.engine.modules import engine_module
-from af3opt.optimizations.base import Context, Patches
+from af3opt.engine.patching import PatchSet
+from af3opt.optimizations.base import Context
 from af3opt.optimizations.template_slots import OPTIMIZATION
 from tests.optimizations import blocks
 
@@ -89,12 +90,8 @@ def test_equal_neighbours_are_embedded_once(prepared_home, kinds, embedded, dtyp
     reference, key, runs = embedding(kinds, dtype)
     assert runs == 4
     assert OPTIMIZATION.obstacle() is None
-    patches = Patches()
-    patches.apply(OPTIMIZATION, Context(backend="cpu"))
-    try:
+    with PatchSet([OPTIMIZATION], Context(backend="cpu")):
         ours, our_key, our_runs = embedding(kinds, dtype)
-    finally:
-        patches.revert()
     assert our_runs == embedded
     np.testing.assert_array_equal(our_key, key)
     np.testing.assert_array_equal(ours, reference)
