@@ -19,6 +19,8 @@ from pathlib import Path
 from typing import Any
 
 from af3opt.base.atomic import atomic_file
+from af3opt.base.checked_json import parse_object
+from af3opt.base.foreign_files import open_foreign, read_foreign, read_private
 from af3opt.base.key import CacheKey
 from af3opt.base.version import __version__
 
@@ -26,6 +28,21 @@ _MAGIC = b"AF3OENT\x01"
 _LENGTHS = struct.Struct("<IQ")
 _DIGEST_BYTES = 32
 _PREFIX_BYTES = len(_MAGIC) + _DIGEST_BYTES + _LENGTHS.size
+# Far above every true entry: the largest are compiled models and features, some 100 MB.
+_MOST_BYTES = 2 << 30
+_MOST_HEADER_BYTES = 1 << 24
+
+# What decoding a payload can raise that was forged, checksum and all.
+DECODING_ERRORS = (
+    ValueError,
+    LookupError,
+    TypeError,
+    AttributeError,
+    ArithmeticError,
+    EOFError,
+    MemoryError,
+    RecursionError,
+)
 
 type Buffer = bytes | bytearray | memoryview
 
@@ -93,11 +110,18 @@ def write_entry(
     return size
 
 
-def read_entry(path: Path) -> tuple[EntryHeader, memoryview]:
+def reason_of(error: Exception) -> str:
+    """Returns what is wrong with an entry as a clause that follows its name."""
+    return str((error.strerror if isinstance(error, OSError) else None) or error)
+
+
+def read_entry(path: Path, *, private: bool = False) -> tuple[EntryHeader, memoryview]:
     """Reads an entry and verifies every byte of it.
 
     Args:
         path: File written by `write_entry`.
+        private: Refuse it, before anything is read, if anybody but this user and root
+            can have written the file or replaced a directory above it.
 
     Returns:
         Its header, and its payload as a read-only view.
@@ -105,9 +129,11 @@ def read_entry(path: Path) -> tuple[EntryHeader, memoryview]:
     Raises:
         FileNotFoundError: there is no such entry.
         DamagedEntryError: it is not what was written.
+        RefusedFileError: it is a link, no regular file, too large, or not private.
         OSError: it cannot be read.
     """
-    content = memoryview(path.read_bytes())
+    read = read_private if private else read_foreign
+    content = memoryview(read(path, _MOST_BYTES))
     if len(content) < _PREFIX_BYTES:
         raise DamagedEntryError(f"has {len(content)} bytes, fewer than an entry's prefix")
     if content[: len(_MAGIC)] != _MAGIC:
@@ -130,22 +156,27 @@ def read_header(path: Path) -> EntryHeader:
         DamagedEntryError: it is plainly not an entry.
         OSError: it cannot be read.
     """
-    with path.open("rb") as stream:
+    with open_foreign(path, _MOST_BYTES) as stream:
         prefix = stream.read(_PREFIX_BYTES)
         if len(prefix) < _PREFIX_BYTES or not prefix.startswith(_MAGIC):
             raise DamagedEntryError("is not an entry of this format version")
         header_bytes, _ = _LENGTHS.unpack(prefix[-_LENGTHS.size :])
+        if header_bytes > _MOST_HEADER_BYTES:
+            raise DamagedEntryError("has a header that is too large")
         return _parse_header(stream.read(header_bytes))
 
 
 def _parse_header(raw: bytes) -> EntryHeader:
     try:
-        header = json.loads(raw)
+        header = parse_object(raw)
+        material, information = header["material"], header["information"]
+        if not (isinstance(material, dict) and isinstance(information, dict)):
+            raise TypeError("material and information must be objects")
         return EntryHeader(
-            material=dict(header["material"]),
+            material=material,
             created=float(header["created"]),
             writer=str(header["writer"]),
-            information=dict(header["information"]),
+            information=information,
         )
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, OverflowError) as error:
         raise DamagedEntryError("has a header that cannot be read") from error

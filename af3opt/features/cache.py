@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from af3opt.base.key import CacheKey
+from af3opt.caching.entry import DECODING_ERRORS
 from af3opt.caching.locations import open_cache
 from af3opt.caching.manager import CacheManager
 from af3opt.engine.feature_objects import UnknownObjectError
@@ -82,7 +83,11 @@ class FeatureCache:
         if shared is None or order is None:
             return None
         together = {**shared, **seed_arrays}
-        return {name: together[name] for name in order}
+        try:
+            return {name: together[name] for name in order}
+        except DECODING_ERRORS as error:
+            self._set_aside(key.seed(padded, seed), error)
+            return None
 
     def seconds_to_make(self, key: FeatureKey, seed: int, batch: Batch) -> float:
         """Returns what making a loaded batch once took, or 0.0 where that is not known."""
@@ -115,7 +120,7 @@ class FeatureCache:
             return None
         try:
             tokens = int(decompress_features(packed)[0]["tokens"])
-        except (ValueError, KeyError, TypeError) as error:
+        except DECODING_ERRORS as error:
             self._set_aside(key.tokens(), error)
             return None
         buckets = key.options.buckets or ()

@@ -19,6 +19,9 @@ from typing import Any, Literal
 import numpy as np
 import zstandard
 
+from af3opt.base.checked_json import parse_object
+from af3opt.caching.entry import DECODING_ERRORS
+
 Arrays = dict[str, np.ndarray]
 Form = Literal["dense", "sparse"]
 
@@ -163,15 +166,15 @@ def decompress_features(packed: bytes | memoryview) -> tuple[Arrays, Any]:
     try:
         (header_bytes,) = _HEADER_LENGTH.unpack_from(view)
         start = _HEADER_LENGTH.size + header_bytes
-        header = json.loads(bytes(view[_HEADER_LENGTH.size : start]))
+        header = parse_object(bytes(view[_HEADER_LENGTH.size : start]))
         if header["version"] != _FORMAT_VERSION:
             raise TypeError(f"format version {header['version']} is not {_FORMAT_VERSION}")
         stream = np.empty(header["bytes"], np.uint8)
         _decompress_into(view[start:], stream)
         arrays = {record["name"]: _decode(record, stream) for record in header["arrays"]}
-    except (struct.error, ValueError, KeyError, TypeError, EOFError, zstandard.ZstdError) as error:
+        return arrays, header["extra"]
+    except (struct.error, zstandard.ZstdError, *DECODING_ERRORS) as error:
         raise ValueError(f"not packed features: {error}") from error
-    return arrays, header["extra"]
 
 
 def _encode(
@@ -222,6 +225,8 @@ def _smaller(
 
 def _decode(record: Mapping[str, Any], stream: np.ndarray) -> np.ndarray:
     dtype, shape = np.dtype(record["dtype"]), tuple(record["shape"])
+    if dtype.kind not in _PLAIN_KINDS:
+        raise TypeError(f"dtype {dtype} is never packed")
     pieces = [
         stream[place : place + size * np.dtype(stored).itemsize].view(stored)
         for stored, size, place in record["pieces"]

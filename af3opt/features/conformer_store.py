@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from af3opt.base.key import CacheKey
+from af3opt.caching.entry import DECODING_ERRORS
 from af3opt.caching.locations import open_cache
 from af3opt.caching.manager import CacheManager
 from af3opt.features.compress import compress_features, decompress_features
@@ -53,7 +54,7 @@ class ConformerStore:
         try:
             arrays, digests = decompress_features(packed)
             return _unpack(arrays, digests)
-        except (ValueError, KeyError, TypeError, IndexError):
+        except DECODING_ERRORS:
             return {}
 
     def add(self, seed: int, max_iterations: int | None, conformers: Conformers) -> None:
@@ -97,11 +98,14 @@ def _unpack(
     arrays: Mapping[str, np.ndarray], digests: list[str]
 ) -> dict[tuple[str, int], np.ndarray | None]:
     ends = np.cumsum(arrays["atoms"]).tolist()
+    positions = arrays["positions"]
+    if positions.dtype != np.float32 or positions.shape != (ends[-1] if ends else 0, 3):
+        raise ValueError("positions do not fit the numbers of atoms")
     starts = [0, *ends[:-1]]
     columns = zip(
         arrays["components"].tolist(), arrays["seeds"].tolist(), starts, ends, strict=True
     )
     return {
-        (digests[component], seed): arrays["positions"][start:end] if end > start else None
+        (digests[component], seed): positions[start:end] if end > start else None
         for component, seed, start, end in columns
     }

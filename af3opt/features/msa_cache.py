@@ -17,7 +17,9 @@ from typing import Any
 
 import zstandard
 
+from af3opt.base.checked_json import parse_object
 from af3opt.base.key import CacheKey, json_digest
+from af3opt.caching.entry import DECODING_ERRORS
 from af3opt.caching.locations import open_cache
 from af3opt.caching.manager import CacheManager
 from af3opt.engine.discovery import find_engine
@@ -31,6 +33,7 @@ _FORMAT_VERSION = 1
 _LEVEL = 3
 _SAMPLES = 16
 _SAMPLE_BYTES = 64 * 1024
+_MOST_BYTES = 2 << 30
 _RESULTS = ("unpaired_msa", "paired_msa", "templates")
 # Settings that change how fast a search is, not what it finds.
 _SPEED_ONLY = ("_n_cpu", "_n_workers", "_max_parallel_shards")
@@ -110,9 +113,8 @@ class MsaCache:
         if packed is None:
             return None
         try:
-            results = json.loads(zstandard.ZstdDecompressor().decompress(packed))
-            return _with_results(chain, results)
-        except (zstandard.ZstdError, ValueError, KeyError, TypeError) as error:
+            return _with_results(chain, _unpack(packed))
+        except (zstandard.ZstdError, *DECODING_ERRORS) as error:
             path = self.manager.path_of(key.digest)
             self.manager.quarantine(path, f"cannot be decoded ({error})")
             return None
@@ -203,6 +205,30 @@ def _plain(name: str, value: Any) -> Any:
     return [
         [template.mmcif, list(dict(template.query_to_template_map).items())] for template in value
     ]
+
+
+def _unpack(packed: memoryview) -> dict[str, Any]:
+    """Decodes results and checks their form.
+
+    Raises:
+        ValueError: they are not what `_save` wrote.
+    """
+    if zstandard.frame_content_size(packed) > _MOST_BYTES:
+        raise ValueError("is larger than any search result")
+    results = parse_object(zstandard.ZstdDecompressor().decompress(packed))
+    for name, value in results.items():
+        if name not in _RESULTS or not _is_result(name, value):
+            raise ValueError(f"holds no search result in {name!r}")
+    return results
+
+
+def _is_result(name: str, value: Any) -> bool:
+    if value is None or name != "templates":
+        return value is None or isinstance(value, str)
+    return all(
+        isinstance(mmcif, str) and all(type(place) is int for pair in pairs for place in pair)
+        for mmcif, pairs in value
+    )
 
 
 def _with_results(chain: Chain, results: Mapping[str, Any]) -> Chain:

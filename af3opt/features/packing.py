@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
+from af3opt.caching.entry import DECODING_ERRORS
 from af3opt.engine.feature_objects import decode_objects, encode_objects
 from af3opt.features.compress import CompressedFeatures, compress_features, decompress_features
 from af3opt.features.engine_features import Batch
@@ -51,5 +52,5 @@ def unpack_batch(packed: bytes | memoryview) -> tuple[Batch, list[str]]:
         arrays, extra = decompress_features(packed)
         columns = {name: arrays.pop(name) for name in extra["columns"]}
         return {**arrays, **decode_objects(extra["objects"], columns)}, list(extra["order"])
-    except (KeyError, TypeError) as error:
+    except DECODING_ERRORS as error:
         raise ValueError(f"not a packed batch: {error}") from error

@@ -1,7 +1,11 @@
 """Packing loses nothing, whatever the array; optimising loses nothing the model would see."""
 
+import json
+import struct
+
 import numpy as np
 import pytest
+import zstandard
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
@@ -133,3 +137,36 @@ def test_optimising_gives_what_jax_makes_of_a_batch(engine):
     for name, array in optimized.items():
         if array.dtype.kind in "biufc":
             _assert_same_bits(np.asarray(jnp.asarray(batch[name])), array)
+
+
+def _forged(**changes):
+    """Packed features whose header says something else of the same frame."""
+    plain = {"name": "a", "dtype": "<f4", "shape": [4], "form": "dense", "pieces": [["<f4", 4, 0]]}
+    header = {"version": 1, "bytes": 16, "arrays": [{**plain, **changes}], "extra": None}
+    header |= changes.pop("header", {})
+    raw = json.dumps(header).encode()
+    frame = zstandard.ZstdCompressor().compress(bytes(16))
+    return struct.pack("<I", len(raw)) + raw + frame
+
+
+FORGERIES = [
+    {"dtype": "O"}, {"dtype": 7}, {"dtype": "x" * 100}, {"shape": [1 << 62]},
+    {"shape": [-1, 0]}, {"shape": None}, {"pieces": []}, {"pieces": [["O", 2, 0]]},
+    {"pieces": [["<f4", 4, 10**30]]}, {"form": "sparse", "pieces": [["<i8", 1, 0], ["<f4", 1, 8]],
+     "shape": [1 << 60]}, {"header": {"bytes": 1 << 62}}, {"header": {"bytes": -1}},
+    {"header": {"bytes": "x"}}, {"header": {"arrays": 5}}, {"header": {"arrays": [5]}},
+    {"header": {"extra": [[]] * 3, "version": 2}},
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("changes", FORGERIES, ids=str)
+def test_a_forged_header_is_a_value_error(changes):
+    assert decompress_features(_forged())[0]["a"].tolist() == [0, 0, 0, 0]
+    with pytest.raises(ValueError, match="not packed features"):
+        decompress_features(_forged(**changes))
+
+
+def test_a_header_nested_too_deeply_is_a_value_error():
+    raw = b"[" * 100_000
+    with pytest.raises(ValueError, match="not packed features"):
+        decompress_features(struct.pack("<I", len(raw)) + raw)

@@ -3,7 +3,9 @@
 import dataclasses
 
 import pytest
+import zstandard
 
+from af3opt.base.key import CacheKey
 from af3opt.caching.manager import CacheManager
 
 pytestmark = pytest.mark.engine
@@ -153,3 +155,35 @@ def test_a_chain_that_brings_everything_is_not_stored(searcher, config, tmp_path
     chain = _protein("A", unpaired_msa="", paired_msa="", templates=[])
     pipeline.process_protein_chain(chain)
     assert CacheManager("MSA cache", tmp_path / "cache").stats().entries == 0
+
+
+def _frame(text):
+    return zstandard.ZstdCompressor().compress(text)
+
+
+FORGED = {
+    "no frame": b"junk",
+    "deep": _frame(b"[" * 100_000),
+    "no object": _frame(b"[]"),
+    "wrong type": _frame(b'{"unpaired_msa": 5}'),
+    "another sequence": _frame(b'{"sequence": "AAAA"}'),
+    "template of no text": _frame(b'{"templates": [[1, [[0, 0]]]]}'),
+    "template without pairs": _frame(b'{"templates": [["data_x"]]}'),
+    "pairs of text": _frame(b'{"templates": [["data_x", [["a", "b"]]]]}'),
+    "templates of no list": _frame(b'{"templates": 7}'),
+    # Says that a terabyte follows.
+    "huge": b"\x28\xb5\x2f\xfd\xe0" + (1 << 40).to_bytes(8, "little") + b"\x01\x00\x00",
+    "infinite": _frame(b'{"unpaired_msa": Infinity}'),
+}
+
+
+@pytest.mark.parametrize("name", FORGED)
+def test_forged_results_are_searched_again(name, searcher, config, tmp_path, caplog):
+    searcher(config).process_protein_chain(_protein("A"))
+    manager = CacheManager("MSA cache", tmp_path / "cache")
+    (info,) = manager.entries()
+    manager.put(CacheKey.of(info.header.material), [FORGED[name]])
+    again = searcher(config)
+    assert again.process_protein_chain(_protein("A")).templates
+    assert again.searched == ["A"]
+    assert "cannot be decoded" in caplog.text
