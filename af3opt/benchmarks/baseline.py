@@ -27,8 +27,8 @@ from af3opt.base.paths import make_private
 from af3opt.data.ccd_index import CcdIndex
 from af3opt.data.prepared import PreparedData, find_prepared, prepared_root
 from af3opt.data.resources import (
-    ccd_loader_name,
     engine_ccd_file,
+    leave_dictionary_to_engine,
     offer_libcifpp_data,
     redirect_resources,
 )
@@ -118,16 +118,11 @@ def _use_component_pickle() -> None:
     prepared = find_prepared()
     if prepared is not None:
         offer_libcifpp_data(prepared)
-    components: Any = engine_module("constants.chemical_components")
-    loader = ccd_loader_name(components)
-    own_loader = getattr(components, loader) if loader else None
-    own_init = components.Ccd.__init__
     redirect_resources(prepared)
-    if loader:
-        setattr(components, loader, own_loader)
-    components.Ccd.__init__ = own_init
+    leave_dictionary_to_engine()
     if path is not None:
         kind = path.suffix.removeprefix(".").upper()
+        components: Any = engine_module("constants.chemical_components")
         setattr(components, f"_CCD_{kind}_FILE", path)
 
 

@@ -8,9 +8,7 @@ import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from af3opt.engine.modules import engine_module
-from af3opt.features import components, conformers, featurisation
-from af3opt.features.cache import FeatureCache
+from af3opt.engine.patching import ANYTHING, Patch, PatchSet, Target
 
 
 @dataclasses.dataclass
@@ -30,7 +28,7 @@ class Profile:
     def timed(self, part: str, function: Callable[..., Any]) -> Callable[..., Any]:
         """Returns the function, its own time counted as that of a part."""
 
-        @functools.wraps(function)  # Recognised by its source still.
+        @functools.wraps(function)
         def call(*arguments: Any, **options: Any) -> Any:
             outer = getattr(self._inner, "seconds", 0.0)
             self._inner.seconds = 0.0
@@ -54,29 +52,40 @@ class Profile:
 def profiled() -> Iterator[Profile]:
     """Times the parts of featurisation inside the block."""
     profile = Profile()
-    model_features = engine_module("model.features")
-    parts = (
-        ("RDKit's conformers", components, "embed"),
-        ("rotating and placing conformers", model_features, "random_augmentation"),
-        ("filling conformers in", featurisation, "reference_features"),
-        ("order of the random stream", featurisation, "draw_stream"),
-        ("residues, atoms and where they go", featurisation, "make_plan"),
-        ("alignments", model_features.MSA, "compute_features"),
-        ("templates", model_features.Templates, "compute_features"),
-        ("the rest of the engine's pipeline", featurisation.SharedFeatures, "_run"),
-        ("digests of the input", FeatureCache, "key"),
-        ("packing and storing features", FeatureCache, "save"),
-        ("storing conformers", conformers.ConformerPool, "_keep"),
-    )
-    with contextlib.ExitStack() as restore:
-        for part, owner, name in parts:
-            original = vars(owner)[name]
-            restore.callback(setattr, owner, name, original)
-            setattr(owner, name, _timed(profile, part, original))
+    parts = {
+        "RDKit's conformers": _own("components", "embed"),
+        "rotating and placing conformers": _engines("random_augmentation"),
+        "filling conformers in": _own("featurisation", "reference_features"),
+        "order of the random stream": _own("featurisation", "draw_stream"),
+        "residues, atoms and where they go": _own("featurisation", "make_plan"),
+        "alignments": _engines("MSA.compute_features"),
+        "templates": _engines("Templates.compute_features"),
+        "the rest of the engine's pipeline": _own("featurisation", "SharedFeatures._run"),
+        "digests of the input": _own("cache", "FeatureCache.key"),
+        "packing and storing features": _own("cache", "FeatureCache.save"),
+        "storing conformers": _own("conformers", "ConformerPool._keep"),
+    }
+    timers = [
+        Patch[Profile](
+            name=part,
+            replacements=((target, functools.partial(_timed, part)),),
+            after=frozenset({ANYTHING}),
+        )
+        for part, target in parts.items()
+    ]
+    with PatchSet(timers, profile, required=True):
         yield profile
 
 
-def _timed(profile: Profile, part: str, original: Any) -> Any:
+def _own(module: str, qualname: str) -> Target:
+    return Target(f"features.{module}", qualname, None, package="af3opt")
+
+
+def _engines(qualname: str) -> Target:
+    return Target("model.features", qualname, None)
+
+
+def _timed(part: str, original: Any, profile: Profile) -> Any:
     if isinstance(original, classmethod):
         return classmethod(profile.timed(part, original.__func__))
     return profile.timed(part, original)

@@ -26,17 +26,23 @@ from af3opt.data.component_sets import ComponentSets, read_component_sets
 from af3opt.data.prepared import PreparedData
 from af3opt.data.source import same_file
 from af3opt.engine.discovery import find_engine
-from af3opt.engine.modules import engine_module, source_digest
+from af3opt.engine.known_functions import known
+from af3opt.engine.modules import engine_module
+from af3opt.engine.patching import Patch, PatchSet, Target
 
 _log = logging.getLogger(__name__)
 
 LIBCIFPP_VARIABLE = "LIBCIFPP_DATA_DIR"
 _PREPARE_HINT = "type `af3opt prepare` once on this machine"
 _SETS_MODULE = "alphafold3.constants.chemical_component_sets"
-_CCD_LOADERS = ("_load_ccd_pickle_cached", "_load_ccd_msgpack_cached")
-# `Ccd.__init__` of DeepMind v3.0.5: it copies the whole dictionary for a job with
-# components of its own, which would take every one of them out of the index.
-_COPYING_INIT = "caaa043f14832748"
+_COMPONENTS = "constants.chemical_components"
+# What loads the dictionary, by the form in which engines keep it.
+CCD_LOADERS = (
+    known(_COMPONENTS, "_load_ccd_pickle_cached"),
+    known(_COMPONENTS, "_load_ccd_msgpack_cached"),
+)
+_CCD = Target(_COMPONENTS, "Ccd", None)
+_INIT = known(_COMPONENTS, "Ccd.__init__")
 # The file by which an engine that keeps its data as MessagePack is told.
 _MSGPACK_GENERATOR = "ccd_msgpack_gen.py"
 _MSGPACK = ".msgpack"
@@ -58,16 +64,6 @@ def _engine_data_file(name: str) -> Path:
     folder = find_engine().root / "constants" / "converters"
     suffix = _MSGPACK if (folder / _MSGPACK_GENERATOR).is_file() else ".pickle"
     return folder / (name + suffix)
-
-
-def ccd_loader_name(components: Any) -> str | None:
-    """Names the function that loads the dictionary in the engine's module, or None.
-
-    Args:
-        components: The engine's `constants.chemical_components`.
-    """
-    names = (name for name in _CCD_LOADERS if callable(getattr(components, name, None)))
-    return next(names, None)
 
 
 def redirect_resources(prepared: PreparedData | None) -> None:
@@ -148,16 +144,26 @@ def _encode_sets(sets: ComponentSets) -> bytes:
 
 def _install_ccd_loader(prepared: PreparedData | None) -> None:
     """Replaces the function through which the engine's `Ccd` gets its dictionary."""
-    module = engine_module("constants.chemical_components")
-    loader = ccd_loader_name(module)
+    global _dictionary
+    if _dictionary is not None:
+        return
+    loader = next((one for one in CCD_LOADERS if one.obstacle() is None), None)
+    index = _index_for_engine(prepared)
     if loader is None:
         reason = "has no function to load the component dictionary that is known"
-        _step_aside(_index_for_engine(prepared), reason)
+        _step_aside(index, reason)
         return
-    original: Callable[[str | os.PathLike[str]], Ccd] = getattr(module, loader)
-    if getattr(original, "_af3opt", False):
+    load = Patch[CcdIndex | None](name="component_index", replacements=((loader, _load_ccd),))
+    patches = PatchSet([load, OWN_COMPONENTS] if index is not None else [load], index)
+    patches.apply()
+    if index is not None and not _uses_index(_CCD.original(), index):
+        patches.undo()
+        _step_aside(index, "loads its component dictionary in a way that is not known")
         return
-    index = _index_for_engine(prepared)
+    _dictionary = patches
+
+
+def _load_ccd(original: Callable[[str | os.PathLike[str]], Ccd], index: CcdIndex | None) -> Any:
     own_path = os.fspath(engine_ccd_file())
 
     def load_ccd(path: str | os.PathLike[str]) -> Ccd:
@@ -169,29 +175,36 @@ def _install_ccd_loader(prepared: PreparedData | None) -> None:
         # in this overlay; nothing reaches the shared dictionary below.
         return ChainMap({}, base)  # type: ignore[arg-type]
 
-    load_ccd._af3opt = True  # type: ignore[attr-defined]
-    setattr(module, loader, load_ccd)
-    if index is not None and not _uses_index(module.Ccd, index):
-        setattr(module, loader, original)
-        _step_aside(index, "loads its component dictionary in a way that is not known")
-    elif index is not None and source_digest(module.Ccd.__init__) == _COPYING_INIT:
-        _overlay_user_components(module)
+    return load_ccd
 
 
-def _overlay_user_components(module: Any) -> None:
+def _lay_over(own_init: Callable[..., None], _: CcdIndex | None) -> Callable[..., None]:
     """Lets `Ccd` put a job's own components over the dictionary instead of copying it."""
-    own_init = module.Ccd.__init__
 
     def initialise(self: Any, ccd_msgpack_path: Any = None, user_ccd: str | None = None) -> None:
         if not user_ccd:
             own_init(self, ccd_msgpack_path, user_ccd)
             return
         own_init(self, ccd_msgpack_path)
-        blocks = module.cif_dict.parse_multi_data_cif(user_ccd)
+        blocks = engine_module(_COMPONENTS).cif_dict.parse_multi_data_cif(user_ccd)
         own = {code: block.to_dict() for code, block in blocks.items()}
         self._dict = ChainMap(own, self._dict)
 
-    module.Ccd.__init__ = initialise
+    return initialise
+
+
+# An `__init__` that copies the whole dictionary for a job with components of its own would
+# take every one of them out of the index.
+OWN_COMPONENTS = Patch[CcdIndex | None](name="own_components", replacements=((_INIT, _lay_over),))
+_dictionary: PatchSet[CcdIndex | None] | None = None
+
+
+def leave_dictionary_to_engine() -> None:
+    """Takes back what `redirect_resources` did to how the engine loads its dictionary."""
+    global _dictionary
+    patches, _dictionary = _dictionary, None
+    if patches is not None:
+        patches.undo()
 
 
 def _uses_index(make_ccd: Callable[[], Ccd], index: CcdIndex) -> bool:

@@ -153,7 +153,7 @@ class Package:
 type Make[C] = Callable[[Any, C], Any]
 
 
-@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+@dataclasses.dataclass(frozen=True, kw_only=True)  # `Patch[C](...)` fails with slots
 class Patch[C]:
     """Functions to replace together.
 

@@ -11,29 +11,24 @@ from typing import Any
 
 import numpy as np
 
-from af3opt.engine.modules import engine_module, source_digest
+from af3opt.engine.known_functions import FORK_3_1_18, OLDER, known
+from af3opt.engine.modules import engine_module
+from af3opt.engine.patching import first_unknown
 
 _log = logging.getLogger(__name__)
 
-# The engine's function -> the helper that does its work, with its digest, if it has one:
-# as in DeepMind's v3.0 and the fork 3.1.6, and as in the fork 3.1.18.
-_KNOWN: dict[str, tuple[str, str] | None] = {
-    "1163d06a226f7adf": None,
-    "cf305d9666de4e6e": ("_embed", "10cb61f1bb5bb38f"),
-}
+_MODULE = "data.tools.rdkit_utils"
+# The engine's function, and the helper that does its work where it has one.
+FUNCTION_ALONE = (known(_MODULE, "get_random_conformer", *OLDER),)
+FUNCTION_AND_HELPER = (
+    known(_MODULE, "get_random_conformer", FORK_3_1_18),
+    known(_MODULE, "_embed"),
+)
 
 
 def embedding_known() -> bool:
     """Tells whether the engine's function is one that `embed` may stand in for."""
-    module = engine_module("data.tools.rdkit_utils")
-    try:
-        digest = source_digest(module.get_random_conformer)
-        if digest not in _KNOWN:
-            return False
-        helper = _KNOWN[digest]
-        return helper is None or source_digest(getattr(module, helper[0])) == helper[1]
-    except (AttributeError, OSError, TypeError):
-        return False
+    return any(first_unknown(way) is None for way in (FUNCTION_ALONE, FUNCTION_AND_HELPER))
 
 
 def needs_macrocycles(molecule: Any) -> bool:

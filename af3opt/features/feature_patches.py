@@ -4,25 +4,18 @@ They hold only inside `fast_loops`, and only in place of functions recognised by
 their digest; each gives the same arrays, bit for bit.
 """
 
-import contextlib
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
-from af3opt.engine.modules import engine_module, source_digest
+from af3opt.engine.known_functions import known
+from af3opt.engine.modules import engine_module
+from af3opt.engine.patching import Make, Patch, PatchSet
 
 
-class _Loop(NamedTuple):
-    module: str
-    owner: str | None
-    name: str
-    digests: tuple[str, ...]
-    replacement: Callable[[Callable[..., Any]], Callable[..., Any]]
-
-
-def _msa_features(original: Callable[..., Any]) -> Callable[..., Any]:
+def _msa_features(original: Callable[..., Any], _: None) -> Callable[..., Any]:
     """Parses all rows of an alignment at once; leaves what is irregular to the original."""
     module = engine_module("data.msa_features")
     names = engine_module("constants.mmcif_names")
@@ -89,7 +82,7 @@ def parse_alignment(
     )
 
 
-def _gather_indices(_: Callable[..., Any]) -> Callable[..., Any]:
+def _gather_indices(_original: Callable[..., Any], _: None) -> Callable[..., Any]:
     """Looks atoms up in one dictionary of plain Python values instead of numpy scalars."""
     gather_info = engine_module("model.atom_layout.atom_layout").GatherInfo
 
@@ -120,7 +113,7 @@ def _atoms(layout: Any) -> Iterator[tuple[Any, Any, Any]]:
     )
 
 
-def _layout_array(_: Callable[..., Any]) -> Callable[..., Any]:
+def _layout_array(_original: Callable[..., Any], _: None) -> Callable[..., Any]:
     """Stacks a layout's columns without first copying every string in them."""
 
     def to_array(self: Any) -> np.ndarray:
@@ -135,22 +128,15 @@ def _layout_array(_: Callable[..., Any]) -> Callable[..., Any]:
     return to_array
 
 
-_LOOPS = (
-    _Loop("data.msa_features", None, "extract_msa_features", ("ae4a3b12e199b0c1",), _msa_features),
-    _Loop(
-        "model.atom_layout.atom_layout",
-        None,
-        "compute_gather_idxs",
-        ("6827f81eab3b757d",),
-        _gather_indices,
-    ),
-    _Loop(
-        "model.atom_layout.atom_layout",
-        "AtomLayout",
-        "to_array",
-        ("ce4875cb005ba645",),
-        _layout_array,
-    ),
+def _loop(module: str, qualname: str, make: Make[None]) -> Patch[None]:
+    name = qualname.rpartition(".")[2]
+    return Patch(name=name, replacements=((known(module, qualname), make),))
+
+
+LOOPS = (
+    _loop("data.msa_features", "extract_msa_features", _msa_features),
+    _loop("model.atom_layout.atom_layout", "compute_gather_idxs", _gather_indices),
+    _loop("model.atom_layout.atom_layout", "AtomLayout.to_array", _layout_array),
 )
 
 _replacing = threading.RLock()
@@ -158,29 +144,9 @@ _replacing = threading.RLock()
 
 def fast_loop_names() -> list[str]:
     """Names the loops that the installed engine has in a version known here."""
-    return [loop.name for loop in _LOOPS if _recognised(loop) is not None]
+    return [loop.name for loop in LOOPS if loop.obstacle() is None]
 
 
-@contextlib.contextmanager
-def fast_loops() -> Iterator[None]:
-    """Puts the equivalents in place inside the block; one block at a time in a process."""
-    with _replacing, contextlib.ExitStack() as restore:
-        for loop in _LOOPS:
-            owner = _recognised(loop)
-            if owner is not None:
-                original = getattr(owner, loop.name)
-                restore.callback(setattr, owner, loop.name, original)
-                setattr(owner, loop.name, loop.replacement(original))
-        yield
-
-
-def _recognised(loop: _Loop) -> Any:
-    """Returns the object that holds the loop's function if it is a known version."""
-    try:
-        owner: Any = engine_module(loop.module)
-        if loop.owner is not None:
-            owner = getattr(owner, loop.owner)
-        digest = source_digest(getattr(owner, loop.name))
-    except (ImportError, AttributeError, OSError, TypeError):
-        return None
-    return owner if digest in loop.digests else None
+def fast_loops() -> PatchSet[None]:
+    """Puts the equivalents in place inside a block; one block at a time in a process."""
+    return PatchSet(LOOPS, None, lock=_replacing)

@@ -10,17 +10,18 @@ digest, and the pipeline by where its seed goes; an engine with others is left t
 featurise by itself.
 """
 
-import contextlib
 import dataclasses
 import functools
 import logging
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
-from af3opt.engine.modules import engine_module, source_digest
+from af3opt.engine.known_functions import known
+from af3opt.engine.modules import engine_module
+from af3opt.engine.patching import Patch, PatchSet, Target, first_unknown
 from af3opt.engine.seed_flow import seed_reaches_only_conformers
 from af3opt.features.conformer_store import ConformerStore
 from af3opt.features.conformers import ConformerPool, PendingConformers
@@ -39,23 +40,24 @@ from af3opt.features.reference import (
 
 _log = logging.getLogger(__name__)
 
-# Module, function -> digests of the versions this module stands in for or relies on: the
-# fork 3.1.6 and DeepMind's v3.0.1 to v3.0.4 (first), and the fork 3.1.18 (where it differs).
-_KNOWN: Mapping[tuple[str, str], tuple[str, ...]] = {
-    ("model.features", "get_reference"): ("a3de0be67b482228", "935efae3d83b53ac"),
-    ("model.features", "RefStructure.compute_features"): ("d7f714bbac53f979", "bb2e3fb1fddb26a9"),
-    ("model.features", "random_augmentation"): ("eb1b641b5e54de9a",),
-    ("model.features", "random_rotation"): ("f69df4eb04b65cbc",),
-    ("model.features", "_get_reference_positions_from_ccd_cif"): ("547a5887708cd232",),
-    ("data.tools.rdkit_utils", "get_random_conformer"): ("1163d06a226f7adf", "cf305d9666de4e6e"),
-    ("data.tools.rdkit_utils", "mol_from_ccd_cif"): ("4928ceae51c49708",),
-    ("data.tools.rdkit_utils", "mol_to_ccd_cif"): ("9855328336e8710e",),
-    ("data.tools.rdkit_utils", "assign_atom_names_from_graph"): ("dab84b36251446c1",),
-    ("model.features", "Frames.compute_features"): ("24faf7216230e6eb",),
-}
-# Methods of the pipeline through which the seed passes; DeepMind's v3.0.1 does all in the
-# first and has no second.
-_SEED_PATH = ("process_item", "process_structure")
+# What this module stands in for, and what it relies on.
+_REFERENCE = known("model.features", "RefStructure.compute_features")
+RELIES_ON = (
+    known("model.features", "get_reference"),
+    _REFERENCE,
+    known("model.features", "random_augmentation"),
+    known("model.features", "random_rotation"),
+    known("model.features", "_get_reference_positions_from_ccd_cif"),
+    known("data.tools.rdkit_utils", "get_random_conformer"),
+    known("data.tools.rdkit_utils", "mol_from_ccd_cif"),
+    known("data.tools.rdkit_utils", "mol_to_ccd_cif"),
+    known("data.tools.rdkit_utils", "assign_atom_names_from_graph"),
+    known("model.features", "Frames.compute_features"),
+)
+# Methods of the pipeline through which the seed passes, told by where it goes; DeepMind's
+# v3.0.1 does all in the first and has no second.
+_PROCESS_ITEM = Target("model.pipeline.pipeline", "WholePdbPipeline.process_item", None)
+_PROCESS_STRUCTURE = Target("model.pipeline.pipeline", "WholePdbPipeline.process_structure", None)
 
 # The engine's arrays that a seed can change: the conformers, and, where embedding
 # fails for one seed and the dictionary's coordinates stand in, what describes them.
@@ -79,23 +81,13 @@ def unknown_function() -> str | None:
 
 @functools.cache
 def _unknown_function() -> str | None:
-    for (module, name), digests in _KNOWN.items():
-        try:
-            function: Any = engine_module(module)
-            for part in name.split("."):
-                function = getattr(function, part)
-            recognised = source_digest(getattr(function, "__func__", function)) in digests
-        except (ImportError, AttributeError, OSError, TypeError):
-            recognised = False
-        if not recognised:
-            return f"{module}.{name}"
-    pipeline = engine_module("model.pipeline.pipeline").WholePdbPipeline
-    methods = {name: getattr(pipeline, name, None) for name in _SEED_PATH}
-    if methods[_SEED_PATH[-1]] is None:
-        del methods[_SEED_PATH[-1]]
-    for name, method in methods.items():
-        if method is None or not seed_reaches_only_conformers(method):
-            return f"model.pipeline.pipeline.WholePdbPipeline.{name}"
+    unknown = first_unknown(RELIES_ON)
+    if unknown is not None:
+        return unknown.label
+    in_two = _PROCESS_STRUCTURE.obstacle() is None
+    for method in (_PROCESS_ITEM, _PROCESS_STRUCTURE) if in_two else (_PROCESS_ITEM,):
+        if method.obstacle() or not seed_reaches_only_conformers(method.original()):
+            return method.label
     return None
 
 
@@ -188,25 +180,20 @@ class SharedFeatures:
             array.flags.writeable = False
         return dict(batch)
 
-    @contextlib.contextmanager
-    def _answering(self, seed: int) -> Iterator[None]:
-        """Answers the pipeline's questions for reference structures inside the block."""
-        module = engine_module("model.features")
-        owner = module.RefStructure
-        original = owner.__dict__["compute_features"]
+    def _answering(self, seed: int) -> PatchSet[None]:
+        """Answers the pipeline's questions for reference structures inside a block."""
         thread = threading.get_ident()
 
-        def compute_features(cls: Any, /, **arguments: Any) -> tuple[Any, Any]:
-            if threading.get_ident() != thread:
-                return original.__get__(None, cls)(**arguments)  # type: ignore[no-any-return]
-            return self._answer(cls, seed, arguments)
+        def make(original: Any, _: None) -> Any:
+            def compute_features(cls: Any, /, **arguments: Any) -> tuple[Any, Any]:
+                if threading.get_ident() != thread:
+                    return original.__get__(None, cls)(**arguments)  # type: ignore[no-any-return]
+                return self._answer(cls, seed, arguments)
 
-        with _interception:
-            owner.compute_features = classmethod(compute_features)
-            try:
-                yield
-            finally:
-                owner.compute_features = original
+            return classmethod(compute_features)
+
+        patch = Patch(name="reference_structure", replacements=((_REFERENCE, make),))
+        return PatchSet([patch], None, required=True, lock=_interception)
 
     def _answer(
         self, cls: Callable[..., Any], seed: int, arguments: dict[str, Any]

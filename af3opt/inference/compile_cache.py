@@ -10,6 +10,7 @@ Entries do not depend on the directory's path: a moved cache still hits.
 """
 
 import dataclasses
+import functools
 import hashlib
 import logging
 import os
@@ -23,6 +24,7 @@ from af3opt.base.key import CacheKey
 from af3opt.base.ownership import trust_problem
 from af3opt.base.paths import af3opt_home, make_private, private_directory
 from af3opt.caching.manager import CacheManager
+from af3opt.engine.patching import Patch, PatchSet, Target
 from af3opt.host.cgroups import read_cgroup_limits
 from af3opt.host.host import probe_cpu
 
@@ -30,6 +32,7 @@ _log = logging.getLogger(__name__)
 
 DIRECTORY_NAME = "compile_cache"
 _FLAG = "--jax_compilation_cache_dir"
+_FILE_CACHE = Target("_src.compilation_cache", "get_file_cache", None, package="jax")
 _HIT_EVENT = "/jax/compilation_cache/cache_hits"
 _REQUEST_EVENT = "/jax/compilation_cache/compile_requests_use_cache"
 # One executable of the whole model takes 7 to 30 MB.
@@ -167,18 +170,21 @@ def _configure_jax(root: Path) -> None:
     compilation_cache.reset_cache()
 
 
+@functools.cache
 def _install_store() -> bool:
     """Makes JAX keep entries in a `CacheManager`; False where it has no place for that."""
     try:
-        from jax._src import compilation_cache
         from jax._src.compilation_cache_interface import CacheInterface
     except ImportError:
         return False
-    if not hasattr(compilation_cache, "get_file_cache"):
-        return False
     factory = _store_factory(CacheInterface)
-    compilation_cache.get_file_cache = lambda path: (factory(path), path)
-    return True
+    patch = Patch[None](
+        name="compile_cache_store",
+        replacements=((_FILE_CACHE, lambda _original, _: lambda path: (factory(path), path)),),
+    )
+    patches = PatchSet([patch], None)
+    patches.apply()
+    return bool(patches.in_force)
 
 
 def _store_factory(interface: Any) -> Callable[[str], Any]:

@@ -17,7 +17,11 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from af3opt.base.errors import Af3optError
-from af3opt.engine.modules import engine_module
+from af3opt.engine.patching import ANYTHING, Patch, PatchSet, Target
+
+_SAMPLER = Target("model.network.diffusion_head", "sample", None)
+_NORMAL = Target("random", "normal", None, package="jax")
+_SPLIT = Target("random", "split", None, package="jax")
 
 
 class DeviceMemoryError(Af3optError):
@@ -95,13 +99,13 @@ def samples_in_chunks(num_samples: int, chunk: int) -> Iterator[None]:
     if chunk >= num_samples:
         yield
         return
-    diffusion_head: Any = engine_module("model.network.diffusion_head")
-    original = diffusion_head.sample
-    diffusion_head.sample = _chunked(original, num_samples, chunk)
-    try:
+    patch = Patch[None](
+        name="sample_chunks",
+        replacements=((_SAMPLER, lambda sample, _: _chunked(sample, num_samples, chunk)),),
+        after=frozenset({ANYTHING}),
+    )
+    with PatchSet([patch], None, required=True):
         yield
-    finally:
-        diffusion_head.sample = original
 
 
 def _chunked(sample: Callable[..., Any], num_samples: int, chunk: int) -> Callable[..., Any]:
@@ -133,31 +137,38 @@ def _draws_of_chunk(num_samples: int, chunk: int, start: Any) -> Iterator[None]:
     """
     import jax
 
-    normal, split = jax.random.normal, jax.random.split
     thread = threading.get_ident()
     drawn: list[str] = []
 
     def cut(array: Any) -> Any:
         return jax.lax.dynamic_slice_in_dim(array, start, chunk, axis=0)
 
-    def first_normal(key: Any, shape: Any = (), *rest: Any, **options: Any) -> Any:
-        expected = not drawn and len(shape) == 4 and shape[0] == chunk
-        if threading.get_ident() != thread or not expected:
-            return normal(key, shape, *rest, **options)
-        drawn.append("noise")
-        return cut(normal(key, (num_samples, *shape[1:]), *rest, **options))
+    def make_normal(normal: Callable[..., Any], _: None) -> Callable[..., Any]:
+        def first_normal(key: Any, shape: Any = (), *rest: Any, **options: Any) -> Any:
+            expected = not drawn and len(shape) == 4 and shape[0] == chunk
+            if threading.get_ident() != thread or not expected:
+                return normal(key, shape, *rest, **options)
+            drawn.append("noise")
+            return cut(normal(key, (num_samples, *shape[1:]), *rest, **options))
 
-    def first_split(key: Any, num: Any = None) -> Any:
-        expected = drawn == ["noise"] and num == chunk
-        if threading.get_ident() != thread or not expected:
-            return split(key) if num is None else split(key, num)
-        drawn.append("keys")
-        return cut(split(key, num_samples))
+        return first_normal
 
-    jax.random.normal, jax.random.split = first_normal, first_split
-    try:
+    def make_split(split: Callable[..., Any], _: None) -> Callable[..., Any]:
+        def first_split(key: Any, num: Any = None) -> Any:
+            expected = drawn == ["noise"] and num == chunk
+            if threading.get_ident() != thread or not expected:
+                return split(key) if num is None else split(key, num)
+            drawn.append("keys")
+            return cut(split(key, num_samples))
+
+        return first_split
+
+    patch = Patch[None](
+        name="chunk_draws",
+        replacements=((_NORMAL, make_normal), (_SPLIT, make_split)),
+        after=frozenset({ANYTHING}),
+    )
+    with PatchSet([patch], None, required=True):
         yield
-    finally:
-        jax.random.normal, jax.random.split = normal, split
     if drawn != ["noise", "keys"]:
         raise SplitNotPossibleError("the engine's sampler draws its noise in another way")

@@ -23,7 +23,9 @@ import numpy as np
 import zstandard
 
 from af3opt.base.errors import SetupError
-from af3opt.engine.modules import engine_module, source_digest
+from af3opt.engine.known_functions import known
+from af3opt.engine.modules import engine_module
+from af3opt.engine.patching import first_unknown
 from af3opt.memory.aligned import aligned_empty
 
 # Bytes asked for at a time.
@@ -33,10 +35,8 @@ _LENGTHS = struct.Struct("<5i")
 _LONGEST_TEXT = 4096
 _MOST_DIMENSIONS = 16
 
-# `params.get_model_haiku_params` of DeepMind v3.0.4 and of the fork's 3.1.6 and 3.1.18,
-# and `params._read_record` of all three: what this module was written against.
-_KNOWN_LOADERS = frozenset({"9b2617ac264caeec", "2110e987ba7723cb", "ce4b230c88f30438"})
-_KNOWN_READERS = frozenset({"8a499a09b72f7cb8"})
+# What this module was written against.
+LOADER = (known("model.params", "get_model_haiku_params"), known("model.params", "_read_record"))
 # Forks also store other model families and compressed number formats, which their
 # loader converts; files that hold any of these are left to it.
 _OTHER_FAMILIES = ("chai1", "boltz2", "esmfold2", "absent")
@@ -131,13 +131,7 @@ def check_engine_loader() -> None:
     Raises:
         FormatUnknownError: its loader is another one.
     """
-    params = engine_module("model.params")
-    loader, reader = params.get_model_haiku_params, params._read_record
-    if (
-        sys.byteorder != "little"
-        or source_digest(loader) not in _KNOWN_LOADERS
-        or source_digest(reader) not in _KNOWN_READERS
-    ):
+    if sys.byteorder != "little" or first_unknown(LOADER) is not None:
         raise FormatUnknownError("the engine's weight loader is not one that af3opt knows")
 
 

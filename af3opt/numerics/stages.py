@@ -13,7 +13,11 @@ import threading
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from af3opt.engine.modules import engine_module
+from af3opt.engine.patching import ANYTHING, Patch, PatchSet, Target
+
+_TRUNK = Target("model.network.evoformer", "Evoformer.__call__", None)
+_DENOISER = Target("model.network.diffusion_head", "DiffusionHead.__call__", None)
+_CONFIDENCE = Target("model.network.confidence_head", "ConfidenceHead.__call__", None)
 
 
 @dataclasses.dataclass(slots=True)
@@ -42,26 +46,27 @@ class StageProbe:
         Returns:
             A function that takes the wrappers off again.
         """
-        undo = contextlib.ExitStack()
-        for module, name, wrap in (
-            ("model.network.evoformer", "Evoformer", self.wrap_trunk),
-            ("model.network.diffusion_head", "DiffusionHead", self.wrap_denoiser),
-            ("model.network.confidence_head", "ConfidenceHead", self.wrap_confidence),
-        ):
-            owner = getattr(engine_module(module), name)
-            original = owner.__call__
-            owner.__call__ = wrap(original)
-            undo.callback(setattr, owner, "__call__", original)
-        return undo.close
+        patches = self._patches()
+        patches.apply()
+        return patches.undo
 
     @contextlib.contextmanager
     def installed(self) -> Iterator["StageProbe"]:
         """Installs the probe for the duration of the block."""
-        uninstall = self.install()
-        try:
+        with self._patches():
             yield self
-        finally:
-            uninstall()
+
+    def _patches(self) -> PatchSet["StageProbe"]:
+        probe = Patch[StageProbe](
+            name="stage_probe",
+            replacements=(
+                (_TRUNK, lambda original, probe: probe.wrap_trunk(original)),
+                (_DENOISER, lambda original, probe: probe.wrap_denoiser(original)),
+                (_CONFIDENCE, lambda original, probe: probe.wrap_confidence(original)),
+            ),
+            after=frozenset({ANYTHING}),
+        )
+        return PatchSet([probe], self, required=True)
 
     def first_nonfinite(self) -> str | None:
         """Names the first bad stage of the last forward pass, then forgets it.

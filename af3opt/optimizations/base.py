@@ -48,7 +48,7 @@ class Context:
         return FLOAT32 if self.trunk_precision == FLOAT32 else BFLOAT16
 
 
-@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class Optimization(Patch[Context]):
     """One optimisation; its name is what `--disable_optimizations` calls it.
 

@@ -189,15 +189,22 @@ def msgpack_engine(tmp_path):
 
 def test_engine_that_keeps_messagepack_works_from_prepared_data(prepared_home, msgpack_engine):
     script = f"""
+import dataclasses
 from af3opt.data.prepared import find_prepared
 from af3opt.data import resources
+from af3opt.engine.patching import PatchSet
 assert resources.engine_ccd_file().name == "ccd.msgpack"
 resources.redirect_resources(find_prepared())
 from alphafold3.constants import chemical_component_sets as sets
 from alphafold3.constants import chemical_components as ccds
 assert ccds.__file__.startswith({str(msgpack_engine)!r})
-assert resources.ccd_loader_name(ccds) == "_load_ccd_msgpack_cached"
-resources._overlay_user_components(ccds)
+loaders = [loader.qualname for loader in resources.CCD_LOADERS if loader.obstacle() is None]
+assert loaders == ["_load_ccd_msgpack_cached"]
+((init, overlay),) = resources.OWN_COMPONENTS.replacements
+# The installed engine's `__init__` after the changes is not v3.0.5's to the letter.
+here = dataclasses.replace(init, digests=None)
+patch = dataclasses.replace(resources.OWN_COMPONENTS, replacements=((here, overlay),))
+PatchSet([patch], None).apply()
 user = ccds.Ccd(user_ccd={USER_CCD!r})
 after = ccds.Ccd()
 assert user["MY-LIG"]["_chem_comp.name"] == ["mine"]
