@@ -20,11 +20,11 @@ from af3opt.caching.entry import DECODING_ERRORS
 from af3opt.caching.locations import open_cache
 from af3opt.caching.manager import CacheManager
 from af3opt.features.compress import compress_features, decompress_features
+from af3opt.features.own_material import own_material
 
 # (component digest, conformer seed) -> float32 (atoms, 3), or None where RDKit failed.
 type Conformers = Mapping[tuple[str, int], np.ndarray | None]
 
-_FORMAT_VERSION = 1
 _MAX_GB = 2.0
 # An entry beyond this is not added to: it would cost every job more to read than it saves.
 MAX_CONFORMERS = 60_000
@@ -32,7 +32,7 @@ MAX_CONFORMERS = 60_000
 
 def software_material() -> dict[str, Any]:
     """The part of a key that does not concern the seed."""
-    return {"format": _FORMAT_VERSION, "rdkit": importlib.metadata.version("rdkit")}
+    return {"rdkit": importlib.metadata.version("rdkit"), **own_material()}
 
 
 class ConformerStore:

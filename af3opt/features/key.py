@@ -11,9 +11,7 @@ from af3opt.features.embedding import embedding_known
 from af3opt.features.feature_patches import fast_loop_names
 from af3opt.features.featurisation import unknown_function
 from af3opt.features.options import FeatureOptions
-
-# Raise whenever the meaning of a stored entry changes.
-FORMAT_VERSION = 1
+from af3opt.features.own_material import own_material
 
 
 class FeatureKey:
@@ -34,7 +32,6 @@ class FeatureKey:
         """
         self.options = options
         self._material: dict[str, Any] = {
-            "format": FORMAT_VERSION,
             "name": fold_input.name,
             "input": json_digest(canonical_input(fold_input)),
             "components": json_digest(dict(_components(fold_input, ccd))),
@@ -65,8 +62,9 @@ class FeatureKey:
 
 
 def environment_material() -> dict[str, Any]:
-    """The part of a key that does not concern the input: software in its versions."""
+    """The part of a key that does not concern the input: the software that computes."""
     return {
+        **own_material(),
         "versions": {
             "engine": find_engine().fingerprint,
             "rdkit": importlib.metadata.version("rdkit"),

@@ -11,6 +11,7 @@ import hashlib
 import inspect
 import json
 import logging
+import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -25,6 +26,7 @@ from af3opt.caching.manager import CacheManager
 from af3opt.engine.discovery import find_engine
 from af3opt.engine.modules import engine_module
 from af3opt.engine.msa import database_files
+from af3opt.environment.neutral import engine_variables
 from af3opt.settings.settings import Settings
 
 _log = logging.getLogger(__name__)
@@ -153,11 +155,14 @@ def search_material(config: Any) -> dict[str, Any]:
             programs[field.name] = _file_digest(Path(value))
         elif not field.name.endswith(_SPEED_ONLY):
             options[field.name] = value if isinstance(value, int | float | None) else str(value)
+    variables = engine_variables(os.environ)
     return {
         "databases": databases,
         "programs": programs,
         "options": options,
         "engine": find_engine().fingerprint,
+        # Left out when there are none: searches kept by earlier versions stay valid.
+        **({"variables": variables} if variables else {}),
     }
 
 

@@ -13,15 +13,13 @@ import dataclasses
 import functools
 import hashlib
 import logging
-import os
-import stat
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from af3opt.base.errors import SetupError, UsageError
 from af3opt.base.key import CacheKey
-from af3opt.base.ownership import trust_problem
+from af3opt.base.ownership import directory_problem
 from af3opt.base.paths import af3opt_home, make_private, private_directory
 from af3opt.caching.manager import CacheManager
 from af3opt.engine.patching import Patch, PatchSet, Target
@@ -37,6 +35,8 @@ _HIT_EVENT = "/jax/compilation_cache/cache_hits"
 _REQUEST_EVENT = "/jax/compilation_cache/compile_requests_use_cache"
 # One executable of the whole model takes 7 to 30 MB.
 MAX_BYTES = 4 << 30
+# Directories whose group can write to them, which was said and is wanted.
+_shared: set[Path] = set()
 
 
 @dataclasses.dataclass(kw_only=True)
@@ -102,8 +102,8 @@ def configure_compile_cache(requested: str | None, device: Any) -> CompileCache 
         The cache, or None when there is none; the reason is logged.
 
     Raises:
-        UsageError: the requested directory belongs to another user or anybody can
-            write to it.
+        UsageError: the requested directory, that of this kind of host in it, or one above
+            belongs to another user or anybody can write to it.
     """
     import jax
 
@@ -115,11 +115,13 @@ def configure_compile_cache(requested: str | None, device: Any) -> CompileCache 
         base, trusted = _base_directory(requested)
         root = base / host_key(device)
         root.mkdir(mode=0o700, exist_ok=True)
-        trusted = trusted and trust_problem(root.stat()) is None
+        trusted = _trusted(root, requested)
     except (SetupError, OSError) as error:
         jax.config.update("jax_compilation_cache_dir", None)
         _log.warning("Compile cache: off: %s", error)
         return None
+    if not trusted:
+        _shared.add(root)
     cache = CompileCache(root=root, trusted=trusted)
     _configure_jax(root)
     jax.monitoring.register_event_listener(cache.count)
@@ -133,23 +135,35 @@ def _base_directory(requested: str | None) -> tuple[Path, bool]:
         return private_directory(af3opt_home() / DIRECTORY_NAME), True
     base = Path(requested).expanduser().absolute()
     make_private(base)
-    status = base.stat()
-    problem = trust_problem(status)
-    if problem is None:
-        return base, True
-    only_group = status.st_uid in (os.geteuid(), 0) and not status.st_mode & stat.S_IWOTH
-    if not only_group:
-        raise UsageError(
-            f"{_FLAG}={base} {problem}: whoever writes there can run code as you; give a "
-            "directory of your own, or leave the flag out"
+    trusted = _trusted(base, requested)
+    if not trusted:
+        _log.warning(
+            "%s=%s is writable by its group, whose members can run code as you through it; "
+            "chmod g-w it, or leave the flag out",
+            _FLAG,
+            base,
         )
-    _log.warning(
-        "%s=%s is writable by its group, whose members can run code as you through it; "
-        "chmod g-w it, or leave the flag out",
-        _FLAG,
-        base,
+    return base, trusted
+
+
+def _trusted(folder: Path, requested: str | None) -> bool:
+    """Says whether only this user can write to a directory and those above; False for a group.
+
+    Raises:
+        UsageError: somebody else can, and the user has asked for the directory.
+        SetupError: somebody else can write to af3opt's own directory.
+    """
+    problem = directory_problem(folder)
+    if problem is None:
+        return True
+    if requested is None:
+        raise SetupError(f"{problem}; whoever writes there can run code as you: remove it")
+    if directory_problem(folder, group_may_write=True) is None:
+        return False
+    raise UsageError(
+        f"{_FLAG}={requested}: {problem}: whoever writes there can run code as you; give a "
+        "directory of your own, or leave the flag out"
     )
-    return base, False
 
 
 def _configure_jax(root: Path) -> None:
@@ -193,7 +207,12 @@ def _store_factory(interface: Any) -> Callable[[str], Any]:
 
         def __init__(self, path: str) -> None:
             self._path = Path(path)
-            self._manager = CacheManager("compile cache", self._path, max_bytes=MAX_BYTES)
+            self._manager = CacheManager(
+                "compile cache",
+                self._path,
+                max_bytes=MAX_BYTES,
+                private=self._path not in _shared,
+            )
 
         def get(self, key: str) -> bytes | None:
             payload = self._manager.get(_entry_key(key))

@@ -5,10 +5,11 @@ JAX is not imported: entries are looked at and never loaded.
 
 import os
 import re
+import stat
 from collections.abc import Iterator
 from pathlib import Path
 
-from af3opt.base.ownership import trust_problem
+from af3opt.base.ownership import RefusedFileError, checked_directory, trust_problem
 from af3opt.base.paths import af3opt_home
 from af3opt.caching.manager import CacheManager
 from af3opt.inference import compile_cache, executables
@@ -52,12 +53,22 @@ def untrusted_files(manager: CacheManager) -> Iterator[tuple[Path, str]]:
     Args:
         manager: The cache; its entries run as the user when they are loaded.
     """
+    above = manager.root.parent
+    try:
+        with checked_directory(above):
+            pass
+    except RefusedFileError as error:
+        yield Path(error.filename), str(error.strerror)
+    except FileNotFoundError:
+        return
     entries = [info.path for info in manager.entries()]
-    folders = {manager.root.parent, manager.root, *(path.parent for path in entries)}
+    folders = {manager.root, *(path.parent for path in entries)}
     for path in (*sorted(folders), *entries):
         try:
-            problem = trust_problem(path.stat())
+            status = path.lstat()
         except FileNotFoundError:
             continue  # Pruned by another process meanwhile.
-        if problem:
+        if stat.S_ISLNK(status.st_mode):
+            yield path, "is a link"
+        elif problem := trust_problem(status):
             yield path, problem

@@ -11,21 +11,19 @@ the user can write to.
 """
 
 import dataclasses
-import functools
 import hashlib
 import logging
 import os
 import pickle
 import sys
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
-import af3opt
 from af3opt.base.key import CacheKey, differences
-from af3opt.base.ownership import trust_problem
+from af3opt.base.sources import sources_digest
 from af3opt.base.version import COMPUTING, installed_version
 from af3opt.caching.manager import CacheManager
+from af3opt.environment.neutral import deciding_options, deciding_variables
 from af3opt.inference.compile_cache import CompileCache
 from af3opt.inference.operations import OperationCount
 
@@ -38,13 +36,6 @@ _MAX_BYTES = 4 << 30
 _OWN_PARTS = ("engine", "inference", "numerics", "optimizations")
 # Packages whose code runs while the model is traced or compiled.
 _PACKAGES = (*COMPUTING, "ml_dtypes", "jaxtyping")
-# Prefixes of variables that the engine, tokamax, XLA and JAX read.
-_VARIABLES = ("AF3_", "TOKAMAX_", "XLA_", "JAX_", "LIBTPU_", "TF_", "NVIDIA_TF32", "PJRT_")
-# Words in the names of settings that cannot change a program: where files lie, what is
-# logged, how much memory the client takes.
-_NEUTRAL = frozenset(
-    ("cache", "caches", "_dir", "log", "logging", "traceback", "debug", "dump", "explain", "client")
-)
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -68,7 +59,7 @@ class ExecutableStore:
     def __init__(self, cache: CompileCache) -> None:
         """Uses `cache`'s directory; keeps nothing if others can write there."""
         root = cache.root / DIRECTORY_NAME
-        self._manager = CacheManager("executable store", root, max_bytes=_MAX_BYTES)
+        self._manager = CacheManager("executable store", root, max_bytes=_MAX_BYTES, private=True)
         self._usable = cache.trusted
 
     def load(self, key: CacheKey, device: Any) -> StoredExecutable | None:
@@ -77,8 +68,6 @@ class ExecutableStore:
             return None
         if not self._manager.path_of(key.digest).exists():
             self._explain_miss(key)
-            return None
-        if not self._trusted(key):
             return None
         payload = self._manager.get(key)
         if payload is None:
@@ -137,18 +126,6 @@ class ExecutableStore:
             nearest = min(found, key=len)
             _log.info("No compiled model kept for this yet; nearest: %s", "; ".join(nearest))
 
-    def _trusted(self, key: CacheKey) -> bool:
-        path = self._manager.path_of(key.digest)
-        for part in (self._manager.root, path.parent, path):
-            try:
-                problem = trust_problem(part.stat())
-            except OSError:
-                return False
-            if problem:
-                _log.warning("Executable store not used: %s %s; remove it", part, problem)
-                return False
-        return True
-
 
 def executable_key(
     *,
@@ -198,30 +175,15 @@ def executable_key(
                 device.id,
                 str(device.client.platform_version),
             ],
-            "variables": _relevant(os.environ, _VARIABLES),
-            "jax_config": _relevant({k: str(v) for k, v in jax.config.values.items()}, ("jax_",)),
+            "variables": deciding_variables(os.environ),
+            "jax_config": deciding_options(jax.config.values),
         }
     )
 
 
-@functools.cache
 def own_fingerprint() -> str:
     """Digest of af3opt's own sources that take part in tracing: its patches above all."""
-    digest = hashlib.sha256()
-    root = Path(af3opt.__file__).parent
-    sources = [path for part in _OWN_PARTS for path in (root / part).rglob("*.py")]
-    for path in sorted(sources):
-        digest.update(path.relative_to(root).as_posix().encode())
-        digest.update(path.read_bytes())
-    return digest.hexdigest()[:16]
-
-
-def _relevant(values: Mapping[str, str], prefixes: tuple[str, ...]) -> dict[str, str]:
-    return {
-        name: value
-        for name, value in sorted(values.items())
-        if name.startswith(prefixes) and not any(word.lower() in name.lower() for word in _NEUTRAL)
-    }
+    return sources_digest(*_OWN_PARTS)
 
 
 def _flatten(value: Any, path: str = "") -> list[tuple[str, str]]:

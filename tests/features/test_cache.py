@@ -142,6 +142,29 @@ def test_other_software_misses_and_verify_says_why(
         assert reasons[0].endswith("now another")
 
 
+def test_other_code_of_our_own_or_another_variable_of_the_engines_misses(
+    engine, options, make_cache, monkeypatch
+):
+    from af3opt.features import own_material
+    from af3opt.features.conformer_store import software_material
+
+    (fold_input,) = load_example("ubiquitin", seeds=(1,))
+    cache = make_cache()
+    _batches(fold_input, options, cache)
+    conformers = software_material()
+    later = make_cache()
+    assert later.load(_key(fold_input, options, later), 1) is not None
+    with monkeypatch.context() as context:
+        context.setattr(own_material, "sources_digest", lambda *_: "another")
+        assert later.load(_key(fold_input, options, later), 1) is None
+        assert software_material() != conformers
+    with monkeypatch.context() as context:
+        context.setenv("AF3_NO_CENTRE_CONFORMERS", "1")
+        assert later.load(_key(fold_input, options, later), 1) is None
+        assert software_material() != conformers
+    assert later.load(_key(fold_input, options, later), 1) is not None
+
+
 def test_verify_names_the_option_that_sets_siblings_apart(engine, options, make_cache):
     from af3opt.commands._cache_explain import explain_entries
 

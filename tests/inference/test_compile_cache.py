@@ -11,6 +11,7 @@ import pytest
 
 from af3opt.base.errors import UsageError
 from af3opt.inference import compile_cache
+from tests.other_user import give_away, needs_root
 
 pytest.importorskip("jax")
 
@@ -150,3 +151,50 @@ def test_group_writable_directory_is_used_with_a_warning(tmp_path, caplog):
     assert base == tmp_path
     assert not trusted
     assert "writable by its group" in caplog.text
+
+
+def _evil_home(home, tmp_path, how):
+    """Compiles once; then a host directory, or one above it, is somebody else's to write."""
+    root = Path(compile_once(home)["root"])
+    if how == "given away":
+        give_away(root)
+    elif how == "world":
+        root.chmod(0o777)
+    elif how == "above":
+        (home / "compile_cache").chmod(0o777)
+    else:
+        root.rename(tmp_path / "elsewhere")
+        root.symlink_to(tmp_path / "elsewhere")
+        give_away(root)
+    return root
+
+
+@needs_root
+@pytest.mark.parametrize("how", ["given away", "world", "above", "link"])
+def test_compiled_code_below_a_directory_of_others_is_not_loaded(how, home, tmp_path):
+    root = _evil_home(home, tmp_path, how)
+    result = compile_once(home)
+    assert result["answer"] == 64
+    assert result["root"] is None
+    assert "Compile cache: off" in result["log"]
+    with pytest.raises(UsageError, match="run code as you"):
+        compile_cache._trusted(root, "given")
+
+
+@needs_root
+@pytest.mark.parametrize("level", [0, 1])
+def test_an_entry_of_others_is_not_loaded(level, home):
+    root = Path(compile_once(home)["root"])
+    for entry in root.glob("*/*.entry"):
+        give_away((entry, entry.parent)[level])
+    result = compile_once(home)
+    assert result["answer"] == 64
+    assert result["hits"] == 0
+    assert "belongs to user id 65534" in result["log"]
+
+
+def test_a_host_directory_that_anybody_can_write_to_is_refused_in_a_given_one(tmp_path):
+    (tmp_path / "host").mkdir(mode=0o700)
+    (tmp_path / "host").chmod(0o777)
+    with pytest.raises(UsageError, match="run code as you"):
+        compile_cache._trusted(tmp_path / "host", str(tmp_path))

@@ -13,6 +13,7 @@ from af3opt.inference import live_code  # noqa: E402
 from af3opt.inference.compile_cache import CompileCache  # noqa: E402
 from af3opt.inference.executables import ExecutableStore, executable_key  # noqa: E402
 from af3opt.inference.operations import OperationCount  # noqa: E402
+from tests.other_user import give_away, needs_root  # noqa: E402
 
 WORK = OperationCount(flops=8, bytes=32)
 
@@ -136,6 +137,17 @@ def test_files_of_another_user_are_not_unpickled(cache, make_key, device, caplog
     os.chown(store._manager.path_of(make_key().digest), 54321, -1)
     assert ExecutableStore(cache).load(make_key(), device) is None
     assert "belongs to user id 54321" in caplog.text
+
+
+@needs_root
+@pytest.mark.parametrize("level", [0, 1, 2, 3])
+def test_nothing_is_unpickled_below_a_level_of_another_user(level, cache, make_key, device, caplog):
+    store = ExecutableStore(cache)
+    store.save(make_key(), compiled_double(), WORK, {})
+    path = store._manager.path_of(make_key().digest)
+    give_away((path, *path.parents)[level])
+    assert ExecutableStore(cache).load(make_key(), device) is None
+    assert "belongs to user id 65534" in caplog.text
 
 
 def test_untrusted_cache_keeps_no_executables(tmp_path, make_key, device):
