@@ -8,6 +8,7 @@ import sys
 
 import pytest
 import write_benchmark_table
+import write_engine_table
 import write_flag_table
 import write_reference
 
@@ -15,6 +16,7 @@ from af3opt import cli
 from af3opt.base.extra_flag import take_flag
 from af3opt.benchmarks import suites
 from af3opt.benchmarks.results import write_result
+from af3opt.optimizations import OPTIMIZATIONS
 from af3opt.settings.catalogue import Kind, all_options
 from af3opt.settings.settings import resolve_settings
 from tests.benchmarks.results import make_result
@@ -214,6 +216,13 @@ def test_the_flag_table_is_what_the_options_say():
     assert part.replaced_in(text, table) == text, "run scripts/write_flag_table.py"
     assert "--save_pdb" in table
     assert "--num_recycles" not in table
+
+
+def test_the_engine_table_is_what_the_register_says():
+    part, table = write_engine_table.PART, write_engine_table.engine_table()
+    text = text_of(part.document)
+    assert part.replaced_in(text, table) == text, "run scripts/write_engine_table.py"
+    assert all(f"`{one.name}`" in table for one in OPTIMIZATIONS)
 
 
 def test_the_readmes_figures_are_those_of_the_committed_results():

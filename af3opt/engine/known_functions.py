@@ -43,6 +43,9 @@ FORKS = (FORK_3_1_6, FORK_3_1_18)
 OLDER = (*DEEPMIND, FORK_3_1_6)
 COMPARED = (*DEEPMIND, *FORKS)
 
+# Package -> releases that bring it.
+PACKAGES: Mapping[str, tuple[Release, ...]] = {"tokamax": (*FROM_V3_0_2, *FORKS)}
+
 type Sources = Mapping[str, tuple[Release, ...]]
 
 # Module -> name -> source -> releases.
@@ -144,8 +147,8 @@ FUNCTIONS: Mapping[str, Mapping[str, Sources]] = {
     "model.components.mapping": {"sharded_map": {"51d64513fd2b62e1": COMPARED}},
     "model.components.utils": {
         "mask_mean": {
+            "21364afa465cb26e": (V3_0_1, V3_0_2),
             "da88c0d1d7aa4f98": (V3_0_3, V3_0_4, *FORKS),
-            Unfit.OTHER: (V3_0_1, V3_0_2),
         },
     },
     "model.features": {
@@ -183,8 +186,8 @@ FUNCTIONS: Mapping[str, Mapping[str, Sources]] = {
         # The helper to which the fork's later function leaves the work.
         "_embed": {"10cb61f1bb5bb38f": (FORK_3_1_18,), Unfit.ABSENT: OLDER},
         "mol_from_ccd_cif": {
+            "1f1b606c61f5c11d": (V3_0_1,),
             "4928ceae51c49708": (*FROM_V3_0_2, *FORKS),
-            Unfit.OTHER: (V3_0_1,),
         },
         "mol_to_ccd_cif": {"9855328336e8710e": COMPARED},
         "assign_atom_names_from_graph": {"dab84b36251446c1": COMPARED},
