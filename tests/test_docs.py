@@ -27,7 +27,7 @@ DOCUMENTS = sorted(
         *(REPOSITORY / "docs").glob("*.md"),
         *REPOSITORY.glob("*.md"),
         *(REPOSITORY / "benchmarks").glob("*.md"),
-        *(REPOSITORY / "examples").glob("*.md"),
+        *(REPOSITORY / "examples").rglob("*.md"),
     ]
 )
 # Programs that call af3opt.
@@ -36,6 +36,7 @@ CALLERS = sorted(
     for pattern in (
         "scripts/*.sh",
         "scripts/slurm/*",
+        "examples/*/*",
         ".ci/run",
         "Dockerfile",
         "packaging/*",
@@ -167,7 +168,7 @@ OWN_FLAGS = {
     "run": (),
     "doctor": (),
     "featurise": (),
-    "submit": ("--slurm",),
+    "submit": ("--slurm", "--site", "--scheduler"),
     "warm": ("--from_inputs", "--msa_depths"),
 }
 

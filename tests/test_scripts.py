@@ -276,6 +276,36 @@ def test_a_job_that_gets_nothing_done_is_not_requeued_for_ever(
     assert ("nothing was finished" in completed.stderr) != requeued
 
 
+def test_array_script_finds_its_companion_from_any_directory(tmp_path):
+    """Slurm runs a copy of the script, and knows where the script itself is."""
+    home, spool = tmp_path / "some where" / "scripts", tmp_path / "spool"
+    for folder in (home, spool):
+        folder.mkdir(parents=True)
+    shutil.copy(STAGE, home)
+    shutil.copy(ARRAY, spool / "slurm_script")
+    _stub_slurm(tmp_path, 0, "RUNNING")
+    _executable(
+        tmp_path / "scontrol",
+        f'#!/bin/sh\necho "   Command={home}/fold-array.sbatch in out"\n',
+    )
+    (tmp_path / "weights").mkdir()
+    variables = {
+        "PATH": f"{tmp_path}:{os.environ['PATH']}",
+        "SLURM_ARRAY_JOB_ID": 17,
+        "SLURM_ARRAY_TASK_ID": 1,
+        "SLURM_JOB_ID": 17,
+        "AF3_MODEL_PARAMETERS_DIR": tmp_path / "weights",
+        "AF3_SCRATCH": tmp_path / "scratch",
+    }
+    completed = _run("bash", spool / "slurm_script", "in", "out", **variables)
+    assert completed.returncode == 0, completed.stderr
+    assert completed.stdout.startswith(f"{tmp_path}/scratch/weights: ")
+    (home / STAGE.name).unlink()
+    completed = _run("bash", spool / "slurm_script", "in", "out", **variables)
+    assert completed.returncode == 2
+    assert "is not beside this script" in completed.stderr
+
+
 def test_array_script_needs_an_array():
     completed = _run("bash", ARRAY, "inputs", "out")
     assert completed.returncode != 0

@@ -31,3 +31,16 @@ def take_flag(argv: Sequence[str], flag: str, value_is: str) -> tuple[str | None
         if not value:
             raise UsageError(f"{flag} needs {value_is}")
     return value, rest
+
+
+def take_switch(argv: Sequence[str], flag: str) -> tuple[bool, list[str]]:
+    """Takes a flag without a value off a command line.
+
+    Args:
+        argv: The command line.
+        flag: Such as "--resubmit".
+
+    Returns:
+        Whether the flag is given, and all other words.
+    """
+    return flag in argv, [word for word in argv if word != flag]

@@ -1,38 +1,42 @@
-"""`af3opt submit`: hands a batch to Slurm."""
+"""`af3opt submit`: hands a batch to Slurm, PBS, LSF or Grid Engine."""
 
-import datetime
 import logging
 import os
-import subprocess
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from af3opt.base.errors import ExitCode, SetupError, UsageError
+from af3opt.base.errors import ExitCode, UsageError
 
 if TYPE_CHECKING:
+    from af3opt.schedulers.intake import Intake
+    from af3opt.schedulers.site import Site
+    from af3opt.schedulers.submission import Submission
     from af3opt.settings.settings import Settings
-    from af3opt.slurm.site import Site
 
-SUMMARY = "run a batch on Slurm: a CPU array for searches, a GPU array for inference"
+SUMMARY = "run a batch on a cluster: a CPU array for searches, a GPU array for inference"
 
 _HELP = """\
-Usage: af3opt submit --slurm SITE.toml [--dry_run] [flags of af3opt run]
+Usage: af3opt submit --site SITE.toml [--scheduler NAME] [--dry_run] [flags of af3opt run]
 
-Writes and submits two Slurm arrays for the inputs: one for the data pipeline, one for inference,
-of which each task waits for the matching task of the first (aftercorr). A stage that is turned
-off (--norun_data_pipeline, --norun_inference) is left out. Inputs are shared out by padded size
-and estimated time. Run the same command again to do what is missing.
+Writes and submits two arrays for the inputs: one for the data pipeline, one for inference. A task
+of the second waits for the matching task of the first. A stage that is turned off
+(--norun_data_pipeline, --norun_inference) is left out. Inputs are shared out by padded size and by
+the estimated time of searches and inference. Run the same command again to do what is missing.
 
-  --slurm      TOML file with the site's partitions, limits and start-up lines, or the name of a
-               shipped example (two-partitions)
+  --site       TOML file with the site's queues, limits and start-up lines, or the name of a shipped
+               example (two-partitions, pbs-two-queues, lsf-two-queues, sge-two-queues)
+  --slurm      the same, for a file with the table [slurm]
+  --scheduler  auto (the one that the file describes), slurm, pbs, lsf or sge
+  --resubmit   submit although arrays of this output directory still wait or run, and submit what
+               is finished as well
   --dry_run    print the scripts instead of submitting them
 
+Inputs that cannot be read are named, noted in failed.json and left out; then the exit code is 3.
 af3opt status DIR shows how far the batch is, af3opt collect DIR makes a table of its scores.
 """
 
-_SLURM_FLAG = "--slurm"
 _INPUTS = frozenset(
     {"json_path", "input_dir", "input_list", "recursive", "output_dir", "dry_run", "shard"}
 )
@@ -45,85 +49,128 @@ def main(argv: list[str]) -> int:
     """Runs `af3opt submit` and returns the exit code.
 
     Raises:
-        UsageError: a flag or the site's file is wrong.
+        UsageError: a flag or the site's file is wrong, or arrays of the output directory
+            still wait or run.
         InputError: there are no inputs.
-        SetupError: sbatch is missing or refuses.
+        SetupError: the submitting command is missing or refuses.
     """
     if {"--help", "-help", "-h"}.intersection(argv):
         sys.stdout.write(_HELP)
         return ExitCode.OK
-    from af3opt.base.extra_flag import take_flag
+    from af3opt.base.extra_flag import take_flag, take_switch
     from af3opt.settings.settings import check_run_settings, resolve_settings
-    from af3opt.slurm.site import load_site
 
-    name, rest = take_flag(argv, _SLURM_FLAG, "a file or the name of an example")
+    slurm, rest = take_flag(argv, "--slurm", "a file or the name of an example")
+    named, rest = take_flag(rest, "--site", "a file or the name of an example")
+    scheduler, rest = take_flag(rest, "--scheduler", "a name")
+    resubmit, rest = take_switch(rest, "--resubmit")
+    site = _read_site(slurm, named, scheduler)
     settings = resolve_settings(rest, os.environ)
     check_run_settings(settings)
     if not settings.resume:
         raise UsageError("af3opt submit needs resume, which --noresume turns off")
-    if name is None:
-        raise UsageError("af3opt submit: give --slurm=SITE.toml, or --slurm=two-partitions")
-    scripts = _write_batch(settings, load_site(name))
-    if settings.dry_run:
-        for stage, text in scripts.items():
-            sys.stdout.write(f"# ---- {stage}\n{text}\n")
-        return ExitCode.OK
-    _submit(scripts)
-    return ExitCode.OK
-
-
-def _write_batch(settings: "Settings", site: "Site") -> dict[str, str]:
-    """Writes the input lists, unless it is a dry run, and returns the scripts by stage."""
-    from af3opt.base.atomic import atomic_write_text
-    from af3opt.execution.command_line import as_flags
-    from af3opt.execution.planning.kept_plans import write_plan
-    from af3opt.execution.planning.plan import make_plan
-    from af3opt.execution.state_directory import STATE_DIRECTORY, jobs_directory
-    from af3opt.inference.buckets import choose_buckets
-    from af3opt.slurm.estimates import find_estimates
-    from af3opt.slurm.scripts import job_script
-    from af3opt.slurm.shares import share_out
-
     assert settings.output_dir is not None
     output = settings.output_dir.absolute()
+    if not (resubmit or settings.dry_run):
+        _refuse_second(output)
+    submission, intake = _prepare(settings, site, output, everything=resubmit)
+    _say_what_is_left_out(intake)
+    if settings.dry_run:
+        for name, text in submission.scripts.items():
+            sys.stdout.write(f"# ---- {name}\n{text}\n")
+    else:
+        _submit(submission, intake)
+    return ExitCode.SOME_FAILED if intake.unreadable else ExitCode.OK
+
+
+def _read_site(slurm: str | None, named: str | None, scheduler: str | None) -> "Site":
+    from af3opt.schedulers.site import load_site
+
+    if slurm is not None and named is not None:
+        raise UsageError("af3opt submit: give either --site or --slurm")
+    if slurm is not None:
+        if scheduler not in (None, "auto", "slurm"):
+            raise UsageError(f"--scheduler={scheduler}: --slurm is for Slurm; give --site")
+        return load_site(slurm, "slurm", "--slurm")
+    if named is None:
+        raise UsageError(
+            "af3opt submit: give --site=SITE.toml or the name of an example, such as "
+            "--site=two-partitions (--slurm=two-partitions is the same)"
+        )
+    return load_site(named, scheduler, "--site")
+
+
+def _refuse_second(output: Path) -> None:
+    """Keeps a batch from being submitted while it still waits or runs.
+
+    Raises:
+        UsageError: it does.
+    """
+    from af3opt.schedulers.every import SCHEDULERS
+    from af3opt.schedulers.submission import unfinished_arrays
+
+    for name, arrays in unfinished_arrays(output).items():
+        scheduler = SCHEDULERS[name]
+        raise UsageError(
+            f"af3opt submit: {scheduler.queue.title} job(s) {', '.join(arrays)} of {output} still "
+            f"wait or run, so nothing was submitted; wait for them, remove them "
+            f"({scheduler.canceller} {' '.join(arrays)}), or give --resubmit"
+        )
+
+
+def _prepare(
+    settings: "Settings", site: "Site", output: Path, *, everything: bool
+) -> tuple["Submission", "Intake"]:
+    """Plans the batch; writes nothing."""
+    from af3opt.execution.command_line import as_flags
+    from af3opt.execution.planning.plan import make_plan
+    from af3opt.inference.buckets import choose_buckets
+    from af3opt.schedulers.estimates import find_estimates
+    from af3opt.schedulers.finished import FinishedJobs
+    from af3opt.schedulers.intake import Costs, take_in
+    from af3opt.schedulers.search_work import find_search_costs
+    from af3opt.schedulers.shares import share_out
+    from af3opt.schedulers.submission import prepare_submission
+
     # The model runs elsewhere later: on a GPU unless --jax_backend says otherwise.
     backend = settings.jax_backend or "gpu"
     buckets = choose_buckets(settings, backend)
     plan = make_plan(settings, buckets, os.environ)
     estimates = find_estimates(settings, output, buckets, backend)
-    shares = share_out(
-        plan, buckets, site, num_seeds=settings.num_seeds, estimate=estimates.seconds
+    searches = find_search_costs(settings) if settings.run_data_pipeline else None
+    intake = take_in(
+        plan,
+        settings,
+        buckets,
+        Costs(seed=estimates.seconds, search=searches),
+        None if everything else FinishedJobs(settings, output),
     )
-    stamp = datetime.datetime.now().strftime("%Y%m%d_%H%M%S_%f")
-    lists = output / STATE_DIRECTORY / "submitted" / stamp
-    logs = output / site.log_dir
-    if not settings.dry_run:
-        lists.mkdir(parents=True)
-        logs.mkdir(parents=True, exist_ok=True)
-        write_plan(output, plan)
-        for index, share in enumerate(shares):
-            text = "".join(f"{path.absolute()}\n" for path in share)
-            atomic_write_text(lists / f"{index:04d}.txt", text)
-    flags = [f"--output_dir={output}", *_absolute(as_flags(settings, _INPUTS | _STAGES))]
-    stages = {"data": settings.run_data_pipeline, "inference": settings.run_inference}
-    scripts = {}
-    for stage in [stage for stage, wanted in stages.items() if wanted]:
-        scripts[stage] = job_script(
-            stage,
-            site.stages[stage],
-            flags,
-            tasks=len(shares),
-            lists=lists,
-            log_dir=logs,
-            journals=jobs_directory(output),
-        )
-        if not settings.dry_run:
-            atomic_write_text(lists / f"{stage}.sbatch", scripts[stage])
+    to_search, searched = share_out(intake.to_search, site), share_out(intake.searched, site)
+    submission = prepare_submission(
+        site,
+        output,
+        to_search=to_search,
+        searched=searched,
+        inference=settings.run_inference,
+        flags=[f"--output_dir={output}", *_absolute(as_flags(settings, _INPUTS | _STAGES))],
+    )
     _log.info(
         "%d fold jobs in %d array task(s), shared out by %s",
-        len(plan), len(shares), estimates.source,
+        len(intake.jobs), len(to_search) + len(searched), estimates.source,
     )  # fmt: skip
-    return scripts
+    if searches is not None and intake.to_search:
+        _log.info("Searches are shared out by %s", searches.source)
+    return submission, intake
+
+
+def _say_what_is_left_out(intake: "Intake") -> None:
+    for _, reason in intake.unreadable:
+        _log.error("Left out: %s", reason)
+    if intake.finished:
+        _log.info(
+            "Left out: %d fold job(s) that are finished (--resubmit submits them, too)",
+            intake.finished,
+        )
 
 
 def _absolute(flags: Sequence[str]) -> list[str]:
@@ -148,29 +195,29 @@ def _absolute(flags: Sequence[str]) -> list[str]:
     return result
 
 
-def _submit(scripts: dict[str, str]) -> None:
-    job: str | None = None
-    for stage, text in scripts.items():
-        # The arrays have the same tasks; inference of one share needs its searches only.
-        dependency = [f"--dependency=aftercorr:{job}"] if job else []
-        job = _sbatch([*dependency], text)
-        sys.stdout.write(f"{stage}: job {job}\n")
+def _submit(submission: "Submission", intake: "Intake") -> None:
+    from af3opt.execution.outcomes import Outcome, Status, write_failures
+    from af3opt.execution.planning.kept_plans import write_plan
+    from af3opt.schedulers.submission import submit_arrays, write_submission
 
-
-def _sbatch(options: Sequence[str], script: str) -> str:
-    try:
-        answer = subprocess.run(
-            ["sbatch", "--parsable", *options],
-            input=script,
-            capture_output=True,
-            text=True,
-            timeout=120,
-            check=False,
+    if intake.jobs:
+        write_submission(submission)
+        write_plan(submission.output_dir, intake.jobs)
+    else:
+        _log.info("Nothing was submitted: nothing is left to do")
+    failed = [
+        Outcome(
+            name=job.name,
+            path=job.path.absolute(),
+            position=job.position,
+            status=Status.FAILED,
+            reason=reason,
         )
-    except FileNotFoundError as error:
-        raise SetupError("sbatch is not on PATH; run this where Slurm is, or --dry_run") from error
-    except subprocess.TimeoutExpired as error:
-        raise SetupError("sbatch did not answer within 120 s; try again") from error
-    if answer.returncode:
-        raise SetupError(f"sbatch refused the job: {' '.join(answer.stderr.split())}")
-    return answer.stdout.strip().split(";")[0]
+        for job, reason in intake.unreadable
+    ]
+    if failed:
+        submission.output_dir.mkdir(parents=True, exist_ok=True)
+        write_failures(submission.output_dir, failed)
+    if intake.jobs:
+        for name, job in submit_arrays(submission).items():
+            sys.stdout.write(f"{name}: job {job}\n")

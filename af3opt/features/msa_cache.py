@@ -12,6 +12,7 @@ import inspect
 import json
 import logging
 import os
+import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -104,8 +105,9 @@ class MsaCache:
             if found is not None:
                 _log.info("Using the stored search results of chain %s.", chain.id)
                 return found
+            started = time.monotonic()
             processed = process(chain)
-            self._save(key, processed)
+            self._save(key, processed, time.monotonic() - started)
             return processed
 
         return process_chain
@@ -121,7 +123,7 @@ class MsaCache:
             self.manager.quarantine(path, f"cannot be decoded ({error})")
             return None
 
-    def _save(self, key: CacheKey, chain: Chain) -> None:
+    def _save(self, key: CacheKey, chain: Chain, seconds: float) -> None:
         results = {
             name: _plain(name, getattr(chain, name)) for name in _RESULTS if hasattr(chain, name)
         }
@@ -129,6 +131,7 @@ class MsaCache:
         packed = zstandard.ZstdCompressor(level=_LEVEL).compress(text)
         information = {
             "residues": len(chain.sequence),
+            "seconds": round(seconds, 3),
             "rows": chain.unpaired_msa.count(">"),
             "raw_bytes": len(text),
         }

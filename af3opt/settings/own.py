@@ -49,7 +49,7 @@ class OwnOptions:
     )
     num_threads: int | None = option(
         None,
-        "CPU threads for the model. Unset: what affinity, cgroup and Slurm allow.",
+        "CPU threads for the model. Unset: what affinity, cgroup and scheduler allow.",
         group=ENVIRONMENT,
         lower_bound=1,
     )
@@ -160,7 +160,7 @@ class OwnOptions:
     )
     array: bool = option(
         False,
-        "In a Slurm array, take the shard from SLURM_ARRAY_TASK_ID and its companions.",
+        "In an array of Slurm, LSF or Grid Engine, take the shard from the task's place in it.",
         group=EXECUTION,
     )
     fail_fast: bool = option(
@@ -203,10 +203,10 @@ class OwnOptions:
     max_runtime: int | None = option(
         None,
         "Seconds after which no seed is started that would not finish in time. Unset: the end of "
-        "the Slurm job, if there is one.",
+        "the scheduler's job, if there is one.",
         group=EXECUTION,
         lower_bound=1,
-        default_text="the end of the Slurm job",
+        default_text="the end of the scheduler's job",
     )
 
     weights_copy: bool = option(

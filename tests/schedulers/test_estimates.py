@@ -4,8 +4,8 @@ import itertools
 
 import pytest
 
+from af3opt.schedulers.estimates import published_seconds
 from af3opt.settings.upstream import DEFAULT_BUCKETS
-from af3opt.slurm.estimates import published_seconds
 
 
 @pytest.mark.parametrize(

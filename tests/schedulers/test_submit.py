@@ -8,10 +8,12 @@ import pytest
 
 from af3opt import cli
 from af3opt.base.errors import ExitCode, UsageError
-from af3opt.execution.planning.plan import PlannedJob
-from af3opt.slurm.scripts import job_script
-from af3opt.slurm.shares import share_out
-from af3opt.slurm.site import Site, StageResources, load_site, shipped_sites
+from af3opt.schedulers.core import Array, StageResources
+from af3opt.schedulers.every import SCHEDULERS
+from af3opt.schedulers.scripts import job_script
+from af3opt.schedulers.search_work import Chain
+from af3opt.schedulers.shares import FileWork, share_out
+from af3opt.schedulers.site import Site, load_site, shipped_sites
 from tests.execution.conftest import write_input
 
 
@@ -60,23 +62,20 @@ def test_a_missing_site_names_the_shipped_ones(tmp_path):
         load_site(str(tmp_path / "none.toml"))
 
 
-def planned(tmp_path, name, tokens, seeds=1):
-    return PlannedJob(
-        path=tmp_path / name, position=0, name=name, tokens=tokens, seeds=tuple(range(seeds))
-    )
+def work(tmp_path, name, size, seeds=1, **searches):
+    """A file whose seeds take a minute each; searches in minutes by chain."""
+    chains = {Chain("protein", name, 100): 60.0 * minutes for name, minutes in searches.items()}
+    return FileWork(path=tmp_path / name, size=size, inference=60.0 * seeds, searches=chains)
 
 
-def shares(tmp_path, plan, **site):
-    made = share_out(
-        plan, (16, 64), Site(stages={}, **site), num_seeds=None, estimate=lambda bucket: 60.0
-    )
-    return [[path.name for path in share] for share in made]
+def shares(works, **site):
+    return [[path.name for path in share] for share in share_out(works, Site(stages={}, **site))]
 
 
 def test_tasks_hold_one_padded_size_for_about_the_wanted_time(tmp_path):
-    plan = [planned(tmp_path, f"s{n}", 10) for n in range(5)]
-    plan += [planned(tmp_path, "large", 60), planned(tmp_path, "long", 10, seeds=9)]
-    assert shares(tmp_path, plan, minutes_per_task=3) == [
+    plan = [work(tmp_path, f"s{n}", 16) for n in range(5)]
+    plan += [work(tmp_path, "large", 64), work(tmp_path, "long", 16, seeds=9)]
+    assert shares(plan, minutes_per_task=3) == [
         ["long"],
         ["s0", "s1", "s2"],
         ["s3", "s4"],
@@ -85,9 +84,9 @@ def test_tasks_hold_one_padded_size_for_about_the_wanted_time(tmp_path):
 
 
 def test_there_are_never_more_tasks_than_allowed(tmp_path):
-    plan = [planned(tmp_path, f"{n:03}", 10 if n % 2 else 60) for n in range(100)]
+    plan = [work(tmp_path, f"{n:03}", 16 if n % 2 else 64) for n in range(100)]
     for most, minutes in ((1, 1), (2, 1), (7, 0), (100, 1)):
-        made = shares(tmp_path, plan, minutes_per_task=minutes, max_tasks=most)
+        made = shares(plan, minutes_per_task=minutes, max_tasks=most)
         assert len(made) <= most
         assert sorted(itertools.chain(*made)) == [f"{n:03}" for n in range(100)]
 
@@ -96,15 +95,16 @@ def test_scripts_are_valid_shell_and_say_what_the_site_wants(tmp_path):
     resources = StageResources(
         partition="gpu", gres="gpu:1", throttle=3, extra=("--constraint=a100",), restarts=1
     )
-    text = job_script(
-        "inference",
-        resources,
-        ["--output_dir=/a b", "--num_recycles=3"],
+    array = Array(
+        name="inference",
+        stage="inference",
+        resources=resources,
         tasks=4,
-        lists=tmp_path / "li sts",
+        directory=tmp_path / "li sts",
         log_dir=tmp_path / "lo gs",
-        journals=tmp_path / "jour nals",
     )
+    flags = ["--output_dir=/a b", "--num_recycles=3"]
+    text = job_script(SCHEDULERS["slurm"], array, flags, tmp_path / "jour nals")
     for line in (
         "#SBATCH --array=0-3%3",
         "#SBATCH --partition=gpu",
@@ -145,15 +145,15 @@ def test_a_task_that_gets_nothing_done_is_not_requeued_for_ever(
     ):
         (stubs / name).write_text(f"#!/bin/sh\n{text}\n")
         (stubs / name).chmod(0o700)
-    text = job_script(
-        "inference",
-        StageResources(restarts=1),
-        [],
+    array = Array(
+        name="inference",
+        stage="inference",
+        resources=StageResources(restarts=1),
         tasks=1,
-        lists=tmp_path,
+        directory=tmp_path,
         log_dir=tmp_path,
-        journals=journals,
     )
+    text = job_script(SCHEDULERS["slurm"], array, [], journals)
     variables = {"SLURM_ARRAY_JOB_ID": "7", "SLURM_ARRAY_TASK_ID": "0"}
     ran = subprocess.run(
         ["bash"],

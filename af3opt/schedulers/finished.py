@@ -1,0 +1,132 @@
+"""What of a batch is done already, as far as that can be told where it is submitted.
+
+A login node may have neither the engine nor a GPU nor the databases. So a job counts as
+finished when its input, its seeds and every setting are those of a run whose files are
+all there; engine, weights, backend and optimisations are not looked at.
+"""
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from af3opt.execution.job.identity import data_identity, input_digest, run_identity
+from af3opt.execution.job.journal import JobJournal, read_seed_record
+from af3opt.execution.planning.plan import PlannedJob
+from af3opt.settings.settings import Settings
+
+# What is known where a job runs only.
+_UNKNOWN_HERE = frozenset(
+    {
+        *("resolved_input", "first_seed", "weights", "engine"),
+        *("jax_backend", "buckets", "optimisations"),
+    }
+)
+
+
+class FinishedJobs:
+    """The finished jobs of an output directory."""
+
+    def __init__(self, settings: Settings, output_dir: Path) -> None:
+        """Remembers what a run with these settings is known by.
+
+        Args:
+            settings: Settings of the batch.
+            output_dir: Its output directory; need not exist.
+        """
+        self._settings = settings
+        self._output_dir = output_dir
+        parts = run_identity(
+            settings,
+            resolved_input="",
+            first_seed=0,
+            weights_digest="",
+            engine_fingerprint="",
+            backend="",
+            buckets=(),
+            optimisations=(),
+        ).parts
+        self._wanted = {name: part for name, part in parts.items() if name not in _UNKNOWN_HERE}
+
+    def is_searched(self, job: PlannedJob) -> bool:
+        """Tells whether a job's MSAs and templates are there, from these databases."""
+        digest = self._digest(job)
+        if digest is None:
+            return False
+        record = JobJournal(self._output_dir, job.sanitised_name).data_of_input(digest)
+        if record is None:
+            return False
+        engine = str(record.parts.get("engine", ""))
+        return any(
+            _agree(
+                data_identity(
+                    self._settings,
+                    input_digest=digest,
+                    engine_fingerprint=engine,
+                    searched=searched,
+                ).parts,
+                record.parts,
+            )
+            for searched in (True, False)
+        )
+
+    def is_finished(self, job: PlannedJob) -> bool:
+        """Tells whether nothing is left to do for a job."""
+        if not self._settings.run_inference:
+            return self.is_searched(job)
+        digest = self._digest(job)
+        if digest is None:
+            return False
+        journal = JobJournal(self._output_dir, job.sanitised_name)
+        wanted = {**self._wanted, "input": digest}
+        for path, run in _runs(journal.directory):
+            if not _agree(wanted, run.get("parts")) or not self._are_wanted(job, run.get("seeds")):
+                continue
+            directory = self._output_dir / Path(str(run.get("directory"))).name
+            if all(_is_whole(path.parent, directory, seed) for seed in run["seeds"]):
+                return True
+        return False
+
+    def _digest(self, job: PlannedJob) -> str | None:
+        if not JobJournal(self._output_dir, job.sanitised_name).directory.is_dir():
+            return None
+        try:
+            return input_digest(job.path, job.position)
+        except (OSError, ValueError, LookupError, AttributeError, RecursionError):
+            return None
+
+    def _are_wanted(self, job: PlannedJob, seeds: Any) -> bool:
+        """Tells whether a run's seeds are those of a job; one without any keeps what it got."""
+        if not isinstance(seeds, list) or not seeds:
+            return False
+        number = self._settings.num_seeds
+        wanted: Sequence[int] = job.seeds or (seeds[:1] if number is not None else seeds)
+        if number is not None and len(wanted) == 1:
+            wanted = range(wanted[0], wanted[0] + number)
+        return list(wanted) == seeds
+
+
+def _runs(directory: Path) -> Iterator[tuple[Path, dict[str, Any]]]:
+    for path in directory.glob("*/run.json"):
+        try:
+            content = json.loads(path.read_text())
+        except (OSError, ValueError):
+            continue
+        if isinstance(content, dict):
+            yield path, content
+
+
+def _agree(wanted: Mapping[str, Any], parts: Any) -> bool:
+    return isinstance(parts, Mapping) and all(
+        parts.get(name) == part for name, part in wanted.items()
+    )
+
+
+def _is_whole(journal: Path, directory: Path, seed: Any) -> bool:
+    record = read_seed_record(journal / f"seed-{seed}.json")
+    if record is None or not directory.is_dir():
+        return False
+    try:
+        return all((directory / name).stat().st_size == size for name, size in record.files.items())
+    except OSError:
+        return False

@@ -1,0 +1,130 @@
+"""What there is to do for the inputs of a batch, and which of them cannot be read."""
+
+import dataclasses
+import json
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from af3opt.base.errors import InputError
+from af3opt.execution.planning.plan import PlannedJob, padded_size
+from af3opt.schedulers.finished import FinishedJobs
+from af3opt.schedulers.search_work import SearchCosts, chains_to_search
+from af3opt.schedulers.shares import FileWork
+from af3opt.settings.settings import Settings
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Costs:
+    """How long things take.
+
+    Attributes:
+        seed: Padded tokens -> seconds of one seed.
+        search: What searches cost; None when none are done.
+    """
+
+    seed: Callable[[int], float]
+    search: SearchCosts | None
+
+
+@dataclasses.dataclass(kw_only=True)
+class Intake:
+    """The inputs of a batch, sorted by what is to be done.
+
+    Attributes:
+        to_search: Files with a job that has no MSAs and templates yet.
+        searched: Files that need inference alone.
+        jobs: Jobs of these files.
+        finished: Jobs left out because nothing is left to do for them.
+        unreadable: Jobs left out because their file cannot be used, and why.
+    """
+
+    to_search: list[FileWork] = dataclasses.field(default_factory=list)
+    searched: list[FileWork] = dataclasses.field(default_factory=list)
+    jobs: list[PlannedJob] = dataclasses.field(default_factory=list)
+    finished: int = 0
+    unreadable: list[tuple[PlannedJob, str]] = dataclasses.field(default_factory=list)
+
+
+def take_in(
+    plan: Sequence[PlannedJob],
+    settings: Settings,
+    buckets: Sequence[int],
+    costs: Costs,
+    done: FinishedJobs | None,
+) -> Intake:
+    """Reads the inputs and finds out what is left to do for each.
+
+    Args:
+        plan: All jobs.
+        settings: Give the stages and `--num_seeds`.
+        buckets: Token counts inputs are padded to.
+        costs: How long things take.
+        done: Knows what is finished; None to do everything again.
+    """
+    by_file: dict[Path, list[PlannedJob]] = {}
+    for job in plan:
+        by_file.setdefault(job.path, []).append(job)
+    intake = Intake()
+    for path, jobs in by_file.items():
+        try:
+            entries = read_entries(path)
+        except InputError as error:
+            intake.unreadable += [(job, str(error)) for job in jobs]
+            continue
+        # A file is one unit: as long as one of its jobs is left, all of them are named.
+        if done is not None and all(map(done.is_finished, jobs)):
+            intake.finished += len(jobs)
+            continue
+        work = _work(path, jobs, entries, settings, buckets, costs)
+        needs_data = settings.run_data_pipeline and not (
+            done is not None and all(map(done.is_searched, jobs))
+        )
+        if not needs_data:
+            work.searches = {}
+        (intake.to_search if needs_data else intake.searched).append(work)
+        intake.jobs += jobs
+    return intake
+
+
+def read_entries(path: Path) -> list[Mapping[str, Any]]:
+    """Reads the fold jobs of a file.
+
+    Raises:
+        InputError: it cannot be read, is not JSON, or holds no fold job.
+    """
+    try:
+        content = json.loads(path.read_bytes())
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read: {error.strerror}") from error
+    except (ValueError, RecursionError) as error:
+        raise InputError(f"{path}: not valid JSON: {error}") from error
+    entries = content if isinstance(content, list) else [content]
+    for entry in entries:
+        if not isinstance(entry, Mapping) or not isinstance(entry.get("sequences"), list):
+            raise InputError(f"{path}: sequences is missing; see the input format")
+    if not entries:
+        raise InputError(f"{path}: holds no fold job; see the input format")
+    return entries
+
+
+def _work(
+    path: Path,
+    jobs: Sequence[PlannedJob],
+    entries: Sequence[Mapping[str, Any]],
+    settings: Settings,
+    buckets: Sequence[int],
+    costs: Costs,
+) -> FileWork:
+    work = FileWork(path=path, size=0)
+    for job in jobs:
+        bucket = padded_size(job.tokens, buckets)
+        # A file with several jobs is as large as its largest job.
+        work.size = max(work.size, bucket)
+        if settings.run_inference:
+            work.inference += costs.seed(bucket) * (settings.num_seeds or len(job.seeds) or 1)
+    if costs.search is not None:
+        chains = frozenset().union(*map(chains_to_search, entries))
+        seconds = {chain: costs.search.seconds(chain) for chain in chains}
+        work.searches = {chain: cost for chain, cost in seconds.items() if cost}
+    return work
