@@ -10,8 +10,15 @@ import io
 from types import TracebackType
 from typing import Self
 
+import xxhash
+
 # Two huge pages of x86-64.
 BLOCK = 1 << 22
+
+
+def block_checksum(block: bytes | bytearray | memoryview) -> str:
+    """Checksum of one block: XXH3 with 128 bits, in hexadecimal; it finds damage only."""
+    return xxhash.xxh3_128_hexdigest(block)
 
 
 class BlockWriter:
@@ -26,6 +33,8 @@ class BlockWriter:
         self._block = memoryview(bytearray(BLOCK))
         self._filled = 0
         self._written = 0
+        # Of each block, of the bytes that were to be written.
+        self.checksums: list[str] = []
 
     def __enter__(self) -> Self:
         return self
@@ -64,6 +73,8 @@ class BlockWriter:
 
     def _flush(self) -> None:
         left = self._block[: self._filled]
+        if left:
+            self.checksums.append(block_checksum(left))
         while left:
             left = left[self._file.write(left) or 0 :]
         self._written += self._filled

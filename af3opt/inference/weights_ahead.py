@@ -25,7 +25,6 @@ from typing import Any
 from af3opt.base.child_process import module_command
 from af3opt.base.errors import Af3optError
 from af3opt.inference.weights_copy import (
-    MappedWeights,
     ReadFiles,
     copy_directory,
     file_digest,
@@ -39,6 +38,7 @@ from af3opt.inference.weights_format import (
     WeightsLayout,
     read_arrays,
 )
+from af3opt.inference.weights_map import MappedWeights
 
 _log = logging.getLogger(__name__)
 

@@ -15,9 +15,7 @@ import dataclasses
 import fcntl
 import hashlib
 import itertools
-import json
 import logging
-import mmap
 import os
 import shutil
 import threading
@@ -27,43 +25,35 @@ from typing import Any
 
 import numpy as np
 
-from af3opt.base.atomic import atomic_write_text, fsync_tree, remove_unfinished, temporary_sibling
+from af3opt.base.atomic import fsync_tree, is_temporary, remove_unfinished, temporary_sibling
 from af3opt.base.errors import SetupError
-from af3opt.base.ownership import trust_problem
+from af3opt.base.ownership import RefusedFileError
 from af3opt.base.paths import af3opt_home, private_directory
 from af3opt.inference.block_writer import BLOCK, BlockWriter
 from af3opt.inference.weights_format import (
-    Record,
     RecordHeader,
     RecordStream,
     WeightFiles,
+)
+from af3opt.inference.weights_map import (
+    ARRAYS_FILE,
+    VERSION,
+    DamagedCopyError,
+    MappedWeights,
+    file_state,
+    map_arrays,
+    map_weights,
+    read_index,
+    write_index,
 )
 from af3opt.memory.aligned import ALIGNMENT
 from af3opt.optimizations.separate_layers import operands_to_join
 
 _log = logging.getLogger(__name__)
 
-_VERSION = 2
-_ARRAYS = "arrays.bin"
-_INDEX = "index.json"
 # Leave this much of the file system free, as a multiple of the copy's size.
 _FREE_SPACE_FACTOR = 2
 FINISHER_THREAD = "af3opt-weights-copy"
-
-
-@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
-class MappedWeights:
-    """Weights mapped from a local copy.
-
-    Attributes:
-        records: All parameters; their arrays are read-only views of the file.
-        joined: Operands that several parameters make up; scope of the layers, product.
-        sha256: Digest of the original files.
-    """
-
-    records: list[Record]
-    joined: list[Record]
-    sha256: str
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -96,26 +86,43 @@ def open_copy(files: WeightFiles) -> MappedWeights | None:
         damaged, or not private (then the reason is logged).
     """
     directory = copy_directory(files)
-    index_path, arrays_path = directory / _INDEX, directory / _ARRAYS
     try:
-        for path in (directory, index_path, arrays_path):
-            problem = trust_problem(path.stat())
-            if problem:
-                _log.warning("Weights copy not used: %s %s; remove it", path, problem)
-                return None
-        index = json.loads(index_path.read_text())
-        if index["version"] != _VERSION or index["copy"] != _state(arrays_path):
-            _log.info("Weights copy %s is damaged or of another version; made again", directory)
-            return None
-        if not _matches_original(index, files, index_path):
+        index = read_index(directory)
+        if not _matches_original(index, files, directory):
             _log.info("Weights copy %s is older than %s; made again", directory, files.label)
             return None
-        return _map(index, arrays_path)
+        return map_weights(directory, index)
     except FileNotFoundError:
+        return None
+    except RefusedFileError as error:
+        _log.warning("Weights copy not used: %s; remove it", error)
+        return None
+    except DamagedCopyError as error:
+        _log.warning("Weights copy %s %s; made again from %s", directory, error, files.label)
         return None
     except (OSError, ValueError, KeyError, TypeError) as error:
         _log.info("Weights copy %s cannot be used (%s); made again", directory, error)
         return None
+
+
+def check_copies() -> Iterator[tuple[Path, str | None]]:
+    """Reads every byte of all local copies.
+
+    Yields:
+        A copy's directory, and what is wrong with it as a clause, or None.
+    """
+    folder = af3opt_home() / "weights"
+    for directory in sorted(folder.iterdir()) if folder.is_dir() else ():
+        if is_temporary(directory) or not directory.is_dir():
+            continue
+        try:
+            map_weights(directory, read_index(directory))
+        except DamagedCopyError as error:
+            yield directory, str(error)
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            yield directory, f"cannot be used ({error})"
+        else:
+            yield directory, None
 
 
 def file_states(files: WeightFiles) -> list[list[int]]:
@@ -124,15 +131,10 @@ def file_states(files: WeightFiles) -> list[list[int]]:
     Raises:
         OSError: one is gone.
     """
-    return [_state(path) for path in files.paths]
+    return [file_state(path) for path in files.paths]
 
 
-def _state(path: Path) -> list[int]:
-    status = path.stat()
-    return [status.st_size, status.st_mtime_ns]
-
-
-def _matches_original(index: dict[str, Any], files: WeightFiles, index_path: Path) -> bool:
+def _matches_original(index: dict[str, Any], files: WeightFiles, directory: Path) -> bool:
     states = file_states(files)
     if index["original"] == states:
         return True
@@ -143,37 +145,8 @@ def _matches_original(index: dict[str, Any], files: WeightFiles, index_path: Pat
     if file_digest(files) != index["sha256"]:
         return False
     with contextlib.suppress(OSError):
-        atomic_write_text(index_path, json.dumps({**index, "original": states}), mode=0o600)
+        write_index(directory, {**index, "original": states})
     return True
-
-
-def _map(index: dict[str, Any], arrays_path: Path) -> MappedWeights:
-    entries = index["arrays"]
-    mapped = _map_arrays([*entries, *index["joined"]], arrays_path)
-    return MappedWeights(
-        records=mapped[: len(entries)], joined=mapped[len(entries) :], sha256=index["sha256"]
-    )
-
-
-def _map_arrays(entries: Iterable[dict[str, Any]], arrays_path: Path) -> list[Record]:
-    mapped = np.frombuffer(_map_file(arrays_path), np.uint8)
-    records = []
-    for entry in entries:
-        start, size = entry["offset"], entry["size"]
-        if start % ALIGNMENT or start + size > mapped.size:
-            raise ValueError(f"array {entry['scope']}/{entry['name']} lies outside the file")
-        array = mapped[start : start + size].view(np.dtype(entry["dtype"])).reshape(entry["shape"])
-        records.append(Record(entry["scope"], entry["name"], array))
-    return records
-
-
-def _map_file(path: Path) -> mmap.mmap:
-    with path.open("rb") as stream:
-        mapped = mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ)
-    # Read in large pages if it has to be read at all. Not every kernel can.
-    with contextlib.suppress(OSError):
-        mapped.madvise(mmap.MADV_HUGEPAGE)
-    return mapped
 
 
 def file_digest(files: WeightFiles) -> str:
@@ -199,9 +172,8 @@ def open_scratch(files: WeightFiles, scratch: Path) -> MappedWeights | None:
     if scratch.parent != copy_directory(files).parent:
         return None
     try:
-        index = json.loads((scratch / _INDEX).read_text())
-        return _map(index, scratch / _ARRAYS)
-    except (OSError, ValueError, KeyError, TypeError):
+        return map_weights(scratch, read_index(scratch))
+    except (DamagedCopyError, OSError, ValueError, KeyError, TypeError):
         return None
 
 
@@ -248,7 +220,8 @@ def make_copy(
         _log.info("No local copy of the weights: another process is making it")
         return None
     try:
-        remove_unfinished(directory)
+        if lock.exclusive:
+            remove_unfinished(directory)
         scratch = temporary_sibling(directory)
         scratch.mkdir(mode=0o700)
         try:
@@ -257,7 +230,7 @@ def make_copy(
             shutil.rmtree(scratch, ignore_errors=True)
             raise
     except BaseException as error:
-        os.close(lock)
+        lock.release()
         if isinstance(error, OSError):
             _log.warning("No local copy of the weights: %s", error)
             return None
@@ -274,25 +247,47 @@ def make_copy(
     return weights
 
 
-def _take_lock(path: Path) -> int | None:
-    """Returns a descriptor that holds the lock, None when another process does.
+@dataclasses.dataclass(frozen=True, slots=True)
+class _Lock:
+    """A file that says that a copy is being made.
+
+    Attributes:
+        descriptor: Keeps it locked until it is closed.
+        exclusive: Whether the file system has locks at all. If not, two processes may
+            make the same copy; the first to finish puts it in place.
+    """
+
+    descriptor: int
+    exclusive: bool
+
+    def release(self) -> None:
+        """Lets the next process have it."""
+        os.close(self.descriptor)
+
+
+def _take_lock(path: Path) -> _Lock | None:
+    """Takes the lock, or returns None when another process holds it.
 
     Raises:
         OSError: the file cannot be made, as in a home that is read-only.
     """
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
+    descriptor = os.open(path, flags, 0o600)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
+    except BlockingIOError:
         os.close(descriptor)
         return None
-    return descriptor
+    except OSError as error:
+        _log.debug("No locks in %s (%s)", path.parent, error.strerror)
+        return _Lock(descriptor, exclusive=False)
+    return _Lock(descriptor, exclusive=True)
 
 
 def _write_copy(files: WeightFiles, scratch: Path, known: ReadFiles | None) -> MappedWeights:
     states = known.states if known else file_states(files)
     stream = RecordStream(files, hashing=known is None)
-    arrays_path = scratch / _ARRAYS
+    arrays_path = scratch / ARRAYS_FILE
     descriptor = os.open(arrays_path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     with os.fdopen(descriptor, "wb", buffering=0) as file, BlockWriter(file) as output:
         arrays = [
@@ -302,7 +297,7 @@ def _write_copy(files: WeightFiles, scratch: Path, known: ReadFiles | None) -> M
         # All of them are in the file then.
         output.pad(BLOCK)
         written: dict[str, dict[str, np.ndarray]] = {}
-        for record in _map_arrays(arrays, arrays_path):
+        for record in map_arrays(arrays_path, arrays):
             written.setdefault(record.scope, {})[record.name] = record.array
         joined = [
             _write_array(
@@ -315,15 +310,16 @@ def _write_copy(files: WeightFiles, scratch: Path, known: ReadFiles | None) -> M
     if known and file_states(files) != known.states:
         raise SetupError(f"{files.label}: changed while it was read; run again")
     index = {
-        "version": _VERSION,
+        "version": VERSION,
         "sha256": known.sha256 if known else stream.sha256,
         "original": states,
-        "copy": _state(arrays_path),
+        "copy": file_state(arrays_path),
         "arrays": arrays,
         "joined": joined,
+        "blocks": output.checksums,
     }
-    atomic_write_text(scratch / _INDEX, json.dumps(index), mode=0o600)
-    return _map(index, arrays_path)
+    write_index(scratch, index)
+    return map_weights(scratch, index)
 
 
 def _write_array(
@@ -344,7 +340,7 @@ def _write_array(
     }
 
 
-def _publish(scratch: Path, directory: Path, lock: int) -> None:
+def _publish(scratch: Path, directory: Path, lock: _Lock) -> None:
     """Flushes the copy and gives it its final name."""
     try:
         fsync_tree(scratch)
@@ -356,7 +352,7 @@ def _publish(scratch: Path, directory: Path, lock: int) -> None:
         _log.warning("The local copy of the weights was not kept: %s", error)
         shutil.rmtree(scratch, ignore_errors=True)
     finally:
-        os.close(lock)
+        lock.release()
 
 
 def _move_aside(directory: Path) -> Iterator[Path]:

@@ -1,7 +1,11 @@
 """Weights: equal to the engine's loader, mapped without copies, never trusted blindly."""
 
+import errno
+import fcntl
 import json
 import os
+import random
+import shutil
 import struct
 import threading
 from pathlib import Path
@@ -15,10 +19,17 @@ from af3opt.base.errors import ExitCode, SetupError
 from af3opt.data.bootstrap import bootstrap_engine
 from af3opt.engine.modules import engine_module
 from af3opt.inference.weights import load_weights
-from af3opt.inference.weights_copy import FINISHER_THREAD, copy_directory, make_copy, open_copy
+from af3opt.inference.weights_copy import (
+    FINISHER_THREAD,
+    check_copies,
+    copy_directory,
+    make_copy,
+    open_copy,
+)
 from af3opt.inference.weights_format import find_weight_files
 from af3opt.memory.aligned import ALIGNMENT
 from af3opt.optimizations.separate_layers import with_separate_layers
+from tests.other_user import give_away, needs_root
 
 pytestmark = pytest.mark.engine
 
@@ -222,6 +233,107 @@ def test_damaged_copy_is_not_used(damage, tmp_path, device):
         load_weights(model_dir, device).params,
         engine_module("model.params").get_model_haiku_params(model_dir),
     )
+
+
+def flip_a_bit(path, position, generator):
+    """Flips a bit as failing memory or a disk does: size and time stay."""
+    status = path.stat()
+    with path.open("r+b") as stream:
+        stream.seek(position)
+        value = stream.read(1)[0]
+        stream.seek(position)
+        stream.write(bytes([value ^ 1 << generator.randrange(8)]))
+    os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns))
+
+
+def values_of(mapped):
+    return [
+        (one.scope, one.name, str(one.array.dtype), one.array.shape, one.array.tobytes())
+        for one in (*mapped.records, *mapped.joined)
+    ]
+
+
+@pytest.mark.parametrize("name", ["arrays.bin", "index.json"])
+def test_no_flipped_bit_of_a_copy_changes_a_weight(name, tmp_path):
+    model_dir = write_model(tmp_path / "model", "af3.bin")
+    files = find_weight_files(model_dir)
+    make_copy(files, wait=True)
+    directory = copy_directory(files)
+    expected = values_of(open_copy(files))
+    kept = tmp_path / "kept"
+    shutil.copytree(directory, kept)
+    generator = random.Random(7)
+    path = directory / name
+    size = path.stat().st_size
+    unseen = 0
+    for position in generator.sample(range(size), min(size, 400)):
+        flip_a_bit(path, position, generator)
+        found = open_copy(files)
+        assert found is None or values_of(found) == expected
+        # A flipped bit in the index's blanks, or the case of a digit, says the same.
+        unseen += found is not None
+        shutil.copy2(kept / name, path)
+    assert unseen == 0 if name == "arrays.bin" else unseen < 50
+    assert values_of(open_copy(files)) == expected
+
+
+def test_a_damaged_copy_is_made_again_with_one_line(tmp_path, device, caplog):
+    model_dir = write_model(tmp_path / "model", "af3.bin")
+    files = find_weight_files(model_dir)
+    make_copy(files, wait=True)
+    theirs = engine_module("model.params").get_model_haiku_params(model_dir)
+    flip_a_bit(copy_directory(files) / "arrays.bin", 5, random.Random(1))
+    assert_equal_params(load_weights(model_dir, device).params, theirs)
+    finish_copy()
+    warnings = [one for one in caplog.records if one.levelname == "WARNING"]
+    assert len(warnings) == 1
+    assert "does not have the checksums it was written with; made again" in warnings[0].message
+    assert open_copy(files) is not None
+    assert [found for _, found in check_copies()] == [None]
+
+
+def test_checking_names_the_damaged_copy(tmp_path):
+    folders = []
+    for name in ("one", "two"):
+        files = find_weight_files(write_model(tmp_path / name, "af3.bin"))
+        make_copy(files, wait=True)
+        folders.append(copy_directory(files))
+    flip_a_bit(folders[0] / "arrays.bin", 100, random.Random(1))
+    (folders[0].parent / "junk").write_text("")
+    found = dict(check_copies())
+    assert set(found) == set(folders)
+    assert "checksums" in found[folders[0]]
+    assert found[folders[1]] is None
+
+
+@needs_root
+@pytest.mark.parametrize("level", [".", "arrays.bin", "index.json", ".."])
+def test_a_copy_of_another_user_is_not_used(level, tmp_path, caplog):
+    files = find_weight_files(write_model(tmp_path / "model", "af3.bin"))
+    make_copy(files, wait=True)
+    give_away((copy_directory(files) / level).resolve())
+    assert open_copy(files) is None
+    assert "belongs to user id 65534" in caplog.text
+
+
+@pytest.mark.parametrize("reason", [errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP])
+def test_a_file_system_without_locks_gets_its_copy_all_the_same(
+    reason, tmp_path, device, monkeypatch
+):
+    def no_locks(*_):
+        raise OSError(reason, os.strerror(reason))
+
+    monkeypatch.setattr(fcntl, "flock", no_locks)
+    model_dir = write_model(tmp_path / "model", "af3.bin")
+    files = find_weight_files(model_dir)
+    # Another process may be at it: its unfinished copy stays.
+    other = copy_directory(files).parent / f".{copy_directory(files).name}.af3opt-tmp-1-aa"
+    other.mkdir(parents=True)
+    other.parent.chmod(0o700)
+    assert load_weights(model_dir, device).source == "mapped copy"
+    finish_copy()
+    assert open_copy(files) is not None
+    assert other.exists()
 
 
 def test_copy_that_others_can_write_is_refused(tmp_path, caplog):
