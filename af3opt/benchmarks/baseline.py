@@ -1,26 +1,18 @@
 """The engine's own plain way, without any of af3opt's stages: what the benchmarks compare with.
 
-A process of its own that drives the engine's library in the order of
-`run_alphafold.py`, with its defaults and its log lines: all seeds are featurised,
-then all are run, then everything is written. It is also the reference of the
-equivalence tests. af3opt contributes only what the packaged engines do not ship,
-the chemical component data, as the kind of file that the engine would build.
+A process of its own that runs the engine as its own script does, see `engine.plain_run`. It
+is also the reference of the equivalence tests. af3opt contributes only what the packaged
+engines do not ship, the chemical component data, as the kind of file that the engine would
+build.
 """
 
 import argparse
-import csv
-import datetime
-import functools
 import importlib
-import inspect
-import json
 import os
 import pickle
 import sys
-import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 from af3opt.base.atomic import atomic_file
 from af3opt.base.paths import make_private
@@ -33,25 +25,28 @@ from af3opt.data.resources import (
     redirect_resources,
 )
 from af3opt.engine.discovery import find_engine
-from af3opt.engine.modules import engine_module
+from af3opt.engine.plain_run import (
+    PlainOptions,
+    load_components_from,
+    run,
+    write_component_index,
+)
 from af3opt.settings.upstream import DEFAULT_BUCKETS
-
-_MANIFEST = "af3opt_synthetic.json"
-_DEFAULT_DATE = datetime.date(2021, 9, 30)
-_COMPILE_EVENTS = ("jaxpr_trace", "jaxpr_to_mlir_module", "backend_compile")
 
 
 def main(argv: Sequence[str] | None = None) -> None:
     """Folds the inputs that the flags name."""
-    args = _parser().parse_args(argv)
-    if args.jax_backend == "cpu":
+    args = vars(_parser().parse_args(argv))
+    component_pickle = args.pop("component_pickle")
+    options = PlainOptions(**args)
+    if options.jax_backend == "cpu":
         os.environ.setdefault("JAX_PLATFORMS", "cpu")
-    if args.component_pickle:
+    if component_pickle:
         _use_component_pickle()
     else:
         redirect_resources(find_prepared())
     _empty_command_line()
-    run(args)
+    run(options)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -99,11 +94,7 @@ def build_component_pickle() -> Path | None:
                 importlib.import_module("msgpack").pack(components, stream)
             else:
                 pickle.dump(components, stream, protocol=pickle.HIGHEST_PROTOCOL)
-        write_index = getattr(
-            engine_module("constants.chemical_components"), "write_ccd_index", None
-        )
-        if write_index is not None:  # The fork's build step makes it too.
-            write_index(components, path)
+        write_component_index(components, path)
     return path
 
 
@@ -121,9 +112,7 @@ def _use_component_pickle() -> None:
     redirect_resources(prepared)
     leave_dictionary_to_engine()
     if path is not None:
-        kind = path.suffix.removeprefix(".").upper()
-        components: Any = engine_module("constants.chemical_components")
-        setattr(components, f"_CCD_{kind}_FILE", path)
+        load_components_from(path)
 
 
 def _empty_command_line() -> None:
@@ -132,220 +121,6 @@ def _empty_command_line() -> None:
 
     del sys.argv[1:]
     flags.FLAGS(sys.argv)
-
-
-def model_config(args: Any) -> Any:
-    """Returns the engine's model configuration as upstream's script makes it."""
-    try:
-        factory = engine_module("model.config_factory")
-    except ImportError:
-        config = engine_module("model.model").Model.Config()
-    else:
-        config = factory.make_model_config(
-            flash_attention_implementation=args.flash_attention_implementation
-        )
-    config.global_config.flash_attention_implementation = args.flash_attention_implementation
-    config.heads.diffusion.eval.num_samples = args.num_diffusion_samples
-    config.num_recycles = args.num_recycles
-    config.return_embeddings = args.save_embeddings
-    config.return_distogram = args.save_distogram
-    if (args.model_dir / _MANIFEST).is_file():  # Weights of reduced depth.
-        manifest = json.loads((args.model_dir / _MANIFEST).read_text())
-        for path, value in manifest["config_overrides"].items():
-            *parents, name = path.split(".")
-            setattr(functools.reduce(getattr, parents, config), name, value)
-    if args.num_diffusion_steps is not None:
-        config.heads.diffusion.eval.steps = args.num_diffusion_steps
-    return config
-
-
-def run(args: Any) -> None:
-    """Folds all inputs, as upstream does: one job after the other."""
-    import haiku as hk
-    import jax
-
-    compilation = Compilation()
-    inputs = engine_module("common.folding_input")
-    fold_inputs = (
-        inputs.load_fold_inputs_from_dir(args.input_dir)
-        if args.input_dir is not None
-        else inputs.load_fold_inputs_from_path(args.json_path)
-    )
-    config = model_config(args)
-    _say("Checking that model parameters can be loaded...")
-    weights = engine_module("model.params").get_model_haiku_params(model_dir=args.model_dir)
-
-    def forward(batch: Any) -> Any:
-        return engine_module("model.model").Model(config)(batch)
-
-    device = jax.local_devices(backend=args.jax_backend)[0]
-    apply = compilation.counted(functools.partial(jax.jit(hk.transform(forward).apply), weights))
-    for fold_input in fold_inputs:
-        if args.num_seeds is not None:
-            fold_input = fold_input.with_multiple_seeds(args.num_seeds)
-        _fold(args, fold_input, apply, weights["__meta__"]["__identifier__"].tobytes(), device)
-    _say(f"Compiling the model took {covered_seconds(compilation.spans):.2f} seconds.")
-
-
-class Compilation:
-    """When JAX traces, lowers and compiles the model, and not what else is compiled meanwhile.
-
-    Reading the weights and the features compiles small programs, too, outside the model.
-
-    Attributes:
-        spans: Starts and ends in seconds.
-    """
-
-    def __init__(self) -> None:
-        """Listens to JAX from now on."""
-        import jax
-
-        self.spans: list[tuple[float, float]] = []
-        self._counts = False
-        jax.monitoring.register_event_time_span_listener(self._listen)
-
-    def counted(self, function: Callable[..., Any]) -> Callable[..., Any]:
-        """Returns the function, compilation during whose calls is counted."""
-
-        def call(*arguments: Any) -> Any:
-            self._counts = True
-            try:
-                return function(*arguments)
-            finally:
-                self._counts = False
-
-        return call
-
-    def _listen(self, event: str, start: float, end: float, **_: Any) -> None:
-        if self._counts and any(name in event for name in _COMPILE_EVENTS):
-            self.spans.append((start, end))
-
-
-def covered_seconds(spans: Iterable[tuple[float, float]]) -> float:
-    """Returns the length of the union of spans: tracing one function traces others in it."""
-    total, last = 0.0, float("-inf")
-    for start, end in sorted(spans):
-        total += max(0.0, end - max(start, last))
-        last = max(last, end)
-    return total
-
-
-def _fold(args: Any, fold_input: Any, apply: Any, identifier: bytes, device: Any) -> None:
-    name = fold_input.sanitised_name()
-    _say(f"Running fold job {fold_input.name}...")
-    output_dir = args.output_dir / name
-    output_dir.mkdir(parents=True)
-    if args.norun_data_pipeline:
-        _say("Skipping data pipeline...")
-    else:
-        _say("Running data pipeline...")
-        # The constructor only stores database paths; inputs that need a search do not get here.
-        pipeline = engine_module("data.pipeline").DataPipeline
-        fold_input = pipeline.__new__(pipeline).process(fold_input)
-    _say(f"Writing model input JSON to {output_dir}")
-    (output_dir / f"{name}_data.json").write_text(fold_input.to_json())
-    results = _predict(args, fold_input, apply, identifier, device)
-    start = time.monotonic()
-    _say(f"Writing outputs with {len(results)} seed(s)...")
-    _write(args, output_dir, name, results)
-    _say(f"Writing outputs with {len(results)} seed(s) took {_since(start)} seconds.")
-
-
-def _predict(
-    args: Any, fold_input: Any, apply: Any, identifier: bytes, device: Any
-) -> list[tuple[int, list[Any], dict[str, Any]]]:
-    import jax
-    import jax.numpy as jnp
-    import numpy as np
-
-    strip = engine_module("model.components.utils").remove_invalidly_typed_feats
-    examples = engine_module("data.featurisation").featurise_input(
-        fold_input=fold_input,
-        buckets=args.buckets,
-        ccd=engine_module("constants.chemical_components").Ccd(user_ccd=fold_input.user_ccd),
-        verbose=True,
-        ref_max_modified_date=_DEFAULT_DATE,
-    )
-    results = []
-    for seed, example in zip(fold_input.rng_seeds, examples, strict=True):
-        _say(f"Running model inference with seed {seed}...")
-        start = time.monotonic()
-        batch = jax.device_put(jax.tree.map(jnp.asarray, strip(example)), device)
-        result = jax.tree.map(np.asarray, apply(jax.random.PRNGKey(seed), batch))
-        result = jax.tree.map(
-            lambda x: x.astype(jnp.float32) if x.dtype == jnp.bfloat16 else x, result
-        )
-        result = dict(result) | {"__identifier__": identifier}
-        _say(f"Running model inference with seed {seed} took {_since(start)} seconds.")
-        start = time.monotonic()
-        samples = list(
-            engine_module("model.model").Model.get_inference_result(
-                batch=example, result=result, target_name=fold_input.name
-            )
-        )
-        _say(
-            f"Extracting {len(samples)} inference samples with seed {seed} took "
-            f"{_since(start)} seconds."
-        )
-        results.append((seed, samples, result))
-    return results
-
-
-def _write(args: Any, output_dir: Path, name: str, results: Sequence[Any]) -> None:
-    writer = engine_module("model.post_processing")
-    best, rows = None, []
-    for seed, samples, result in results:
-        for index, sample in enumerate(samples):
-            directory = output_dir / f"seed-{seed}_sample-{index}"
-            directory.mkdir()
-            writer.write_output(sample, directory, name=f"{name}_seed-{seed}_sample-{index}")
-            score = float(sample.metadata["ranking_score"])
-            rows.append((seed, index, score))
-            if best is None or score > best[0]:
-                best = (score, sample)
-        tokens = len(samples[0].metadata["token_chain_ids"])
-        if args.save_embeddings:
-            _write_embeddings(output_dir, f"{name}_seed-{seed}", seed, result, tokens)
-        if args.save_distogram:
-            _write_distogram(output_dir, f"{name}_seed-{seed}", seed, result, tokens)
-    assert best is not None
-    writer.write_output(best[1], output_dir, name=name, terms_of_use="terms")
-    with (output_dir / f"{name}_ranking_scores.csv").open("w") as stream:
-        table = csv.writer(stream)
-        table.writerow(["seed", "sample", "ranking_score"])
-        table.writerows(rows)
-
-
-def _write_embeddings(output_dir: Path, name: str, seed: int, result: Any, tokens: int) -> None:
-    import numpy as np
-
-    directory = output_dir / f"seed-{seed}_embeddings"
-    directory.mkdir()
-    embeddings = {
-        "single_embeddings": result["single_embeddings"][:tokens].astype(np.float16),
-        "pair_embeddings": result["pair_embeddings"][:tokens, :tokens].astype(np.float16),
-    }
-    write = engine_module("model.post_processing").write_embeddings
-    accepts_name = "name" in inspect.signature(write).parameters
-    write(embeddings, directory, **({"name": name} if accepts_name else {}))
-
-
-def _write_distogram(output_dir: Path, name: str, seed: int, result: Any, tokens: int) -> None:
-    import numpy as np
-
-    directory = output_dir / f"seed-{seed}_distogram"
-    directory.mkdir()
-    distogram = result["distogram"]["distogram"][:tokens, :tokens].astype(np.float16)
-    np.savez_compressed(directory / f"{name}_distogram.npz", distogram=distogram)
-
-
-def _since(start: float) -> str:
-    return f"{time.monotonic() - start:.2f}"
-
-
-def _say(text: str) -> None:
-    sys.stdout.write(f"{text}\n")
-    sys.stdout.flush()
 
 
 if __name__ == "__main__":

@@ -32,11 +32,12 @@ from af3opt.benchmarks.feature_profile import profiled
 from af3opt.caching.manager import CacheManager
 from af3opt.data.prepared import find_prepared
 from af3opt.data.resources import redirect_resources
-from af3opt.engine.modules import engine_module
+from af3opt.engine.inputs import FoldInput, fold_input_from_json
 from af3opt.features import conformers
 from af3opt.features.cache import FeatureCache
 from af3opt.features.compress import compress_features, decompress_features
 from af3opt.features.conformer_store import ConformerStore
+from af3opt.features.engine_features import featurise_all_seeds, make_ccd
 from af3opt.features.featurise import featurise
 from af3opt.features.options import FeatureOptions
 from af3opt.features.parallel import FeatureJob, parallel_featurize
@@ -60,7 +61,7 @@ class Measurement:
     unit: str
 
 
-def synthetic_input(tokens: int, rows: int, seeds: int, *, seed: int = 1) -> Any:
+def synthetic_input(tokens: int, rows: int, seeds: int, *, seed: int = 1) -> FoldInput:
     """Makes a fold input of one random protein with an alignment.
 
     Args:
@@ -69,34 +70,35 @@ def synthetic_input(tokens: int, rows: int, seeds: int, *, seed: int = 1) -> Any
         seeds: Number of model seeds, 1, 2, ...
         seed: Seed of the input's own random numbers.
     """
-    folding_input = engine_module("common.folding_input")
     generator = np.random.default_rng(seed)
     sequence = "".join(LETTERS[letter] for letter in generator.integers(0, len(LETTERS), tokens))
-    chain = folding_input.ProteinChain(
-        id="A",
-        sequence=sequence,
-        ptms=[],
-        unpaired_msa=family_alignment(sequence, rows, generator),
-        paired_msa="",
-        templates=[],
-    )
-    return folding_input.Input(
-        name=f"synthetic_{seed}", chains=[chain], rng_seeds=list(range(1, seeds + 1))
-    )
+    protein = {
+        "id": "A",
+        "sequence": sequence,
+        "unpairedMsa": family_alignment(sequence, rows, generator),
+        "pairedMsa": "",
+        "templates": [],
+    }
+    content = {
+        "name": f"synthetic_{seed}",
+        "modelSeeds": list(range(1, seeds + 1)),
+        "sequences": [{"protein": protein}],
+        "dialect": "alphafold3",
+        "version": 1,
+    }
+    return fold_input_from_json(json.dumps(content))
 
 
 def measure_job(tokens: int, rows: int, seeds: int, repeats: int) -> Iterator[Measurement]:
     """Measures one job: engine, cold, with known conformers, and from the cache."""
     fold_input = synthetic_input(tokens, rows, seeds)
-    ccd = engine_module("constants.chemical_components").Ccd()
+    ccd = make_ccd()
     options = FeatureOptions(
         buckets=DEFAULT_BUCKETS, ref_max_modified_date=datetime.date(2021, 9, 30)
     )
-    featurise_input = engine_module("data.featurisation").featurise_input
-    arguments = options.arguments_for(featurise_input)
 
     def engine() -> None:
-        featurise_input(fold_input=fold_input, ccd=ccd, **arguments)
+        featurise_all_seeds(fold_input, ccd, options)
 
     def ours(folder: Path, features: str) -> None:
         store = ConformerStore(CacheManager("conformer cache", folder / "conformers"))
@@ -137,7 +139,7 @@ def measure_job(tokens: int, rows: int, seeds: int, repeats: int) -> Iterator[Me
 def measure_profile(tokens: int, rows: int, seeds: int) -> Iterator[Measurement]:
     """Measures where the time goes when nothing is stored; the longest part first."""
     fold_input = synthetic_input(tokens, rows, seeds)
-    ccd = engine_module("constants.chemical_components").Ccd()
+    ccd = make_ccd()
     options = FeatureOptions(buckets=DEFAULT_BUCKETS)
     with tempfile.TemporaryDirectory() as name, _forgotten_conformers(), profiled() as profile:
         store = ConformerStore(CacheManager("conformer cache", Path(name, "conformers")))
@@ -153,7 +155,7 @@ def measure_profile(tokens: int, rows: int, seeds: int) -> Iterator[Measurement]
 def measure_entry(tokens: int, rows: int) -> Iterator[Measurement]:
     """Measures size and time of packing one batch at several levels."""
     fold_input = synthetic_input(tokens, rows, 1)
-    ccd = engine_module("constants.chemical_components").Ccd()
+    ccd = make_ccd()
     options = FeatureOptions(buckets=DEFAULT_BUCKETS)
     (batch,) = (batch for _, batch in featurise(fold_input, (1,), ccd, options))
     arrays = {name: array for name, array in batch.items() if array.dtype != object}
@@ -178,7 +180,7 @@ def measure_workers(inputs: int, workers: int) -> Iterator[Measurement]:
         FeatureJob(synthetic_input(100, 200, 1, seed=number), (number,), options)
         for number in range(1, inputs + 1)
     ]
-    ccd = engine_module("constants.chemical_components").Ccd()
+    ccd = make_ccd()
 
     def on_one_core() -> None:
         with _forgotten_conformers():

@@ -20,6 +20,8 @@ INSTALL_HINT = (
     "environment, or the packaged engine with: pip install 'af3opt[engine]'"
 )
 
+# The package; the one place where its name is spelt.
+ENGINE = "alphafold3"
 # Files every supported engine has: DeepMind v3.0.1 and later, and the ColabFold fork 3.1.x.
 _REQUIRED_FILES = (
     "common/folding_input.py",
@@ -114,7 +116,7 @@ def find_engine() -> EngineInfo:
 
 def _package_root() -> Path:
     try:
-        spec = importlib.util.find_spec("alphafold3")
+        spec = importlib.util.find_spec(ENGINE)
     except (ImportError, ValueError):
         spec = None
     locations = list(spec.submodule_search_locations or ()) if spec else []
@@ -131,7 +133,7 @@ def _distribution(root: Path) -> importlib.metadata.Distribution | None:
             if Path(str(distribution.locate_file(root.name))).resolve() == root:
                 return distribution
     # Reads the file lists of all that is installed, which takes 0.3 s.
-    names = importlib.metadata.packages_distributions().get("alphafold3", [])
+    names = importlib.metadata.packages_distributions().get(ENGINE, [])
     return importlib.metadata.distribution(names[0]) if names else None
 
 

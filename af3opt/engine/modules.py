@@ -14,11 +14,11 @@ import textwrap
 from types import ModuleType
 from typing import Any
 
-ENGINE = "alphafold3"
+from af3opt.engine.discovery import ENGINE
 
 
 def engine_module(name: str) -> ModuleType:
-    """Imports `alphafold3.<name>`; the one place where the engine's name is spelt.
+    """Imports `alphafold3.<name>`.
 
     Args:
         name: Dotted path below the package, such as "model.network.evoformer".

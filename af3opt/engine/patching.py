@@ -15,7 +15,7 @@ the patches in force whose functions are as known, and takes them off again at t
         return query
 
     with PatchSet([HIT_LISTS], context) as patches:
-        patches.obstacles["hit_lists"]  # None, or why the engine was left alone
+        patches.obstacles["hit_lists"]  # None, or why it is not in force
 
 Two patches of one function must say which is built on the other (`after`); the order in
 which they are listed decides nothing. Sets may be nested and closed in any order, also by
@@ -27,14 +27,15 @@ import contextlib
 import dataclasses
 import functools
 import importlib
-import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from types import TracebackType
 from typing import Any, Self
 
 from af3opt.base.errors import SetupError
 from af3opt.base.version import installed_version
-from af3opt.engine.modules import ENGINE, source_digest
+from af3opt.engine import layers
+from af3opt.engine.discovery import ENGINE
+from af3opt.engine.modules import source_digest
 
 # Stands in `Patch.after` for every other patch of the same functions.
 ANYTHING = "*"
@@ -65,7 +66,7 @@ class Target:
         """Module and name, for messages."""
         return f"{self.module}.{self.qualname}"
 
-    def place(self) -> tuple[Any, str]:
+    def place(self) -> layers.Place:
         """The object that holds the function, and its name there.
 
         Raises:
@@ -85,10 +86,7 @@ class Target:
             ImportError: there is no such module.
             AttributeError: there is no such function.
         """
-        owner, name = self.place()
-        with _changing:
-            layers = _layers.get((owner, name))
-            return layers.original if layers is not None else _held(owner, name)
+        return layers.original_at(self.place())
 
     def obstacle(self) -> str | None:
         """Says why the installed function is not this one, or None when it is."""
@@ -109,7 +107,7 @@ class Target:
 
     @staticmethod
     def digest_of(function: Any) -> str:
-        """`source_digest` of a function, or of what a class method calls."""
+        """`source_digest` of a function or class method."""
         return source_digest(getattr(function, "__func__", function))
 
 
@@ -260,7 +258,7 @@ class PatchSet[C]:
             self.obstacles = {patch.name: patch.obstacle() for patch in self._patches}
             if self._required:
                 self._check_all_fit()
-            with _changing:
+            with layers.changing:
                 for patch in self._patches:
                     if self.obstacles[patch.name] is None:
                         _put_on(patch, self._context, undo)
@@ -332,70 +330,20 @@ def _share_a_function[C](one: Patch[C], other: Patch[C]) -> bool:
     )
 
 
-@dataclasses.dataclass(slots=True, eq=False)
-class _Layer:
-    """What one patch puts on a function."""
-
-    patch: str
-    make: Callable[[Any], Any]
-    replacement: Any
-
-
-@dataclasses.dataclass(slots=True)
-class _Layers:
-    """A replaced function: the engine's own, and what lies on it from below to above."""
-
-    original: Any
-    inherited: bool
-    layers: list[_Layer] = dataclasses.field(default_factory=list)
-
-
-# (module or class, name) -> what is in force there.
-_layers: dict[tuple[Any, str], _Layers] = {}
-_changing = threading.RLock()
-
-
-def _held(owner: Any, name: str) -> Any:
-    """What a module or class holds under a name: a class method as such, not bound."""
-    return vars(owner)[name] if name in vars(owner) else getattr(owner, name)
-
-
 def _put_on[C](patch: Patch[C], context: C, undo: contextlib.ExitStack) -> None:
     """Replaces the functions of one patch; `undo` is given what takes it off again."""
     for target, make in patch.replacements:
-        owner, name = target.place()
-        found = _layers.get((owner, name))
-        if found is None:
-            found = _Layers(_held(owner, name), inherited=name not in vars(owner))
-        for below in found.layers:
-            if not patch.may_follow(below.patch):
+        place = target.place()
+        for below in layers.patches_at(place):
+            if not patch.may_follow(below):
                 raise PatchError(
-                    f"{target.label} is replaced by {below.patch} already; {patch.name} is not "
+                    f"{target.label} is replaced by {below} already; {patch.name} is not "
                     "declared to come after it"
                 )
-        remake = functools.partial(_make, make, context)
-        layer = _Layer(patch.name, remake, remake(_held(owner, name)))
-        _layers[owner, name] = found
-        found.layers.append(layer)
-        undo.callback(_take_off, owner, name, layer)
-        setattr(owner, name, layer.replacement)
+        layer = layers.Layer(patch.name, functools.partial(_make, make, context))
+        layers.put_on(place, layer)
+        undo.callback(layers.take_off, place, layer)
 
 
 def _make[C](make: Make[C], context: C, original: Any) -> Any:
     return make(original, context)
-
-
-def _take_off(owner: Any, name: str, layer: _Layer) -> None:
-    with _changing:
-        found = _layers[owner, name]
-        place = found.layers.index(layer)
-        below = found.layers[place - 1].replacement if place else found.original
-        for above in found.layers[place + 1 :]:
-            below = above.replacement = above.make(below)
-        del found.layers[place]
-        if not found.layers:
-            del _layers[owner, name]
-        if found.inherited and not found.layers:
-            delattr(owner, name)
-        else:
-            setattr(owner, name, below)

@@ -1,6 +1,7 @@
 """The engine's own featurisation, one seed at a time."""
 
 import dataclasses
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -40,10 +41,26 @@ def featurise_with_engine(
         ValueError: the engine refuses the input.
         KeyError: the engine does not know a component of the input.
     """
-    featurise_input = engine_module("data.featurisation").featurise_input
-    (batch,) = featurise_input(
-        fold_input=dataclasses.replace(fold_input, rng_seeds=[seed]),
-        ccd=ccd,
-        **options.arguments_for(featurise_input),
-    )
+    (batch,) = featurise_all_seeds(dataclasses.replace(fold_input, rng_seeds=[seed]), ccd, options)
     return dict(batch)
+
+
+def featurise_all_seeds(
+    fold_input: FoldInput, ccd: Any, options: FeatureOptions
+) -> Sequence[Mapping[str, np.ndarray]]:
+    """Calls the engine's `featurise_input`: one batch for each of the input's seeds.
+
+    Args:
+        fold_input: Input with MSAs and templates filled in.
+        ccd: Dictionary from `make_ccd`.
+        options: Featurisation options.
+
+    Raises:
+        ValueError: the engine refuses the input.
+        KeyError: the engine does not know a component of the input.
+    """
+    featurise_input = engine_module("data.featurisation").featurise_input
+    batches: Sequence[Mapping[str, np.ndarray]] = featurise_input(
+        fold_input=fold_input, ccd=ccd, **options.arguments_for(featurise_input)
+    )
+    return batches

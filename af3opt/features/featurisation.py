@@ -25,7 +25,7 @@ from af3opt.engine.patching import Patch, PatchSet, Target, first_unknown
 from af3opt.engine.seed_flow import seed_reaches_only_conformers
 from af3opt.features.conformer_store import ConformerStore
 from af3opt.features.conformers import ConformerPool, PendingConformers
-from af3opt.features.engine_features import Batch
+from af3opt.features.engine_features import Batch, featurise_with_engine
 from af3opt.features.feature_patches import fast_loops
 from af3opt.features.layout_plan import make_plan
 from af3opt.features.options import FeatureOptions
@@ -167,18 +167,12 @@ class SharedFeatures:
         return reference_features(plan, pending.draws, pending.conformers.result(), augment)
 
     def _run(self, fold_input: Any, seed: int, ccd: Any) -> Batch:
-        featurisation = engine_module("data.featurisation")
-        arguments = self._options.arguments_for(featurisation.featurise_input)
         with self._answering(seed), fast_loops():
-            (batch,) = featurisation.featurise_input(
-                fold_input=dataclasses.replace(fold_input, rng_seeds=[seed]),
-                ccd=ccd,
-                **arguments,
-            )
+            batch = featurise_with_engine(fold_input, seed, ccd, self._options)
         for array in batch.values():
             # Shared between seeds from here on: writing into one must fail, not spread.
             array.flags.writeable = False
-        return dict(batch)
+        return batch
 
     def _answering(self, seed: int) -> PatchSet[None]:
         """Answers the pipeline's questions for reference structures inside a block."""

@@ -2,7 +2,7 @@
 
 import json
 
-from af3opt.engine.modules import engine_module
+from af3opt.engine.inputs import fold_input_from_json
 from af3opt.features.engine_features import Batch, featurise_with_engine, make_ccd
 from af3opt.features.options import FeatureOptions
 from af3opt.settings.settings import Settings
@@ -41,6 +41,6 @@ def example_batch(num_tokens: int, settings: Settings) -> Batch:
             "version": 1,
         }
     )
-    fold_input = engine_module("common.folding_input").Input.from_json(text)
+    fold_input = fold_input_from_json(text)
     options = FeatureOptions.from_settings(settings, (num_tokens,))
     return featurise_with_engine(fold_input, 1, make_ccd(), options)

@@ -14,7 +14,7 @@ import types
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from af3opt.engine.modules import engine_module
+from af3opt.engine.discovery import ENGINE
 
 # Below the engine's package: what a forward pass executes.
 _PARTS = ("model.model", "model.network.", "model.components.", "model.feat_batch")
@@ -30,8 +30,7 @@ def model_modules() -> tuple[str, ...]:
     Tracing loads more of them on demand, so the list is taken once in a process: a
     program must have the same key whether or not another one was traced before it.
     """
-    package = engine_module("model").__name__.partition(".")[0]
-    prefixes = tuple(f"{package}.{part}" for part in _PARTS)
+    prefixes = tuple(f"{ENGINE}.{part}" for part in _PARTS)
     return tuple(sorted(name for name in sys.modules if name.startswith(prefixes)))
 
 

@@ -10,11 +10,11 @@ import os
 import sys
 import time
 from collections.abc import Callable
-from typing import Any
 
 from af3opt.data.bootstrap import bootstrap_engine
-from af3opt.engine.modules import engine_module
+from af3opt.engine.blocks import denoiser_blocks, plain_config, trunk_blocks
 from af3opt.engine.patching import PatchSet
+from af3opt.engine.protocols import Array, Tree
 from af3opt.host.host import probe_host
 from af3opt.optimizations import OPTIMIZATIONS
 from af3opt.optimizations.base import BFLOAT16, FLOAT32, Context
@@ -33,61 +33,30 @@ TRUNK_PASSES = 48 * 11 / TRUNK_BLOCKS
 DIFFUSION_PASSES = 24 * 200 / (DIFFUSION_BLOCKS * STEPS)
 
 
-def _config() -> Any:
-    config = engine_module("model.model").Model.Config()
-    config.global_config.flash_attention_implementation = "xla"
-    config.global_config.bfloat16 = "none"
-    config.heads.diffusion.transformer.num_blocks = DIFFUSION_BLOCKS
-    return config
-
-
-def trunk_block() -> tuple[Callable[..., Any], tuple[Any, ...]]:
+def trunk_block() -> tuple[Callable[..., Array], tuple[Array, ...]]:
     """Trunk blocks as a haiku function, and random arguments for it."""
-    import haiku as hk
     import jax
     import jax.numpy as jnp
 
-    config = _config()
-    modules = engine_module("model.network.modules")
-    mask = jnp.ones(TOKENS)
-
-    def run(pair: Any, single: Any) -> Any:
-        def block(state: Any) -> Any:
-            return modules.PairFormerIteration(
-                config.evoformer.pairformer, config.global_config, with_single=True, name="block"
-            )(
-                act=state[0],
-                single_act=state[1],
-                pair_mask=mask[:, None] * mask[None],
-                seq_mask=mask,
-            )
-
-        return hk.experimental.layer_stack(TRUNK_BLOCKS)(block)((pair, single))
-
+    run = trunk_blocks(plain_config(DIFFUSION_BLOCKS), TRUNK_BLOCKS, jnp.ones(TOKENS))
     keys = jax.random.split(jax.random.PRNGKey(1))
     pair = jax.random.normal(keys[0], (TOKENS, TOKENS, 128))
     return run, (pair, jax.random.normal(keys[1], (TOKENS, 384)))
 
 
-def diffusion_block() -> tuple[Callable[..., Any], tuple[Any, ...]]:
+def diffusion_block() -> tuple[Callable[..., Array], tuple[Array, ...]]:
     """Diffusion transformer blocks over all samples, and random arguments."""
     import haiku as hk
     import jax
     import jax.numpy as jnp
 
-    config = _config()
-    network = engine_module("model.network.diffusion_transformer")
+    config = plain_config(DIFFUSION_BLOCKS)
 
-    def run(act: Any, single: Any, pair: Any) -> Any:
-        # Where the engine has it, so that its layers' weights are found.
-        with hk.name_scope("diffusion_head"):
-            module = network.Transformer(config.heads.diffusion.transformer, config.global_config)
+    def run(act: Array, single: Array, pair: Array) -> Array:
+        blocks = denoiser_blocks(config, jnp.ones(TOKENS))
 
-        def one(sample: Any) -> Any:
-            return module(act=sample, mask=jnp.ones(TOKENS), single_cond=single, pair_cond=pair)
-
-        def step(samples: Any, _: Any) -> Any:
-            return hk.vmap(one, split_rng=False)(samples), None
+        def step(samples: Array, _: None) -> tuple[Array, None]:
+            return blocks(samples, single, pair), None
 
         if hk.running_init():
             return step(act, None)[0]
@@ -99,7 +68,7 @@ def diffusion_block() -> tuple[Callable[..., Any], tuple[Any, ...]]:
     return run, (act, single, jax.random.normal(keys[2], (TOKENS, TOKENS, 128)))
 
 
-def _random_weights(shapes: Any) -> Any:
+def _random_weights(shapes: Tree) -> Tree:
     import jax
     import jax.numpy as jnp
 
@@ -112,7 +81,9 @@ def _random_weights(shapes: Any) -> Any:
     return jax.tree.unflatten(tree, values)
 
 
-def measure(make: Callable[[], Any], context: Context) -> tuple[float, Any]:
+def measure(
+    make: Callable[[], tuple[Callable[..., Array], tuple[Array, ...]]], context: Context
+) -> tuple[float, Array]:
     """Seconds of the fastest of a few runs, and the result, under a context."""
     import haiku as hk
     import jax
@@ -143,7 +114,7 @@ def main(argument: str) -> int:
     blocks = {"trunk": trunk_block, "diffusion": diffusion_block}
     found: dict[str, dict[str, list[float]]] = {}
     for part, precisions in wanted.items():
-        reference: Any = None
+        reference: Array = None
         # Float32 comes first: the others are compared with it.
         for precision in precisions:
             context = Context(

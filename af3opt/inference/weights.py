@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from af3opt.base.errors import SetupError
-from af3opt.engine.modules import engine_module
+from af3opt.engine.parameters import DamagedParametersError, load_parameters
 from af3opt.inference.results import IDENTIFIER
 from af3opt.inference.weights_ahead import layout_ahead, take_ahead
 from af3opt.inference.weights_copy import file_digest, make_copy, open_copy
@@ -187,10 +187,9 @@ def _to_device(
 def _load_with_engine(files: WeightFiles, model_dir: Path, device: Any) -> _Loaded:
     import jax
 
-    module = engine_module("model.params")
     try:
-        params = module.get_model_haiku_params(model_dir=model_dir)
-    except (OSError, ValueError, module.RecordError) as error:
+        params = load_parameters(model_dir)
+    except DamagedParametersError as error:
         raise SetupError(f"{files.label}: {error}") from error
     identifier = params.get(_META, {}).get(IDENTIFIER)
     return _Loaded(

@@ -11,7 +11,6 @@ import contextlib
 import dataclasses
 import hashlib
 import io
-import os
 import struct
 import sys
 from collections.abc import Iterator
@@ -24,7 +23,7 @@ import zstandard
 
 from af3opt.base.errors import SetupError
 from af3opt.engine.known_functions import known
-from af3opt.engine.modules import engine_module
+from af3opt.engine.parameters import select_model_files
 from af3opt.engine.patching import first_unknown
 from af3opt.memory.aligned import aligned_empty
 
@@ -111,7 +110,7 @@ def find_weight_files(model_dir: Path) -> WeightFiles:
             "parameters (*.bin or *.bin.zst)"
         )
     try:
-        paths, compressed = engine_module("model.params").select_model_files(model_dir)
+        paths, compressed = select_model_files(model_dir)
     except FileNotFoundError as error:
         raise SetupError(
             f"--model_dir={model_dir}: holds no model parameters (*.bin or *.bin.zst)"
@@ -122,7 +121,7 @@ def find_weight_files(model_dir: Path) -> WeightFiles:
         ) from error
     except OSError as error:
         raise SetupError(f"--model_dir={model_dir}: {error.strerror}") from error
-    return WeightFiles(tuple(Path(os.fspath(path)) for path in paths), compressed)
+    return WeightFiles(paths, compressed)
 
 
 def check_engine_loader() -> None:

@@ -6,9 +6,9 @@ not finite is written as what the format has for unknown: `?` in mmCIF, `null` i
 """
 
 import dataclasses
-import datetime
+import functools
 import json
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,8 @@ import numpy as np
 import zstandard
 
 from af3opt.base.atomic import atomic_write_bytes
-from af3opt.engine.modules import engine_module
+from af3opt.engine.protocols import Structure
+from af3opt.engine.structures import predicted_structures, with_legal_comment, with_metadata
 
 SUFFIX = "_nonfinite"
 
@@ -63,8 +64,8 @@ class NonFiniteSample:
     """
 
     index: int
-    structure: Any
-    finite: Any
+    structure: Structure
+    finite: Structure
     pae: np.ndarray
     contact_probs: np.ndarray
     chain_ids: list[str]
@@ -109,13 +110,13 @@ def extract_nonfinite(
         One object for each, in the given order.
     """
     indices = list(samples)
-    typed_batch = engine_module("model.feat_batch").Batch.from_data_dict(batch)
     tokens = int(np.asarray(batch["seq_length"]).item())
     asym_ids = np.asarray(batch["asym_id"])[:tokens]
     residue_ids = [int(number) for number in np.asarray(batch["residue_index"])[:tokens]]
     selected = select_samples(result, indices)
-    structures = _structures(selected, typed_batch, np.nan_to_num, posinf=0.0, neginf=0.0)
-    finite = _structures(selected, typed_batch, np.isfinite)
+    zeroed = functools.partial(np.nan_to_num, posinf=0.0, neginf=0.0)
+    structures = predicted_structures(selected, batch, zeroed)
+    finite = predicted_structures(selected, batch, np.isfinite)
     return [
         NonFiniteSample(
             index=index,
@@ -130,21 +131,6 @@ def extract_nonfinite(
         )
         for index, structure, flags in zip(indices, structures, finite, strict=True)
     ]
-
-
-def _structures(
-    result: Mapping[str, Any], batch: Any, change: Callable[..., Any], **options: Any
-) -> list[Any]:
-    """The engine's structures of changed coordinates and pLDDTs, one for each sample."""
-    samples = result["diffusion_samples"]
-    changed = {
-        "diffusion_samples": samples
-        | {"atom_positions": change(samples["atom_positions"], **options).astype(np.float32)},
-        "predicted_lddt": change(result["predicted_lddt"], **options).astype(np.float32),
-    }
-    structure = engine_module("model.model").get_predicted_structure(result=changed, batch=batch)
-    unstacked: list[Any] = structure.unstack()
-    return unstacked
 
 
 def write_nonfinite(sample: NonFiniteSample, directory: Path, name: str, *, compress: bool) -> None:
@@ -173,13 +159,7 @@ def _write(path: Path, text: str, *, compress: bool) -> None:
 
 
 def _mmcif_text(sample: NonFiniteSample) -> str:
-    metadata = engine_module("model.mmcif_metadata")
-    timestamp = datetime.datetime.now().isoformat(sep=" ", timespec="seconds")
-    cif = metadata.add_metadata_to_mmcif(
-        old_cif=sample.structure.to_mmcif_dict(),
-        version=f"{engine_module('version').__version__} @ {timestamp}",
-        model_id=sample.model_id,
-    )
+    cif = with_metadata(sample.structure, sample.model_id)
     flags = sample.finite.to_mmcif_dict()
     known: dict[str, list[str]] = {
         column: [
@@ -191,7 +171,7 @@ def _mmcif_text(sample: NonFiniteSample) -> str:
     # Averages over atoms, some of which have no value.
     averages = {column: [_UNKNOWN] * len(cif[column]) for column in _AVERAGED_COLUMNS}
     cif = cif.copy_and_update(known | averages)
-    return f"# {NOTE}\n{metadata.add_legal_comment(cif.to_string())}"
+    return f"# {NOTE}\n{with_legal_comment(cif.to_string())}"
 
 
 def _confidences(sample: NonFiniteSample) -> str:

@@ -13,7 +13,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from af3opt.engine.modules import engine_module
+from af3opt.engine.protocols import Structure
+from af3opt.engine.structures import amino_acids, compare_chirality, known_components
 
 _log = logging.getLogger(__name__)
 
@@ -56,7 +57,7 @@ class Plausibility:
         )
 
 
-def check_plausibility(structure: Any) -> Plausibility:
+def check_plausibility(structure: Structure) -> Plausibility:
     """Examines one sample's structure.
 
     Args:
@@ -87,7 +88,7 @@ class _Atoms:
     xyz: NDArray[np.floating[Any]]
 
     @classmethod
-    def of(cls, structure: Any) -> "_Atoms":
+    def of(cls, structure: Structure) -> "_Atoms":
         return cls(
             np.asarray(structure.chain_id),
             np.asarray(structure.res_id).astype(int),
@@ -126,8 +127,7 @@ def _torn(atoms: _Atoms, tail: str, head: str, ideal: float) -> int:
 
 def _inverted_amino_acids(atoms: _Atoms) -> int:
     """Counts D forms: seen from CB, the turn N, C around CA has the other sign."""
-    standard = engine_module("constants.residue_names").PROTEIN_TYPES
-    is_standard = np.isin(atoms.residue_name, list(standard))
+    is_standard = np.isin(atoms.residue_name, list(amino_acids()))
     kept = _Atoms(*(getattr(atoms, f.name)[is_standard] for f in dataclasses.fields(_Atoms)))
     nitrogen, alpha, carbonyl, beta = (kept.positions(name) for name in ("N", "CA", "C", "CB"))
     complete = set(nitrogen) & set(alpha) & set(carbonyl) & set(beta)
@@ -141,24 +141,22 @@ def _inverted_amino_acids(atoms: _Atoms) -> int:
     return sum(bool(volume < 0) for volume in volumes)
 
 
-def _inverted_ligands(structure: Any) -> tuple[str, ...]:
+def _inverted_ligands(structure: Structure) -> tuple[str, ...]:
     """Chains whose ligand the engine finds to be another stereoisomer."""
-    components = engine_module("constants.chemical_components").Ccd()
     ligands = structure.filter_to_entity_type(ligand=True)
-    comparable = []
+    # The engine compares single residues with a dictionary entry; its warnings
+    # about all others say nothing about the prediction.
+    code_of = {}
     for chain in ligands.chains:
         residues = ligands.filter(chain_id=chain)
-        # The engine compares single residues with a dictionary entry; its warnings
-        # about all others say nothing about the prediction.
-        if residues.num_residues(count_unresolved=True) == 1 and components.get(
-            residues.res_name[0]
-        ):
-            comparable.append(chain)
+        if residues.num_residues(count_unresolved=True) == 1:
+            code_of[chain] = residues.res_name[0]
+    known = known_components(code_of.values())
+    comparable = [chain for chain, code in code_of.items() if code in known]
     if not comparable:
         return ()
-    compare = engine_module("model.scoring.chirality").compare_chirality
     try:
-        matches = compare(ligands.filter(chain_id=comparable))
+        matches = compare_chirality(ligands.filter(chain_id=comparable))
     except (ValueError, RuntimeError, KeyError) as error:
         _log.debug("Ligand chirality could not be compared: %s", error)
         return ()

@@ -1,15 +1,13 @@
 """What can be read from one sample that the engine extracted."""
 
-from af3opt.engine.modules import engine_module
 from af3opt.engine.outputs import InferenceResult
+from af3opt.engine.structures import polymer_chain_types, standard_residues
 from af3opt.output.pdb import PdbAtom
 
 
 def pdb_atoms(sample: InferenceResult) -> list[PdbAtom]:
     """Lists the atoms of a predicted structure for `af3opt.output.pdb`."""
-    names = engine_module("constants.residue_names")
-    types = engine_module("constants.mmcif_names")
-    standard, polymers = names.STANDARD_POLYMER_TYPES, types.POLYMER_CHAIN_TYPES
+    standard, polymers = standard_residues(), polymer_chain_types()
     return [
         PdbAtom(
             is_hetero=not (atom["chain_type"] in polymers and atom["res_name"] in standard),

@@ -22,8 +22,8 @@ from af3opt.benchmarks.markdown_rows import table_head, table_row
 from af3opt.benchmarks.suites import input_json
 from af3opt.data.bootstrap import bootstrap_engine
 from af3opt.data.parameter_shapes import parameter_shapes
+from af3opt.engine.inputs import fold_input_from_json
 from af3opt.engine.model import device_features, forward_function, make_model_config
-from af3opt.engine.modules import engine_module
 from af3opt.features.engine_features import Batch, featurise_with_engine, make_ccd
 from af3opt.features.options import FeatureOptions
 from af3opt.inference.model_inputs import model_features
@@ -67,9 +67,7 @@ def chain_batch(tokens: int, settings: Settings) -> Batch:
         tokens: Residues, and tokens to pad to.
         settings: Read for the options of featurisation.
     """
-    fold_input = engine_module("common.folding_input").Input.from_json(
-        json.dumps(input_json(tokens))
-    )
+    fold_input = fold_input_from_json(json.dumps(input_json(tokens)))
     options = FeatureOptions.from_settings(settings, (tokens,))
     return featurise_with_engine(fold_input, 1, make_ccd(), options)
 

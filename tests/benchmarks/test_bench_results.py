@@ -7,7 +7,6 @@ import xml.etree.ElementTree as ElementTree
 import pytest
 
 from af3opt.base.errors import InputError, SetupError
-from af3opt.benchmarks.baseline import covered_seconds
 from af3opt.benchmarks.markdown import format_result, summary_table
 from af3opt.benchmarks.plot import write_plot
 from af3opt.benchmarks.results import (
@@ -30,6 +29,7 @@ from af3opt.benchmarks.stages import (
     TimedLine,
     split_stages,
 )
+from af3opt.engine.plain_run import covered_seconds
 from tests.benchmarks.results import make_case, make_result
 from tests.conftest import REPOSITORY
 

@@ -3,7 +3,6 @@
 It has a few of upstream's flags and its checks, and folds as the benchmarks' baseline does.
 """
 
-import types
 from pathlib import Path
 
 from absl import app, flags
@@ -27,23 +26,18 @@ def main(argv):
         raise app.UsageError("too many arguments")
     if _BACKEND.value == "cpu" and _ATTENTION.value != "xla":
         raise ValueError("For CPU-only inference attention must be xla.")
-    from af3opt.benchmarks import baseline
+    from af3opt.engine import plain_run
 
-    baseline.run(
-        types.SimpleNamespace(
+    plain_run.run(
+        plain_run.PlainOptions(
             input_dir=Path(_INPUT_DIR.value),
             output_dir=Path(_OUTPUT_DIR.value),
             model_dir=Path(_MODEL_DIR.value),
             buckets=[int(bucket) for bucket in _BUCKETS.value],
             jax_backend=_BACKEND.value,
             flash_attention_implementation=_ATTENTION.value,
-            num_seeds=None,
-            norun_data_pipeline=False,
-            num_diffusion_steps=None,
             num_recycles=_NUM_RECYCLES.value,
             num_diffusion_samples=_SAMPLES.value,
-            save_embeddings=False,
-            save_distogram=False,
         )
     )
 
