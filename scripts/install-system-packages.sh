@@ -1,9 +1,12 @@
 #!/usr/bin/env bash
-# Installs what the tests can use beyond Python on Debian or Ubuntu: HMMER, Slurm, Chromium and
-# the mmCIF dictionary. Without root it only says what is missing; the tests that need it skip.
+# Installs what the tests can use beyond Python on Debian or Ubuntu: HMMER, Slurm, Grid Engine,
+# Chromium and the mmCIF dictionary. Without root it only says what is missing; the tests that need
+# it skip.
 set -euo pipefail
 
-packages=(hmmer libcifpp-data slurmctld slurmd slurm-client munge chromium chromium-driver)
+packages=(hmmer libcifpp-data chromium chromium-driver)
+packages+=(slurmctld slurmd slurm-client munge)
+packages+=(gridengine-master gridengine-exec gridengine-client)
 
 missing=()
 for package in "${packages[@]}"; do

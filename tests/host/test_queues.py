@@ -148,10 +148,10 @@ def test_the_end_of_a_job_of_lsf(commands):
 def test_the_end_of_a_task_of_grid_engine(commands):
     commands(
         "qstat",
-        "echo '<x><element><CE_name>h_rt</CE_name><CE_doubleval>300.000000</CE_doubleval></element>"
+        "echo '<x><x><CE_name>h_rt</CE_name><CE_doubleval>300.000000</CE_doubleval></x>"
         "<ulong_sublist><JAT_task_number>2</JAT_task_number><JAT_start_time>1700000000"
         "</JAT_start_time></ulong_sublist><ulong_sublist><JAT_task_number>3</JAT_task_number>"
-        "<JAT_start_time>1700000500</JAT_start_time></ulong_sublist></x>'",
+        "<JAT_scaled_usage_list>\n<UA_value>1.0</UA_value></JAT_scaled_usage_list><JAT_start_time>1700000500</JAT_start_time></ulong_sublist></x>'",
     )
     assert QUEUES["sge"].end_time(find_own_job(SGE)) == 1_700_000_800
 

@@ -4,12 +4,9 @@ import collections
 import csv
 import json
 import os
-import shutil
-import socket
 import subprocess
 import sys
 import time
-from pathlib import Path
 
 import pytest
 
@@ -18,36 +15,24 @@ from af3opt.base.errors import ExitCode
 from af3opt.host.queues.every import QUEUES
 from tests.conftest import REPOSITORY
 from tests.execution.conftest import RESIDUES, leftovers, write_input
+from tests.schedulers.servers import start_or_skip
 
 pytestmark = [pytest.mark.slurm, pytest.mark.engine, pytest.mark.slow, pytest.mark.timeout(900)]
 
-CLUSTER = Path(__file__).parent / "cluster.sh"
 JOBS = 12
 
 
 @pytest.fixture(scope="module")
 def cluster(tmp_path_factory):
     """A running Slurm; yields the path of its slurm.conf."""
-    missing = [name for name in ("slurmctld", "slurmd", "sbatch", "munged") if not which(name)]
-    if missing or os.geteuid() != 0:
-        pytest.skip(f"needs root and {', '.join(missing) or 'Slurm'}")
-    directory = tmp_path_factory.mktemp("slurm")
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    environment = {**os.environ, "AF3_TEST_SLURM_PORT": str(port)}
-    subprocess.run([CLUSTER, "start", directory], env=environment, check=True, timeout=60)
-    yield directory / "slurm.conf"
-    subprocess.run([CLUSTER, "stop", directory], check=True, timeout=60)
-
-
-def which(name):
-    return shutil.which(name, path=f"{os.environ['PATH']}:/usr/sbin:/sbin")
+    server = start_or_skip("slurm", tmp_path_factory.mktemp("slurm"))
+    yield server.variables["SLURM_CONF"]
+    server.stop()
 
 
 @pytest.fixture
 def slurm(cluster, monkeypatch):
-    monkeypatch.setenv("SLURM_CONF", str(cluster))
+    monkeypatch.setenv("SLURM_CONF", cluster)
 
 
 def write_site(path, command, variables):

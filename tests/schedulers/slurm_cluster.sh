@@ -2,12 +2,12 @@
 # A Slurm of one node on this machine, for tests: two partitions, "cpu" and "gpu", of which the
 # second has a made-up GPU. Needs root and Debian's slurmctld, slurmd, slurm-client and munge.
 #
-#   cluster.sh start DIR    writes everything below DIR; afterwards export SLURM_CONF=DIR/slurm.conf
-#   cluster.sh stop DIR
+#   slurm_cluster.sh start DIR    writes everything below DIR; afterwards export SLURM_CONF=DIR/slurm.conf
+#   slurm_cluster.sh stop DIR
 set -euo pipefail
 
-action="${1:?usage: cluster.sh start|stop DIR}"
-dir="$(realpath -m "${2:?usage: cluster.sh start|stop DIR}")"
+action="${1:?usage: slurm_cluster.sh start|stop DIR}"
+dir="$(realpath -m "${2:?usage: slurm_cluster.sh start|stop DIR}")"
 host="$(hostname -s)"
 PATH="$PATH:/usr/sbin:/sbin"
 
@@ -77,7 +77,7 @@ start() {
     fi
     sleep 0.2
   done
-  echo "cluster.sh: the node did not come up; see $dir/log" >&2
+  echo "slurm_cluster.sh: the node did not come up; see $dir/log" >&2
   tail -n 5 "$dir"/log/*.log >&2
   exit 1
 }
@@ -95,5 +95,5 @@ stop() {
 case "$action" in
   start) start ;;
   stop) stop ;;
-  *) echo "cluster.sh: unknown action $action" >&2 && exit 2 ;;
+  *) echo "slurm_cluster.sh: unknown action $action" >&2 && exit 2 ;;
 esac
