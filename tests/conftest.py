@@ -147,7 +147,8 @@ class EngineInput:
 
     def featurise(self, tokens):
         """Returns the batch of its first seed, padded to a number of tokens."""
-        from af3opt.features.engine_features import featurise_with_engine, make_ccd
+        from af3opt.engine.inputs import make_ccd
+        from af3opt.features.engine_features import featurise_with_engine
         from af3opt.features.options import FeatureOptions
 
         options = FeatureOptions.from_settings(self.settings, (tokens,))

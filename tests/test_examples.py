@@ -54,8 +54,8 @@ def test_nothing_has_to_be_searched(path):
 @pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.stem)
 def test_the_engine_featurises_it(path, prepared_home):
     from af3opt.data.bootstrap import bootstrap_engine
-    from af3opt.engine.inputs import check_fold_input, load_fold_inputs
-    from af3opt.features.engine_features import featurise_with_engine, make_ccd
+    from af3opt.engine.inputs import load_fold_inputs, make_ccd
+    from af3opt.features.engine_features import featurise_with_engine
     from af3opt.features.options import FeatureOptions
     from af3opt.settings.settings import resolve_settings
 
@@ -63,7 +63,6 @@ def test_the_engine_featurises_it(path, prepared_home):
     settings = resolve_settings([f"--json_path={path}", "--output_dir=unused"], {})
     for fold_input in load_fold_inputs(path):
         ccd = make_ccd(fold_input.user_ccd)
-        check_fold_input(fold_input, ccd, path)
         options = FeatureOptions.from_settings(settings, (128,))
         batch = featurise_with_engine(fold_input, fold_input.rng_seeds[0], ccd, options)
         tokens = int(batch["seq_mask"].sum())

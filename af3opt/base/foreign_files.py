@@ -40,19 +40,22 @@ def open_foreign(
     return _open(path, path, flags, max_bytes, private=private)
 
 
-def read_foreign(path: Path, max_bytes: int, *, private: bool = False) -> bytes:
+def read_foreign(
+    path: Path, max_bytes: int, *, private: bool = False, follow_links: bool = False
+) -> bytes:
     """Returns the content of a regular file.
 
     Args:
         path: The file.
         max_bytes: Largest size to accept, also of a file that grows meanwhile.
         private: As for `open_foreign`.
+        follow_links: As for `open_foreign`.
 
     Raises:
         RefusedFileError: as for `open_foreign`.
         OSError: it cannot be read.
     """
-    with open_foreign(path, max_bytes, private=private) as stream:
+    with open_foreign(path, max_bytes, private=private, follow_links=follow_links) as stream:
         return _read(stream, path, max_bytes)
 
 

@@ -6,8 +6,8 @@ from pathlib import Path
 
 from af3opt.base.errors import InputError, UsageError
 from af3opt.benchmarks.features import synthetic_input
-from af3opt.engine.inputs import FoldInput, load_fold_inputs
-from af3opt.features.engine_features import Batch, featurise_with_engine, make_ccd
+from af3opt.engine.inputs import FoldInput, load_fold_inputs, make_ccd
+from af3opt.features.engine_features import Batch, featurise_with_engine
 from af3opt.features.options import FeatureOptions
 from af3opt.numerics.arrays import Masks
 

@@ -32,12 +32,12 @@ from af3opt.benchmarks.feature_profile import profiled
 from af3opt.caching.manager import CacheManager
 from af3opt.data.prepared import find_prepared
 from af3opt.data.resources import redirect_resources
-from af3opt.engine.inputs import FoldInput, fold_input_from_json
+from af3opt.engine.inputs import FoldInput, fold_input_from_json, make_ccd
 from af3opt.features import conformers
 from af3opt.features.cache import FeatureCache
 from af3opt.features.compress import compress_features, decompress_features
 from af3opt.features.conformer_store import ConformerStore
-from af3opt.features.engine_features import featurise_all_seeds, make_ccd
+from af3opt.features.engine_features import featurise_all_seeds
 from af3opt.features.featurise import featurise
 from af3opt.features.options import FeatureOptions
 from af3opt.features.parallel import FeatureJob, parallel_featurize

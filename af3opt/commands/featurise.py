@@ -11,6 +11,8 @@ from af3opt.base.logs import configure_logging
 from af3opt.settings.settings import Settings, resolve_settings
 
 if TYPE_CHECKING:
+    from af3opt.engine.inputs import FoldInput
+    from af3opt.execution.planning.plan import PlannedJob
     from af3opt.features.parallel import FeatureJob
 
 SUMMARY = "featurise inputs ahead into the feature cache, with several processes and no GPU"
@@ -27,7 +29,8 @@ for CPU nodes, between the searches and the jobs that hold a GPU.
 --featurise_workers sets the number of processes; unset, as many as cores and memory allow when that
 pays. Inputs are padded to --buckets, or else to the buckets of a GPU run.
 
-Exit code: 3 if some inputs could not be featurised (each is named), else 0.
+Exit code: 3 if some inputs could not be featurised (each is named), 2 if the only one could not,
+else 0.
 """
 
 _log = logging.getLogger(__name__)
@@ -86,8 +89,11 @@ def _featurise(settings: Settings) -> int:
 
 
 def _jobs(settings: Settings) -> "tuple[list[FeatureJob], int]":
-    """Reads all inputs; returns those that can be read, and how many files cannot."""
-    from af3opt.engine.inputs import load_fold_inputs
+    """Reads all inputs; returns those that can be featurised, and how many cannot.
+
+    Raises:
+        InputError: there is one only, and it cannot.
+    """
     from af3opt.execution.planning.plan import make_plan
     from af3opt.features.options import FeatureOptions
     from af3opt.features.parallel import FeatureJob
@@ -96,18 +102,33 @@ def _jobs(settings: Settings) -> "tuple[list[FeatureJob], int]":
     # The model runs elsewhere later: on a GPU unless --jax_backend says otherwise.
     buckets = choose_buckets(settings, settings.jax_backend or "gpu")
     options = FeatureOptions.from_settings(settings, buckets)
+    plan = make_plan(settings, buckets, os.environ)
     jobs: list[FeatureJob] = []
-    failed = 0
-    for path in dict.fromkeys(job.path for job in make_plan(settings, buckets, os.environ)):
+    for planned in plan:
         try:
-            for fold_input in load_fold_inputs(path):
-                if settings.num_seeds is not None:
-                    fold_input = fold_input.with_multiple_seeds(settings.num_seeds)
-                jobs.append(FeatureJob(fold_input, tuple(fold_input.rng_seeds), options))
+            fold_input = _load(planned, settings.num_seeds)
         except InputError as error:
-            failed += 1
+            if len(plan) == 1:
+                raise
             _log.error("%s", error)
-        except ValueError as error:
-            failed += 1
-            _log.error("%s: --num_seeds=%s: %s", path, settings.num_seeds, error)
-    return jobs, failed
+            continue
+        jobs.append(FeatureJob(fold_input, tuple(fold_input.rng_seeds), options))
+    return jobs, len(plan) - len(jobs)
+
+
+def _load(planned: "PlannedJob", num_seeds: int | None) -> "FoldInput":
+    """Loads an input that brings its alignments and templates."""
+    from af3opt.engine.inputs import load_fold_input, needs_search
+
+    fold_input = load_fold_input(planned.path, planned.position)
+    if needs_search(fold_input):
+        raise InputError(
+            f"{planned.path}: {fold_input.name}: cannot be featurised: a chain has no MSA or "
+            "templates; run af3opt run --norun_inference and featurise its <name>_data.json"
+        )
+    if num_seeds is None:
+        return fold_input
+    try:
+        return fold_input.with_multiple_seeds(num_seeds)
+    except ValueError as error:
+        raise InputError(f"{planned.path}: --num_seeds={num_seeds}: {error}") from error

@@ -125,8 +125,8 @@ def _inputs(session: "Session", folder: Path, depths: Sequence[int | None]) -> "
 
     One that waits for its search comes once for each depth that its MSA may have.
     """
-    from af3opt.engine.inputs import load_fold_inputs, needs_search
-    from af3opt.features.engine_features import featurise_with_engine, make_ccd
+    from af3opt.engine.inputs import load_fold_inputs, make_ccd, needs_search
+    from af3opt.features.engine_features import featurise_with_engine
 
     paths = sorted(path for path in folder.glob("*.json") if path.is_file())
     if not paths:

@@ -9,6 +9,7 @@ import numpy as np
 
 from af3opt.base.key import json_digest
 from af3opt.engine.modules import engine_module
+from af3opt.engine.refusals import EngineRefusalError
 from af3opt.features.embedding import embed, needs_macrocycles
 
 _log = logging.getLogger(__name__)
@@ -141,14 +142,14 @@ def make_component(name: str, ccd: Any, chemical_components_data: Any) -> Compon
             of ligands that are not in the dictionary.
 
     Raises:
-        ValueError: there is neither a dictionary entry nor a usable SMILES.
+        EngineRefusalError: there is neither a dictionary entry nor a usable SMILES.
     """
     cif = ccd.get(name)
     if cif:
         return _from_dictionary(name, cif)
     entry = (chemical_components_data.chem_comp or {}).get(name)
     if entry is None or not entry.pdbx_smiles:
-        raise ValueError(f"No CCD entry or SMILES for {name}.")
+        raise EngineRefusalError(f"No CCD entry or SMILES for {name}.")
     return _from_smiles(name, entry.pdbx_smiles)
 
 
@@ -175,7 +176,9 @@ def _from_smiles(name: str, smiles: str) -> Component:
     chemistry = rdkit_utils.rd_chem
     molecule = chemistry.MolFromSmiles(smiles)
     if molecule is None:
-        raise ValueError(f"Failed to construct RDKit Mol for {name} from SMILES string: {smiles}")
+        raise EngineRefusalError(
+            f"Failed to construct RDKit Mol for {name} from SMILES string: {smiles}"
+        )
     # Atoms have no names in SMILES; the engine numbers them by element.
     molecule = rdkit_utils.assign_atom_names_from_graph(chemistry.AddHs(molecule))
     cif = rdkit_utils.mol_to_ccd_cif(molecule, component_id="fake_cif")

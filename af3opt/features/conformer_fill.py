@@ -12,11 +12,11 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 
 from af3opt.base.errors import UsageError
+from af3opt.engine.inputs import make_ccd
 from af3opt.engine.modules import engine_module
 from af3opt.features.components import make_component
 from af3opt.features.conformer_store import MAX_CONFORMERS, ConformerStore
 from af3opt.features.conformers import ConformerPool
-from af3opt.features.engine_features import make_ccd
 from af3opt.features.featurise import usable_threads
 from af3opt.features.reference import draw_stream
 

@@ -14,15 +14,6 @@ from af3opt.features.options import FeatureOptions
 type Batch = dict[str, np.ndarray]
 
 
-def make_ccd(user_ccd: str | None = None) -> Any:
-    """Returns the engine's chemical component dictionary for one job.
-
-    Args:
-        user_ccd: Components of the job in mmCIF; they shadow the dictionary's.
-    """
-    return engine_module("constants.chemical_components").Ccd(user_ccd=user_ccd)
-
-
 def featurise_with_engine(
     fold_input: FoldInput, seed: int, ccd: Any, options: FeatureOptions
 ) -> Batch:
@@ -34,7 +25,7 @@ def featurise_with_engine(
     Args:
         fold_input: Input with MSAs and templates filled in.
         seed: Seed of the model run.
-        ccd: Dictionary from `make_ccd`.
+        ccd: Dictionary from `engine.inputs.make_ccd`.
         options: Featurisation options.
 
     Raises:

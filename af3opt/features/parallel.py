@@ -21,7 +21,8 @@ from typing import Any
 import psutil
 
 from af3opt.caching.locations import open_cache
-from af3opt.features.engine_features import Batch, make_ccd
+from af3opt.engine.inputs import make_ccd
+from af3opt.features.engine_features import Batch
 from af3opt.features.options import FeatureOptions
 
 _log = logging.getLogger(__name__)

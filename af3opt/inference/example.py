@@ -2,8 +2,8 @@
 
 import json
 
-from af3opt.engine.inputs import fold_input_from_json
-from af3opt.features.engine_features import Batch, featurise_with_engine, make_ccd
+from af3opt.engine.inputs import fold_input_from_json, make_ccd
+from af3opt.features.engine_features import Batch, featurise_with_engine
 from af3opt.features.options import FeatureOptions
 from af3opt.settings.settings import Settings
 

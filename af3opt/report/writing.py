@@ -18,6 +18,7 @@ from af3opt.scores.reading.layout import find_job_directories, is_job_directory
 DEFAULT_MAX_SAMPLES = 25
 # Where a batch says which of its jobs failed, and why.
 _FAILED_FILE = "failed.json"
+BATCH_PAGE = "af3opt_report.html"
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,7 +91,7 @@ def write_batch_report(
     directories = find_job_directories(batch_dir)
     if not directories and not (batch_dir / _FAILED_FILE).is_file():
         raise InputError(_no_results(batch_dir))
-    page = output or batch_dir / "af3opt_report.html"
+    page = output or batch_dir / BATCH_PAGE
     rows, jobs = [], []
     for directory in directories:
         # Without its page only the best sample's structure is needed, for pLDDT.

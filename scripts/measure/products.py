@@ -22,9 +22,9 @@ from af3opt.benchmarks.markdown_rows import table_head, table_row
 from af3opt.benchmarks.suites import input_json
 from af3opt.data.bootstrap import bootstrap_engine
 from af3opt.data.parameter_shapes import parameter_shapes
-from af3opt.engine.inputs import fold_input_from_json
+from af3opt.engine.inputs import fold_input_from_json, make_ccd
 from af3opt.engine.model import device_features, forward_function, make_model_config
-from af3opt.features.engine_features import Batch, featurise_with_engine, make_ccd
+from af3opt.features.engine_features import Batch, featurise_with_engine
 from af3opt.features.options import FeatureOptions
 from af3opt.inference.model_inputs import model_features
 from af3opt.inference.operations import OperationCount, count_operations

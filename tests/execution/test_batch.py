@@ -47,13 +47,14 @@ def test_overlapped_writes_the_same_tree(runs, inputs, tmp_path, threads):
 
 def test_one_bad_job_stops_no_other_featurised_with_it(runs, inputs, tmp_path):
     def before():
+        from af3opt.engine.refusals import EngineRefusalError
         from af3opt.features.featurise import JobFeatures
 
         features = JobFeatures.features
 
         def failing(self, seed, upcoming=()):
             if seed == 12:
-                raise ValueError("no such component")
+                raise EngineRefusalError("no such component")
             return features(self, seed, upcoming)
 
         JobFeatures.features = failing
@@ -104,7 +105,10 @@ def test_noresume_does_everything_again_in_a_stamped_directory(runs, inputs, tmp
 
 @pytest.mark.parametrize(
     ("name", "flags"),
-    [("..", ("--noresume", "--force_output_dir")), (".", ()), (".af3opt", ())],
+    [
+        ("..", ("--noresume", "--force_output_dir")),
+        *((name, ()) for name in (".", ".af3opt", "failed.json", "af3opt_report.html")),
+    ],
 )
 def test_a_name_leads_to_no_directory_but_the_jobs_own(runs, inputs, tmp_path, name, flags):
     path = write_input(inputs, "job9", [1])

@@ -33,7 +33,7 @@ def make_cache(tmp_path):
 
 
 def _batches(fold_input, options, cache=None):
-    from af3opt.features.engine_features import make_ccd
+    from af3opt.engine.inputs import make_ccd
     from af3opt.features.featurise import featurise
 
     ccd = make_ccd(fold_input.user_ccd)
@@ -41,7 +41,7 @@ def _batches(fold_input, options, cache=None):
 
 
 def _key(fold_input, options, cache):
-    from af3opt.features.engine_features import make_ccd
+    from af3opt.engine.inputs import make_ccd
 
     return cache.key(fold_input, make_ccd(fold_input.user_ccd), options)
 
@@ -178,7 +178,7 @@ def test_verify_names_the_option_that_sets_siblings_apart(engine, options, make_
 
 
 def test_a_hit_knows_what_it_saved(engine, options, make_cache):
-    from af3opt.features.engine_features import make_ccd
+    from af3opt.engine.inputs import make_ccd
     from af3opt.features.featurise import JobFeatures
 
     (fold_input,) = load_example("ubiquitin", seeds=(1,))

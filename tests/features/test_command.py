@@ -34,9 +34,8 @@ def inputs(tmp_path):
 
 
 def test_features_of_the_given_inputs_are_found_later(engine, inputs):
-    from af3opt.engine.inputs import load_fold_inputs
+    from af3opt.engine.inputs import load_fold_inputs, make_ccd
     from af3opt.features.cache import FeatureCache
-    from af3opt.features.engine_features import make_ccd
     from af3opt.features.options import FeatureOptions
     from af3opt.settings.upstream import DEFAULT_BUCKETS
 
@@ -53,7 +52,9 @@ def test_features_of_the_given_inputs_are_found_later(engine, inputs):
 
 def test_inputs_that_cannot_be_featurised_are_named(engine, inputs):
     (fold_input,) = load_example("ubiquitin")
-    text = fold_input.to_json().replace('"unpairedMsa": ""', '"unpairedMsa": null')
+    text = fold_input.to_json()
+    for empty in ('"unpairedMsa": ""', '"pairedMsa": ""', '"templates": []'):
+        text = text.replace(empty, f"{empty.partition(':')[0]}: null")
     (inputs / "in" / "searched_later.json").write_text(text)
     (inputs / "in" / "broken.json").write_text("{")
     completed = _featurise(inputs)

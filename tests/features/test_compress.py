@@ -122,7 +122,7 @@ def test_optimising_leaves_integers_that_do_not_fit():
 def test_optimising_gives_what_jax_makes_of_a_batch(engine):
     import jax.numpy as jnp
 
-    from af3opt.features.engine_features import make_ccd
+    from af3opt.engine.inputs import make_ccd
     from af3opt.features.featurise import featurise
     from af3opt.features.options import FeatureOptions
     from tests.features.conftest import load_example

@@ -19,7 +19,7 @@ def _engine_batches(fold_input, ccd, options):
 
 
 def _assert_bit_identical(fold_input, options, threads=2):
-    from af3opt.features.engine_features import make_ccd
+    from af3opt.engine.inputs import make_ccd
     from af3opt.features.featurise import featurise
 
     ccd = make_ccd(fold_input.user_ccd)
@@ -123,7 +123,7 @@ def test_an_unknown_engine_function_leaves_featurisation_to_the_engine(engine, m
 
 
 def test_shared_arrays_cannot_be_written_into(engine):
-    from af3opt.features.engine_features import make_ccd
+    from af3opt.engine.inputs import make_ccd
     from af3opt.features.featurise import featurise
 
     (fold_input,) = load_example("ubiquitin", seeds=(1, 2))

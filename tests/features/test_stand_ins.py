@@ -97,12 +97,12 @@ def test_a_seed_that_reaches_anything_else_is_not(tmp_path, use):
 @pytest.mark.slow
 def test_filled_conformers_leave_nothing_to_embed(engine, tmp_path, monkeypatch):
     from af3opt.caching.manager import CacheManager
+    from af3opt.engine.inputs import make_ccd
     from af3opt.engine.modules import engine_module
     from af3opt.features import conformers
     from af3opt.features.cache import FeatureCache
     from af3opt.features.conformer_fill import fill_conformers
     from af3opt.features.conformer_store import ConformerStore
-    from af3opt.features.engine_features import make_ccd
     from af3opt.features.featurise import featurise
     from af3opt.features.options import FeatureOptions
     from tests.features.batches import assert_same_batch
@@ -140,10 +140,10 @@ _OTHERS = ("ALA", "ARG", "TRP", "PRO", "MSE", "A", "DT", "ATP", "NAG", "GOL", "Z
 @pytest.mark.parametrize("name", [*_MACROCYCLES, *_OTHERS])
 @pytest.mark.parametrize("max_iterations", [None, 2])
 def test_conformers_are_those_of_the_engine(engine, name, max_iterations):
+    from af3opt.engine.inputs import make_ccd
     from af3opt.engine.modules import engine_module
     from af3opt.features.components import make_component
     from af3opt.features.embedding import embedding_known, needs_macrocycles
-    from af3opt.features.engine_features import make_ccd
 
     assert embedding_known()
     component = make_component(name, make_ccd(), None)

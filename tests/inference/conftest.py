@@ -9,9 +9,10 @@ import pytest
 from af3opt.data.bootstrap import bootstrap_engine
 from af3opt.data.synthetic_weights import read_manifest, synthetic_weights_dir
 from af3opt.engine.discovery import find_engine
+from af3opt.engine.inputs import make_ccd
 from af3opt.engine.model import DIFFUSION_STEPS, make_model_config
 from af3opt.engine.modules import engine_module
-from af3opt.features.engine_features import featurise_with_engine, make_ccd
+from af3opt.features.engine_features import featurise_with_engine
 from af3opt.features.options import FeatureOptions
 from af3opt.inference.compiled import ProgramIdentity
 from af3opt.inference.model_runner import ModelRunner

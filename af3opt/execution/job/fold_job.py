@@ -18,19 +18,16 @@ from typing import Any
 from af3opt.base.atomic import atomic_write_text
 from af3opt.base.errors import Af3optError, InputError
 from af3opt.base.key import text_digest
-from af3opt.engine.inputs import (
-    FoldInput,
-    check_fold_input,
-    needs_search,
-)
+from af3opt.engine.inputs import FoldInput, make_ccd, needs_search
 from af3opt.engine.model import extract_distogram, extract_embeddings
 from af3opt.engine.msa import DataPipeline
 from af3opt.engine.outputs import terms_of_use
+from af3opt.engine.refusals import RefusedInputError, refusals
 from af3opt.execution.job.journal import RunJournal
 from af3opt.execution.job.seed_files import SeedResult, write_seed_files
 from af3opt.execution.job.session import Session
 from af3opt.execution.planning.deadline import seed_workload
-from af3opt.features.engine_features import Batch, make_ccd
+from af3opt.features.engine_features import Batch
 from af3opt.features.featurise import JobFeatures
 from af3opt.inference.compiled import COMPILED
 from af3opt.numerics import NonFiniteError, infer_checked
@@ -138,11 +135,9 @@ class FoldJob:
             pipeline: The data pipeline, None when it is not to run.
 
         Raises:
-            InputError: see `check_fold_input`; or an MSA is missing that no data
-                pipeline will search for.
+            InputError: an MSA is missing that no data pipeline will search for.
             SetupError: a tool or database that is needed is missing.
         """
-        check_fold_input(self.fold_input, self.ccd, self.source)
         if not needs_search(self.fold_input):
             return
         if pipeline is not None:
@@ -199,8 +194,9 @@ class FoldJob:
     def _refusals(self) -> Iterator[None]:
         """Turns what the engine refuses into an error that names the file."""
         try:
-            yield
-        except (ValueError, KeyError) as error:
+            with refusals():
+                yield
+        except RefusedInputError as error:
             raise InputError(f"{self.source}: cannot be featurised: {error}") from error
 
     def featurise(self, seed: int, upcoming: Sequence[int] = ()) -> Batch:

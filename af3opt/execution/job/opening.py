@@ -11,7 +11,6 @@ Without resume, a job gets upstream's directory and everything is done. With it:
 import dataclasses
 import datetime
 import functools
-import itertools
 import logging
 import shutil
 from collections.abc import Sequence
@@ -19,7 +18,7 @@ from pathlib import Path
 
 from af3opt.base.atomic import is_temporary
 from af3opt.base.errors import Af3optError, InputError
-from af3opt.engine.inputs import FoldInput, load_fold_inputs, needs_search
+from af3opt.engine.inputs import FoldInput, load_fold_input, needs_search, reload_fold_input
 from af3opt.execution.claims.claim import current_holder, keep_alive, newest_holder, try_claim
 from af3opt.execution.claims.holder import Holder, this_process
 from af3opt.execution.interrupt import InterruptGuard, remove_temporaries
@@ -27,14 +26,19 @@ from af3opt.execution.job.fold_job import FoldJob
 from af3opt.execution.job.identity import Identity, input_digest
 from af3opt.execution.job.journal import DataRecord, JobJournal
 from af3opt.execution.job.session import Session
+from af3opt.execution.outcomes import FAILED_FILE
 from af3opt.execution.planning.plan import PlannedJob
 from af3opt.execution.state_directory import STATE_DIRECTORY
+from af3opt.inputs.checking import check_job
+from af3opt.inputs.findings import shown
+from af3opt.inputs.names import longest_name
 from af3opt.output.tree import JobTree, choose_job_directory
+from af3opt.report.writing import BATCH_PAGE
 
 _log = logging.getLogger(__name__)
 
-# Directories that a job's name must not lead to: the output directory, the one above, our own.
-_TAKEN_NAMES = frozenset({".", "..", STATE_DIRECTORY})
+# What a job's directory must not be named: the output directory, the one above, our own files.
+_TAKEN_NAMES = frozenset({".", "..", STATE_DIRECTORY, FAILED_FILE, BATCH_PAGE})
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -108,7 +112,7 @@ class JobOpener:
             InputError: it cannot be used.
             SetupError: something its search needs is missing.
         """
-        _check_name(planned)
+        _check_name(planned, self._settings.num_diffusion_samples)
         return self._load(planned).job
 
     def open(self, planned: PlannedJob) -> OpenJob:
@@ -120,7 +124,7 @@ class JobOpener:
             SetupError: something its search needs is missing.
             OSError: the output directory cannot be written.
         """
-        _check_name(planned)
+        _check_name(planned, self._settings.num_diffusion_samples)
         if not self._settings.resume:
             opened = self._load(planned)
             self._use(opened.job, self._free_directory(opened.job))
@@ -149,11 +153,7 @@ class JobOpener:
         return opened
 
     def _load(self, planned: PlannedJob) -> OpenJob:
-        fold_input = next(
-            itertools.islice(load_fold_inputs(planned.path), planned.position, None), None
-        )
-        if fold_input is None:
-            raise InputError(f"{planned.path}: holds no fold job; see the input format")
+        fold_input = load_fold_input(planned.path, planned.position)
         name = fold_input.sanitised_name()
         job = FoldJob(
             session=self._session,
@@ -172,7 +172,7 @@ class JobOpener:
             job.fold_input = self._with_seeds(fold_input, planned)
             job.check(self._session.pipeline)
         else:
-            (recorded,) = load_fold_inputs(data.data_json)
+            recorded = reload_fold_input(data.data_json)
             seeds = planned.seeds or data.seeds
             job.fold_input = self._with_seeds(
                 dataclasses.replace(recorded, rng_seeds=list(seeds)), planned
@@ -278,7 +278,14 @@ class JobOpener:
             raise InputError(f"{planned.path}: --num_seeds={number}: {error}") from error
 
 
-def _check_name(planned: PlannedJob) -> None:
+def _check_name(planned: PlannedJob, samples: int) -> None:
+    name = planned.sanitised_name
+    if not name or len(name) > longest_name(planned.seeds, samples):
+        check_job(planned.path, planned.position)  # Says it, or what is wrong with the file.
+        raise InputError(
+            f"{planned.path}: the name {shown(planned.name)} is too long for the files of "
+            f"{samples} samples; give at most {longest_name(planned.seeds, samples)} characters"
+        )
     if planned.sanitised_name in _TAKEN_NAMES:
         raise InputError(
             f"{planned.path}: the name {planned.name!r} cannot be a job's, whose results go to a "

@@ -1,0 +1,58 @@
+"""Job names: upstream's rule for files, and which names cannot be used."""
+
+import string
+from collections.abc import Iterable
+
+from af3opt.inputs.findings import Place, shown, type_name
+
+NAME_CHARACTERS = frozenset(string.ascii_letters + string.digits + "_-.")
+
+# The longest name of a file that file systems take, in bytes.
+_MOST_BYTES = 255
+# Upstream's default.
+_USUAL_SAMPLES = 5
+
+
+def sanitised_name(name: str) -> str:
+    """Turns a job name into a file name, by upstream's rule.
+
+    Spaces become underscores; anything but ASCII letters, digits, `_`, `-` and `.`
+    is dropped (source: `folding_input.Input.sanitised_name`).
+    """
+    return "".join(letter for letter in name.replace(" ", "_") if letter in NAME_CHARACTERS)
+
+
+def longest_name(seeds: Iterable[int], samples: int = _USUAL_SAMPLES) -> int:
+    """Returns how many characters a sanitised name may have so that all files can be written.
+
+    Args:
+        seeds: Seeds of the job.
+        samples: Diffusion samples of a seed.
+    """
+    largest = max(seeds, default=0)
+    return _MOST_BYTES - len(f"_seed-{largest}_sample-{samples - 1}_summary_confidences.json")
+
+
+def check_name(name: object, place: Place, seeds: Iterable[int] = ()) -> None:
+    """Finds out whether a value can be a job's name.
+
+    Args:
+        name: Value of the field.
+        place: Place of the job.
+        seeds: Seeds of the job; they are part of file names.
+    """
+    field = place.inside("name")
+    if not isinstance(name, str):
+        field.refuse(f"give a text, not {type_name(name)}")
+    elif not (name.strip() and sanitised_name(name)):
+        field.refuse(
+            f"{shown(name)} has no character that a file name can have; give it letters, digits, "
+            "dots, dashes or underscores"
+        )
+    elif len(sanitised_name(name)) > longest_name(seeds):
+        field.refuse(
+            f"{shown(name)} has {len(sanitised_name(name))} characters; file names are made of it, "
+            f"so give at most {longest_name(seeds)}"
+        )
+    elif any(0xD800 <= ord(letter) <= 0xDFFF for letter in name):
+        field.refuse(f"{shown(name)} holds half a character (a lone surrogate); correct it")
