@@ -1,30 +1,43 @@
 """What af3opt uses of the engine's objects, as types.
 
 The engine has no stubs, and its classes differ between releases, so its objects are described
-by what is read of them. Values that flow through JAX and haiku have no useful static type: what
-is an array in a run is a tracer while the model is traced, and a shape before.
+by what is read of them. The aliases stand for values that have no useful static type: what is
+an array in a run of JAX is a tracer while the model is traced and a shape before, and a module
+of the engine has the attributes that its configuration gives it.
 """
 
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any, Protocol, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
-# An array of JAX or numpy, a tracer or a shape; see above.
+# An array of JAX or numpy, a tracer or a shape.
 type Array = Any
-# Nested containers of arrays, as `jax.tree` takes them.
+# Nested containers or data classes of arrays, as `jax.tree` takes them.
 type Tree = Any
-# A haiku module of the engine, whose configuration decides which attributes it has.
+# A haiku module of the engine.
 type Module = Any
 # A node of the engine's configuration of the model; fields are looked up by name.
 type ModelConfig = Any
+# A function of the engine or what stands in for it, with the signature of its release.
+type EngineFunction = Callable[..., Any]
+# What is handed on to a function of the engine as it came.
+type Argument = Any
 # What a JAX backend calls a device.
 type Device = Any
 # A featurised example: feature name -> array (some are 0-d object arrays).
 type Batch = dict[str, NDArray[Any]]
-# A molecule of RDKit, which has no complete stubs.
+# A molecule of RDKit, whose stubs are incomplete.
 type Molecule = Any
+
+
+class GatherInfo(Protocol):
+    """The engine's table of where in one layout each place of another is found."""
+
+    gather_idxs: Array
+    gather_mask: Array
+    input_shape: Array
 
 
 class ComponentDictionary(Protocol):

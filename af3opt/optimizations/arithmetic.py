@@ -7,12 +7,13 @@ rows small enough to stay there from one operation to the next.
 
 import functools
 import math
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 import jax.numpy as jnp
 from jax import lax
+from jax.typing import DTypeLike
 
+from af3opt.engine.protocols import Array, EngineFunction
 from af3opt.optimizations.base import BFLOAT16, FLOAT32, Context
 
 # haiku's and the engine's default.
@@ -44,12 +45,12 @@ def num_blocks(num_rows: int, rows: int) -> int:
     return -(-num_rows // rows)
 
 
-def operand_type(operands: str) -> Any:
+def operand_type(operands: str) -> DTypeLike:
     """Type that the operands of a matrix product are rounded to."""
     return jnp.bfloat16 if operands == BFLOAT16 else jnp.float32
 
 
-def product(left: Any, right: Any, operands: str) -> Any:
+def product(left: Array, right: Array, operands: str) -> Array:
     """Matrix product with float32 sums and result.
 
     Args:
@@ -68,11 +69,11 @@ def product(left: Any, right: Any, operands: str) -> Any:
     return jnp.reshape(result, (*left.shape[:-1], right.shape[-1]))
 
 
-def bfloat16_terms(values: Any, count: int) -> tuple[Any, ...]:
+def bfloat16_terms(values: Array, count: int) -> tuple[Array, ...]:
     """Float32 values as a sum of bfloat16 values, 8 bits of precision each.
 
     Args:
-        values: Any shape, float32.
+        values: Array shape, float32.
         count: Number of terms.
     """
     terms = []
@@ -84,7 +85,7 @@ def bfloat16_terms(values: Any, count: int) -> tuple[Any, ...]:
     return tuple(terms)
 
 
-def operand_terms(operand: Any, precision: str) -> tuple[Any, ...]:
+def operand_terms(operand: Array, precision: str) -> tuple[Array, ...]:
     """Weights, (..., inputs, outputs), as terms for `split_product`.
 
     Args:
@@ -96,7 +97,7 @@ def operand_terms(operand: Any, precision: str) -> tuple[Any, ...]:
     return bfloat16_terms(operand, 1 if precision == BFLOAT16 else 2)
 
 
-def product_of_terms(left: tuple[Any, ...], right: tuple[Any, ...]) -> Any:
+def product_of_terms(left: tuple[Array, ...], right: tuple[Array, ...]) -> Array:
     """Matrix product of two operands that are sums of bfloat16 terms, added in float32.
 
     Args:
@@ -115,7 +116,7 @@ def product_of_terms(left: tuple[Any, ...], right: tuple[Any, ...]) -> Any:
     return functools.reduce(jnp.add, products)
 
 
-def split_product(left: Any, right: tuple[Any, ...]) -> Any:
+def split_product(left: Array, right: tuple[Array, ...]) -> Array:
     """Matrix product with float32 rows that are split as the weights are.
 
     Args:
@@ -130,12 +131,12 @@ def split_product(left: Any, right: tuple[Any, ...]) -> Any:
     return product_of_terms(row_terms(left, right), right)
 
 
-def row_terms(rows: Any, weights: tuple[Any, ...]) -> tuple[Any, ...]:
+def row_terms(rows: Array, weights: tuple[Array, ...]) -> tuple[Array, ...]:
     """Rows, (..., k), float32, as terms to multiply terms of weights with."""
     return (rows,) if weights[0].dtype == jnp.float32 else bfloat16_terms(rows, len(weights))
 
 
-def standardise(values: Any, axis: int = -1) -> Any:
+def standardise(values: Array, axis: int = -1) -> Array:
     """Zero mean and unit variance over one axis in float32.
 
     The variance is the mean square less the squared mean, as in the engine's norms (haiku's
@@ -148,26 +149,26 @@ def standardise(values: Any, axis: int = -1) -> Any:
     return (values - mean) * lax.rsqrt(jnp.maximum(variance, 0.0) + _NORM_EPSILON)
 
 
-def normalise(values: Any, scale: Any, offset: Any) -> Any:
+def normalise(values: Array, scale: Array, offset: Array) -> Array:
     """Layer norm over the last axis in float32."""
     return standardise(values) * scale + offset
 
 
-def sigmoid(values: Any) -> Any:
+def sigmoid(values: Array) -> Array:
     """Logistic function through tanh, which XLA:CPU evaluates without a division."""
     return 0.5 + 0.5 * jnp.tanh(0.5 * values)
 
 
 def map_row_blocks(
-    function: Callable[..., Any],
-    arrays: tuple[Any, ...],
+    function: EngineFunction,
+    arrays: tuple[Array, ...],
     rows: int,
     shape: tuple[int, ...],
     *,
-    kind: Any = jnp.float32,
-    onto: Any = None,
+    kind: DTypeLike = jnp.float32,
+    onto: Array | None = None,
     rows_axes: Sequence[int] | None = None,
-) -> Any:
+) -> Array:
     """Applies a function to blocks of rows and puts the results together.
 
     All blocks have one shape. Where that does not divide the rows, the last block starts
@@ -190,7 +191,7 @@ def map_row_blocks(
     overlap = num_blocks(shape[0], rows) * rows - shape[0]
     axes = rows_axes or [0] * len(arrays)
 
-    def step(index: Any, result: Any) -> Any:
+    def step(index: Array, result: Array) -> Array:
         start = index * rows
         blocks = [
             lax.dynamic_slice_in_dim(array, start, rows, axis)
@@ -213,7 +214,7 @@ def map_row_blocks(
     return lax.fori_loop(0, num_blocks(shape[0], rows), step, start)
 
 
-def normalise_rows(values: Any, scale: Any, offset: Any, kind: Any, rows: int) -> Any:
+def normalise_rows(values: Array, scale: Array, offset: Array, kind: DTypeLike, rows: int) -> Array:
     """`normalise` in blocks of rows, rounded to the type that products take.
 
     Args:
@@ -228,7 +229,7 @@ def normalise_rows(values: Any, scale: Any, offset: Any, kind: Any, rows: int) -
     )
 
 
-def block_rows(array: Any, context: Context, least_blocks: int = 1) -> int:
+def block_rows(array: Array, context: Context, least_blocks: int = 1) -> int:
     """`rows_per_block` of a tensor (rows, ..., channels)."""
     positions_per_row = math.prod(array.shape[1:-1])
     positions = context.block_positions * max(context.threads, 1)

@@ -8,11 +8,10 @@ token and sample, taken or not, and then walks through them in strides. Written 
 
 import functools
 import operator
-from collections.abc import Callable
-from typing import Any
 
 from af3opt.base.fidelity import REORDERED
 from af3opt.engine.known_functions import known
+from af3opt.engine.protocols import Argument, Array, EngineFunction
 from af3opt.optimizations.base import Context, Optimization
 
 _TARGET = known("model.components.utils", "mask_mean")
@@ -20,12 +19,12 @@ _TARGET = known("model.components.utils", "mask_mean")
 _MOST_PLACES = 24
 
 
-def _replace(original: Callable[..., Any], context: Context) -> Callable[..., Any]:
+def _replace(original: EngineFunction, context: Context) -> EngineFunction:
     del context
 
     def mask_mean(
-        mask: Any, value: Any, axis: Any = None, keepdims: bool = False, eps: float = 1e-10
-    ) -> Any:
+        mask: Array, value: Array, axis: Argument = None, keepdims: bool = False, eps: float = 1e-10
+    ) -> Array:
         if axis != -2 or keepdims or not _is_mean_over_places(mask, value):
             return original(mask, value, axis=axis, keepdims=keepdims, eps=eps)
         return _mean_over_places(mask, value, eps)
@@ -33,7 +32,7 @@ def _replace(original: Callable[..., Any], context: Context) -> Callable[..., An
     return mask_mean
 
 
-def _is_mean_over_places(mask: Any, value: Any) -> bool:
+def _is_mean_over_places(mask: Array, value: Array) -> bool:
     """Whether these are (tokens, places, 1) and (tokens, places, channels), float32.
 
     Terms of bfloat16 would lose bits that the engine's reduction keeps.
@@ -45,7 +44,7 @@ def _is_mean_over_places(mask: Any, value: Any) -> bool:
     return bool(shapes_fit and types_fit and value.shape[1] <= _MOST_PLACES)
 
 
-def _mean_over_places(mask: Any, value: Any, eps: float) -> Any:
+def _mean_over_places(mask: Array, value: Array, eps: float) -> Array:
     """Masked mean over the middle axis: (tokens, channels)."""
     import jax.numpy as jnp
 

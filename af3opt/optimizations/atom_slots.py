@@ -9,11 +9,11 @@ to real atoms only, and nothing reads what the empty ones compute.
 import logging
 import math
 from collections.abc import Mapping
-from typing import Any
 
 import numpy as np
 
 from af3opt.base.fidelity import REORDERED
+from af3opt.engine.protocols import Array
 from af3opt.optimizations.atom_transformer import ATOM_CALLERS
 from af3opt.optimizations.base import Optimization
 
@@ -36,7 +36,7 @@ _SHAPES = ("queries_to_keys:input_shape", "queries_to_token_atoms:input_shape")
 _BACK = ("queries_to_token_atoms:gather_idxs", "queries_to_token_atoms:gather_mask")
 
 
-def trim_atom_slots(batch: Mapping[str, Any]) -> dict[str, Any]:
+def trim_atom_slots(batch: Mapping[str, Array]) -> dict[str, Array]:
     """Cuts empty subsets off the end of the atom layouts.
 
     Args:

@@ -6,11 +6,11 @@ projections work atom by atom, so they can come before the gather. What depends 
 conditioning alone is computed for all layers at once, outside the sampling loop.
 """
 
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Mapping
 
 from af3opt.base.fidelity import PRECISION, REORDERED
 from af3opt.engine.known_functions import known
+from af3opt.engine.protocols import Argument, Array, EngineFunction, GatherInfo, Module, Tree
 from af3opt.optimizations.base import BFLOAT16, FLOAT32, Context, Optimization
 from af3opt.optimizations.conditioning import (
     CONDITIONED_LAYERS,
@@ -38,8 +38,8 @@ _NORMS = ("q", "k", "ffw_")
 _GATES = ("", "ffw_")
 
 
-def _replace(original: Callable[..., Any], context: Context) -> Callable[..., Any]:
-    def transform(module: Any, *args: Any, **kwargs: Any) -> Any:
+def _replace(original: EngineFunction, context: Context) -> EngineFunction:
+    def transform(module: Module, *args: Argument, **kwargs: Argument) -> Array:
         import haiku as hk
 
         plain = not args and all(kwargs.get(name) is None for name in _OPTIONAL)
@@ -58,17 +58,17 @@ def _replace(original: Callable[..., Any], context: Context) -> Callable[..., An
 
 
 def _transformer(
-    module: Any,
+    module: Module,
     *,
     precision: str,
-    queries_act: Any,
-    queries_mask: Any,
-    queries_to_keys: Any,
-    keys_mask: Any,
-    queries_single_cond: Any,
-    keys_single_cond: Any,
-    pair_cond: Any,
-) -> Any:
+    queries_act: Array,
+    queries_mask: Array,
+    queries_to_keys: GatherInfo,
+    keys_mask: Array,
+    queries_single_cond: Array,
+    keys_single_cond: Array,
+    pair_cond: Array,
+) -> Array:
     """Atom transformer (supplement of AlphaFold 3, algorithms 7, 23 to 26).
 
     Args:
@@ -106,10 +106,10 @@ def _transformer(
     operands |= {"query_bias": parameters["q_projection/bias"]}
     from_cond = conditions(cond, parameters, _NORMS, _GATES)
 
-    def layer(state: Any, inputs: Any) -> tuple[Any, None]:
+    def layer(state: Array, inputs: Tree) -> tuple[Array, None]:
         weights, condition, bias = inputs
 
-        def multiply(rows: Any, name: str) -> Any:
+        def multiply(rows: Array, name: str) -> Array:
             return split_product(rows, weights[name])
 
         state = state + _attend(state, condition, bias, weights, queries_to_keys, heads)
@@ -120,7 +120,7 @@ def _transformer(
     return jnp.reshape(state, shape).astype(queries_act.dtype)
 
 
-def _parameters(module: Any, channels: int, heads: int) -> dict[str, Any]:
+def _parameters(module: Module, channels: int, heads: int) -> dict[str, Array]:
     """All layers' parameters, (layers, ...) each, by "layer/parameter" name."""
     import haiku as hk
 
@@ -130,7 +130,7 @@ def _parameters(module: Any, channels: int, heads: int) -> dict[str, Any]:
         return read_layers(module, shapes, (module.config.num_blocks,))
 
 
-def _merged(parameters: dict[str, Any], names: tuple[str, ...]) -> Any:
+def _merged(parameters: dict[str, Array], names: tuple[str, ...]) -> Array:
     """Weights of layers with the same input side by side, (layers, inputs, all outputs)."""
     import jax.numpy as jnp
 
@@ -138,7 +138,7 @@ def _merged(parameters: dict[str, Any], names: tuple[str, ...]) -> Any:
     return jnp.concatenate([jnp.reshape(one, (*one.shape[:2], -1)) for one in flat], axis=-1)
 
 
-def _logits_bias(module: Any, pair_cond: Any, queries_mask: Any, keys_mask: Any) -> Any:
+def _logits_bias(module: Module, pair_cond: Array, queries_mask: Array, keys_mask: Array) -> Array:
     """What is added to all layers' logits: (layers, heads, subsets, queries, keys)."""
     import haiku as hk
     import jax.numpy as jnp
@@ -159,8 +159,13 @@ def _logits_bias(module: Any, pair_cond: Any, queries_mask: Any, keys_mask: Any)
 
 
 def _attend(
-    state: Any, condition: Any, logits_bias: Any, weights: Any, queries_to_keys: Any, heads: int
-) -> Any:
+    state: Array,
+    condition: Mapping[str, Array],
+    logits_bias: Array,
+    weights: Mapping[str, tuple[Array, ...]],
+    queries_to_keys: GatherInfo,
+    heads: int,
+) -> Array:
     """Attention of each subset to its window (algorithm 24)."""
     import jax
     import jax.numpy as jnp

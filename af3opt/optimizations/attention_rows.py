@@ -6,11 +6,11 @@ rows out and in, and products too small for the GPU. Here a piece is as large as
 1024 tokens, which takes about a gigabyte whatever the size.
 """
 
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 from af3opt.base.fidelity import REORDERED
 from af3opt.engine.known_functions import known
+from af3opt.engine.protocols import EngineFunction
 from af3opt.optimizations import triangle_attention, triangle_multiplication
 from af3opt.optimizations.base import Context, Optimization
 
@@ -21,10 +21,12 @@ _POSITIONS = 1024 * 1024
 _MULTIPLE = 32
 
 
-def _replace(original: Callable[..., Any], context: Context) -> Callable[..., Any]:
+def _replace(original: EngineFunction, context: Context) -> EngineFunction:
     del context
 
-    def get_shard_size(num_residues: int, shard_spec: Sequence[Any]) -> int | None:
+    def get_shard_size(
+        num_residues: int, shard_spec: Sequence[tuple[int | None, int]]
+    ) -> int | None:
         if tuple(map(tuple, shard_spec)) != _ENGINES_PIECES:
             size: int | None = original(num_residues, shard_spec)
             return size

@@ -7,9 +7,9 @@ have to meet after.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
 
 from af3opt.engine.known_functions import known
+from af3opt.engine.protocols import Array, Module
 from af3opt.optimizations.base import FLOAT32
 
 _MODULE = "model.network.diffusion_transformer"
@@ -66,8 +66,8 @@ def layer_shapes(
 
 
 def read_layers(
-    module: Any, shapes: Mapping[str, Mapping[str, tuple[int, ...]]], stacked: tuple[int, ...]
-) -> dict[str, Any]:
+    module: Module, shapes: Mapping[str, Mapping[str, tuple[int, ...]]], stacked: tuple[int, ...]
+) -> dict[str, Array]:
     """Reads all layers' parameters in the scope of their stack.
 
     Args:
@@ -93,12 +93,12 @@ def read_layers(
 
 
 def conditions(
-    cond: Any,
-    parameters: Mapping[str, Any],
+    cond: Array,
+    parameters: Mapping[str, Array],
     norms: Sequence[str],
     gates: Sequence[str],
     operands: str = FLOAT32,
-) -> dict[str, Any]:
+) -> dict[str, Array]:
     """Scales and biases of adaptive norms, and output gates (algorithms 25 and 26).
 
     Args:
@@ -117,7 +117,7 @@ def conditions(
 
     kind = operand_type(operands)
 
-    def project(rows: Any, name: str) -> Any:
+    def project(rows: Array, name: str) -> Array:
         return jnp.einsum(
             "lac,lcd->lad",
             rows.astype(kind),
@@ -125,7 +125,7 @@ def conditions(
             preferred_element_type=jnp.float32,
         )
 
-    def squashed(rows: Any, name: str) -> Any:
+    def squashed(rows: Array, name: str) -> Array:
         return sigmoid(project(rows, name) + parameters[f"{name}/bias"][:, None, :])
 
     cond = cond.astype(jnp.float32)
@@ -143,8 +143,8 @@ def conditions(
 
 
 def conditioned_transition(
-    state: Any, condition: Mapping[str, Any], multiply: Callable[[Any, str], Any]
-) -> Any:
+    state: Array, condition: Mapping[str, Array], multiply: Callable[[Array, str], Array]
+) -> Array:
     """Conditioned transition (algorithm 25).
 
     Args:

@@ -6,10 +6,8 @@ optimisations leave on a CPU, and importing tokamax for them takes a second of a
 (see `engine.deferred_import`). The function has a second way of its own, which needs none.
 """
 
-from collections.abc import Callable
-from typing import Any
-
 from af3opt.base.fidelity import REORDERED
+from af3opt.engine.protocols import Argument, Array, EngineFunction
 from af3opt.optimizations.base import Context, Optimization
 from af3opt.optimizations.conditioning import TRANSITION
 
@@ -17,10 +15,10 @@ from af3opt.optimizations.conditioning import TRANSITION
 _MOST_POSITIONAL = 3
 
 
-def _replace(original: Callable[..., Any], context: Context) -> Callable[..., Any]:
+def _replace(original: EngineFunction, context: Context) -> EngineFunction:
     del context
 
-    def transition_block(x: Any, *args: Any, **kwargs: Any) -> Any:
+    def transition_block(x: Array, *args: Argument, **kwargs: Argument) -> Array:
         import jax.numpy as jnp
 
         # The kernel computes gate and activation in float32, which is this only for float32.

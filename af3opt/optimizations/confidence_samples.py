@@ -9,29 +9,30 @@ head's pairformer consists of the trunk's kernels, which XLA compiles once for b
 A function that draws random numbers would draw others; the confidence head draws none.
 """
 
-from collections.abc import Callable
-from typing import Any
-
 from af3opt.base.fidelity import REORDERED
 from af3opt.engine.known_functions import known
+from af3opt.engine.protocols import Argument, EngineFunction, Tree
 from af3opt.optimizations.base import Context, Optimization
 
 _TARGET = known("model.components.mapping", "sharded_map")
 
 
-def _replace(original: Callable[..., Any], context: Context) -> Callable[..., Any]:
+def _replace(original: EngineFunction, context: Context) -> EngineFunction:
     del context
 
     def sharded_map(
-        fun: Callable[..., Any], shard_size: int | None = 1, in_axes: Any = 0, out_axes: Any = 0
-    ) -> Callable[..., Any]:
+        fun: EngineFunction,
+        shard_size: int | None = 1,
+        in_axes: Argument = 0,
+        out_axes: Argument = 0,
+    ) -> EngineFunction:
         import haiku as hk
 
-        def one_by_one(*args: Any, **kwargs: Any) -> Any:
+        def one_by_one(*args: Argument, **kwargs: Argument) -> Tree:
             return hk.scan(lambda _, slices: ((), fun(*slices, **kwargs)), (), args)[1]
 
         plain = (shard_size, in_axes, out_axes) == (1, 0, 0) and not hk.running_init()
-        mapped: Callable[..., Any] = (
+        mapped: EngineFunction = (
             one_by_one if plain else original(fun, shard_size, in_axes, out_axes)
         )
         return mapped

@@ -8,12 +8,11 @@ after their division by the sum instead of before.
 """
 
 import inspect
-from collections.abc import Callable
-from typing import Any
 
 from af3opt.base.fidelity import REORDERED
 from af3opt.engine.modules import engine_module
 from af3opt.engine.patching import Package
+from af3opt.engine.protocols import Argument, Array, EngineFunction, ModelConfig
 from af3opt.optimizations.base import Context, Optimization
 from af3opt.optimizations.conditioning import CONDITIONED_LAYERS
 from af3opt.optimizations.diffusion_transformer import SELF_ATTENTION
@@ -22,17 +21,17 @@ from af3opt.optimizations.haiku_access import is_alphafold3_config
 _MODULE = "model.network.diffusion_transformer"
 
 
-def _replace(original: Callable[..., Any], context: Context) -> Callable[..., Any]:
+def _replace(original: EngineFunction, context: Context) -> EngineFunction:
     def self_attention(
-        x: Any,
-        mask: Any,
-        pair_logits: Any,
-        config: Any,
-        global_config: Any,
-        single_cond: Any = None,
+        x: Array,
+        mask: Array,
+        pair_logits: Array,
+        config: ModelConfig,
+        global_config: ModelConfig,
+        single_cond: Array | None = None,
         name: str = "",
-        **special: Any,
-    ) -> Any:
+        **special: Argument,
+    ) -> Array:
         import jax.numpy as jnp
 
         plain = not special.get("kq_norm") and special.get("rope") is None
@@ -50,15 +49,15 @@ def _replace(original: Callable[..., Any], context: Context) -> Callable[..., An
 
 
 def _self_attention(
-    x: Any,
-    mask: Any,
-    pair_logits: Any,
-    config: Any,
-    global_config: Any,
-    single_cond: Any,
+    x: Array,
+    mask: Array,
+    pair_logits: Array,
+    config: ModelConfig,
+    global_config: ModelConfig,
+    single_cond: Array,
     name: str,
     implementation: str,
-) -> Any:
+) -> Array:
     """Attention with pair bias (supplement of AlphaFold 3, algorithm 24).
 
     Args:

@@ -15,11 +15,11 @@ all, and the three products that matter are added in float32.
 """
 
 import functools
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Mapping
 
 from af3opt.base.fidelity import PRECISION, REORDERED
 from af3opt.engine.known_functions import known
+from af3opt.engine.protocols import Argument, Array, EngineFunction, Module, Tree
 from af3opt.optimizations.base import BFLOAT16, FLOAT32, Context, Optimization
 from af3opt.optimizations.conditioning import (
     CONDITIONED_LAYERS,
@@ -45,11 +45,11 @@ _MASKED = 1e9
 # Prefixes of the names of a layer's adaptive norms and gates.
 _PREFIXES = ("", "ffw_")
 # (rows, which of the large products) -> its result for the layer at hand.
-_Multiply = Callable[[Any, str], Any]
+_Multiply = Callable[[Array, str], Array]
 
 
-def _replace(original: Callable[..., Any], context: Context) -> Callable[..., Any]:
-    def transform(module: Any, *args: Any, **kwargs: Any) -> Any:
+def _replace(original: EngineFunction, context: Context) -> EngineFunction:
+    def transform(module: Module, *args: Argument, **kwargs: Argument) -> Array:
         import haiku as hk
 
         plain = not args and set(kwargs) <= {
@@ -70,8 +70,8 @@ def _replace(original: Callable[..., Any], context: Context) -> Callable[..., An
 
 
 def _transformer(
-    module: Any, *, act: Any, mask: Any, single_cond: Any, pair_cond: Any, precision: str
-) -> Any:
+    module: Module, *, act: Array, mask: Array, single_cond: Array, pair_cond: Array, precision: str
+) -> Array:
     """Transformer with adaptive norms (supplement of AlphaFold 3, algorithms 23 to 26).
 
     Args:
@@ -108,10 +108,10 @@ def _transformer(
     # Traced once, not for each layer.
     traced_product = jax.jit(product_of_terms)
 
-    def layer(state: Any, inputs: Any) -> tuple[Any, None]:
+    def layer(state: Array, inputs: Tree) -> tuple[Array, None]:
         number, condition, logits, query_bias = inputs
 
-        def multiply(rows: Any, product: str) -> Any:
+        def multiply(rows: Array, product: str) -> Array:
             # What depends on the rows alone would be compiled for each layer in there.
             rows = row_terms(rows, terms[0][product])
             by_number = [functools.partial(traced_product, right=one[product]) for one in terms]
@@ -125,7 +125,7 @@ def _transformer(
     return state.astype(act.dtype)
 
 
-def _read(module: Any, pair_cond: Any) -> tuple[dict[str, Any], Any]:
+def _read(module: Module, pair_cond: Array) -> tuple[dict[str, Array], Array]:
     """Reads the stacked parameters and computes the layers' pair logits.
 
     Returns:
@@ -155,7 +155,7 @@ def _read(module: Any, pair_cond: Any) -> tuple[dict[str, Any], Any]:
     return stacked, layers_first(jnp.einsum("ijc,bclh->blhij", pair, projection))
 
 
-def _shapes(module: Any) -> dict[str, dict[str, tuple[int, ...]]]:
+def _shapes(module: Module) -> dict[str, dict[str, tuple[int, ...]]]:
     """Shapes of a layer's parameters, by linear layer or norm and by kind."""
     # Channels of token and single representation, from the published configuration.
     channels, single = 768, 384
@@ -165,8 +165,13 @@ def _shapes(module: Any) -> dict[str, dict[str, tuple[int, ...]]]:
 
 
 def _attend(
-    state: Any, condition: Any, logits_bias: Any, query_bias: Any, multiply: _Multiply, heads: int
-) -> Any:
+    state: Array,
+    condition: Mapping[str, Array],
+    logits_bias: Array,
+    query_bias: Array,
+    multiply: _Multiply,
+    heads: int,
+) -> Array:
     """Attention with pair bias (algorithm 24)."""
     import jax
     import jax.numpy as jnp

@@ -11,27 +11,29 @@ rounds eight times finer: results are nearer to float32 than the engine's.
 A layer of another type or size than the package serves is left to the engine.
 """
 
-from collections.abc import Callable, Mapping
-from typing import Any
+from collections.abc import Mapping
 
 from af3opt.base.fidelity import PRECISION
 from af3opt.engine.patching import Package
+from af3opt.engine.protocols import Argument, Array, EngineFunction, Module
 from af3opt.optimizations import transition, triangle_attention, triangle_multiplication
 from af3opt.optimizations.base import Context, Optimization
 from af3opt.optimizations.haiku_access import as_module_method, norm_parameters, weights
 
 _PACKAGE = Package("colabfold-kernels", "0.9", "kernels")
 # Kernels for GPUs that Triton serves.
-_OPTIONS: Mapping[str, Any] = {"use_pallas": True, "kernel_backend": "pallas"}
+_OPTIONS: Mapping[str, str | bool] = {"use_pallas": True, "kernel_backend": "pallas"}
 # Above this the engine saves memory: it cuts transitions into pieces, and the kernels'
 # operands, which are as large as what a transition has between its products, would not do.
 _MOST_POSITIONS = 2048 * 2048
 
 
-def _attention_replacement(original: Callable[..., Any], context: Context) -> Callable[..., Any]:
+def _attention_replacement(original: EngineFunction, context: Context) -> EngineFunction:
     del context
 
-    def attend(module: Any, act: Any, pair_mask: Any, *args: Any, **kwargs: Any) -> Any:
+    def attend(
+        module: Module, act: Array, pair_mask: Array, *args: Argument, **kwargs: Argument
+    ) -> Array:
         plain = triangle_attention.is_plain(module, args)
         kernels = _attention_kernels(act, module.config.num_head) if plain else None
         if kernels is None:
@@ -41,7 +43,7 @@ def _attention_replacement(original: Callable[..., Any], context: Context) -> Ca
     return as_module_method("__call__", attend)
 
 
-def _attention_kernels(act: Any, heads: int) -> tuple[Callable[..., Any], ...] | None:
+def _attention_kernels(act: Array, heads: int) -> tuple[EngineFunction, ...] | None:
     from colabfold_kernels import fused_ops
 
     if act.shape[0] * act.shape[1] > _MOST_POSITIONS:
@@ -58,8 +60,12 @@ def _attention_kernels(act: Any, heads: int) -> tuple[Callable[..., Any], ...] |
 
 
 def _attention(
-    module: Any, act: Any, pair_mask: Any, residual: Any, kernels: tuple[Callable[..., Any], ...]
-) -> Any:
+    module: Module,
+    act: Array,
+    pair_mask: Array,
+    residual: Array | None,
+    kernels: tuple[EngineFunction, ...],
+) -> Array:
     """Triangle attention (supplement of AlphaFold 3, algorithms 14 and 15).
 
     Args:
@@ -100,12 +106,12 @@ def _attention(
     return finish(average, read.out.astype(kind), zero, *added).reshape(act.shape)
 
 
-def _multiplication_replacement(
-    original: Callable[..., Any], context: Context
-) -> Callable[..., Any]:
+def _multiplication_replacement(original: EngineFunction, context: Context) -> EngineFunction:
     del context
 
-    def multiply(module: Any, act: Any, mask: Any, *args: Any, **kwargs: Any) -> Any:
+    def multiply(
+        module: Module, act: Array, mask: Array, *args: Argument, **kwargs: Argument
+    ) -> Array:
         plain = triangle_multiplication.is_plain(module, args)
         kernels = _multiplication_kernels(act) if plain else None
         if kernels is None:
@@ -115,7 +121,7 @@ def _multiplication_replacement(
     return as_module_method("__call__", multiply)
 
 
-def _multiplication_kernels(act: Any) -> tuple[Callable[..., Any], ...] | None:
+def _multiplication_kernels(act: Array) -> tuple[EngineFunction, ...] | None:
     from colabfold_kernels import fused_ops
 
     if act.shape[0] * act.shape[1] > _MOST_POSITIONS:
@@ -129,8 +135,12 @@ def _multiplication_kernels(act: Any) -> tuple[Callable[..., Any], ...] | None:
 
 
 def _multiplication(
-    module: Any, act: Any, mask: Any, residual: Any, kernels: tuple[Callable[..., Any], ...]
-) -> Any:
+    module: Module,
+    act: Array,
+    mask: Array,
+    residual: Array | None,
+    kernels: tuple[EngineFunction, ...],
+) -> Array:
     """Triangle multiplication (supplement of AlphaFold 3, algorithms 12 and 13).
 
     Args:
@@ -156,7 +166,7 @@ def _multiplication(
     out_weights = weights(act, "output_projection", channels).astype(kind)
     out_gate_weights = weights(act, "gating_linear", channels).astype(kind)
 
-    def one_side_after_the_other(interleaved: Any) -> Any:
+    def one_side_after_the_other(interleaved: Array) -> Array:
         return jnp.concatenate([interleaved[:, 0::2], interleaved[:, 1::2]], axis=1).astype(kind)
 
     no_bias = jnp.zeros(2 * channels, kind)
@@ -189,10 +199,10 @@ def _multiplication(
     return result if residual is None or in_place else residual + result
 
 
-def _transition_replacement(original: Callable[..., Any], context: Context) -> Callable[..., Any]:
+def _transition_replacement(original: EngineFunction, context: Context) -> EngineFunction:
     del context
 
-    def transit(module: Any, act: Any, *args: Any, **kwargs: Any) -> Any:
+    def transit(module: Module, act: Array, *args: Argument, **kwargs: Argument) -> Array:
         plain = transition.is_plain(module, args, kwargs)
         kernel = _transition_kernel(act, module.config.num_intermediate_factor) if plain else None
         if kernel is None:
@@ -204,17 +214,17 @@ def _transition_replacement(original: Callable[..., Any], context: Context) -> C
     return as_module_method("__call__", transit)
 
 
-def _transition_kernel(act: Any, factor: int) -> Callable[..., Any] | None:
+def _transition_kernel(act: Array, factor: int) -> EngineFunction | None:
     from colabfold_kernels import fused_ops
 
     channels = act.shape[-1]
-    kernel: Callable[..., Any] | None = fused_ops.glu_transition(
+    kernel: EngineFunction | None = fused_ops.glu_transition(
         _OPTIONS, act.dtype, channels, int(channels * factor)
     )
     return kernel
 
 
-def _transition(module: Any, act: Any, kernel: Callable[..., Any]) -> Any:
+def _transition(module: Module, act: Array, kernel: EngineFunction) -> Array:
     """SwiGLU transition (supplement of AlphaFold 3, algorithm 11).
 
     Args:

@@ -1,15 +1,15 @@
 """Reading the engine's parameters under their own names from replaced methods."""
 
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 from af3opt.engine.modules import engine_module
+from af3opt.engine.protocols import Array, EngineFunction, ModelConfig, Module
 
 # Scope of the parameters of layers that haiku stacks.
 STACK = "__layer_stack_with_per_layer"
 
 
-def as_module_method(name: str, function: Callable[..., Any]) -> Callable[..., Any]:
+def as_module_method(name: str, function: EngineFunction) -> EngineFunction:
     """Makes a function a haiku module's method: it runs in the module's name scope.
 
     haiku wraps methods when their class is created, so the function is given to a
@@ -22,13 +22,13 @@ def as_module_method(name: str, function: Callable[..., Any]) -> Callable[..., A
     import haiku as hk
 
     carrier = type(hk.Module)("Carrier", (hk.Module,), {name: function})
-    method: Callable[..., Any] = vars(carrier)[name]
+    method: EngineFunction = vars(carrier)[name]
     return method
 
 
 def weights(
-    inputs: Any, name: str, num_output: int | Sequence[int], *, transposed: bool = False
-) -> Any:
+    inputs: Array, name: str, num_output: int | Sequence[int], *, transposed: bool = False
+) -> Array:
     """The weights of the linear layer `name` in the current scope.
 
     Args:
@@ -45,7 +45,7 @@ def weights(
     return values
 
 
-def norm_parameters(name: str, channels: int) -> tuple[Any, Any]:
+def norm_parameters(name: str, channels: int) -> tuple[Array, Array]:
     """Scale and offset of the layer norm `name` in the current scope, float32."""
     import haiku as hk
     import jax.numpy as jnp
@@ -56,11 +56,11 @@ def norm_parameters(name: str, channels: int) -> tuple[Any, Any]:
     return scale, offset
 
 
-def is_alphafold3(module: Any) -> bool:
+def is_alphafold3(module: Module) -> bool:
     """Whether a module computes AlphaFold 3 and no other model an engine may offer."""
     return is_alphafold3_config(module.global_config)
 
 
-def is_alphafold3_config(global_config: Any) -> bool:
+def is_alphafold3_config(global_config: ModelConfig) -> bool:
     """Whether a global configuration is that of AlphaFold 3."""
     return bool(getattr(global_config, "model", "alphafold3") == "alphafold3")

@@ -6,13 +6,13 @@ nothing reads their own activations. Real rows come first after the engine's
 shuffle, and its random draws do not depend on how many empty rows follow.
 """
 
-from collections.abc import Callable, Mapping
-from typing import Any
+from collections.abc import Mapping
 
 import numpy as np
 
 from af3opt.base.fidelity import REORDERED
 from af3opt.engine.known_functions import known
+from af3opt.engine.protocols import Array, EngineFunction, Tree
 from af3opt.optimizations.base import Context, Optimization
 
 _TARGET = known("model.network.featurization", "truncate_msa_batch")
@@ -21,7 +21,7 @@ DEPTHS = (16, 128, 512)
 _ROW_FEATURES = ("msa", "msa_mask", "deletion_matrix")
 
 
-def trim_msa(batch: Mapping[str, Any]) -> dict[str, Any]:
+def trim_msa(batch: Mapping[str, Array]) -> dict[str, Array]:
     """Cuts empty rows off the end of the MSA.
 
     Needs the optimisation in force: the engine's own truncation would read past the
@@ -44,10 +44,10 @@ def trim_msa(batch: Mapping[str, Any]) -> dict[str, Any]:
     return {**batch, **{name: batch[name][:depth] for name in _ROW_FEATURES}}
 
 
-def _replace(original: Callable[..., Any], context: Context) -> Callable[..., Any]:
+def _replace(original: EngineFunction, context: Context) -> EngineFunction:
     del context
 
-    def truncate(msa: Any, num_msa: int) -> Any:
+    def truncate(msa: Tree, num_msa: int) -> Tree:
         return original(msa, min(num_msa, msa.rows.shape[0]))
 
     return truncate

@@ -6,11 +6,9 @@ adaptive norms and gates of all 24 transformer blocks are then computed for each
 Here the denoiser gets the first sample's noise level, which belongs to no sample.
 """
 
-from collections.abc import Callable
-from typing import Any
-
 from af3opt.base.fidelity import REORDERED
 from af3opt.engine.known_functions import FORK_3_1_18, OLDER, known
+from af3opt.engine.protocols import Argument, Array, EngineFunction, Tree
 from af3opt.optimizations.base import Context, Optimization
 
 _SAMPLER = known("model.network.diffusion_head", "sample", *OLDER)
@@ -18,13 +16,13 @@ _SAMPLER = known("model.network.diffusion_head", "sample", *OLDER)
 _SHARING_SAMPLER = known("model.network.diffusion_head", "sample", FORK_3_1_18)
 
 
-def _replace(original: Callable[..., Any], context: Context) -> Callable[..., Any]:
+def _replace(original: EngineFunction, context: Context) -> EngineFunction:
     del context
 
-    def sample(**arguments: Any) -> Any:
+    def sample(**arguments: Argument) -> Tree:
         denoise = arguments["denoising_step"]
 
-        def denoise_at_one_level(positions: Any, noise_level: Any) -> Any:
+        def denoise_at_one_level(positions: Array, noise_level: Array) -> Array:
             return denoise(positions, one_for_all(noise_level))
 
         return original(**{**arguments, "denoising_step": denoise_at_one_level})
@@ -32,7 +30,7 @@ def _replace(original: Callable[..., Any], context: Context) -> Callable[..., An
     return sample
 
 
-def one_for_all(value: Any) -> Any:
+def one_for_all(value: Array) -> Array:
     """A value that is the same in every place of the mapped axis, as one that is not mapped.
 
     Args:
@@ -43,7 +41,7 @@ def one_for_all(value: Any) -> Any:
     """
     import jax
 
-    def first(axis_size: int, in_batched: list[bool], values: Any) -> tuple[Any, bool]:
+    def first(axis_size: int, in_batched: list[bool], values: Array) -> tuple[Array, bool]:
         del axis_size, in_batched
         return values[0], False
 

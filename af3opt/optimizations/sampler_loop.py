@@ -7,18 +7,17 @@ since a step is milliseconds of work. The fork does the same itself.
 
 import functools
 import types
-from collections.abc import Callable
-from typing import Any
 
 from af3opt.base.fidelity import REORDERED
 from af3opt.engine.known_functions import DEEPMIND, FORKS, known
+from af3opt.engine.protocols import Argument, EngineFunction, Tree
 from af3opt.optimizations.base import Context, Optimization
 
 _SAMPLER = known("model.network.diffusion_head", "sample", *DEEPMIND)
 _ROLLED_SAMPLER = known("model.network.diffusion_head", "sample", *FORKS)
 
 
-def without_unrolling(function: Callable[..., Any]) -> Callable[..., Any]:
+def without_unrolling(function: EngineFunction) -> EngineFunction:
     """A copy of a function whose calls of `hk.scan` do not unroll the loop.
 
     Args:
@@ -29,24 +28,23 @@ def without_unrolling(function: Callable[..., Any]) -> Callable[..., Any]:
     """
     import haiku as hk
 
-    def scan(*args: Any, unroll: int = 1, **kwargs: Any) -> Any:
+    def scan(*args: Argument, unroll: int = 1, **kwargs: Argument) -> Tree:
         del unroll
         return hk.scan(*args, **kwargs)
 
     rolled = types.SimpleNamespace(**{**vars(hk), "scan": scan})
-    plain: Any = function
     copy = types.FunctionType(
-        plain.__code__,
-        {**plain.__globals__, "hk": rolled},
-        plain.__name__,
-        plain.__defaults__,
-        plain.__closure__,
+        function.__code__,
+        {**function.__globals__, "hk": rolled},
+        function.__name__,
+        function.__defaults__,
+        function.__closure__,
     )
-    copy.__kwdefaults__ = plain.__kwdefaults__
+    copy.__kwdefaults__ = function.__kwdefaults__
     return functools.update_wrapper(copy, function)
 
 
-def _replace(original: Callable[..., Any], context: Context) -> Callable[..., Any]:
+def _replace(original: EngineFunction, context: Context) -> EngineFunction:
     del context
     return without_unrolling(original)
 

@@ -12,18 +12,17 @@ the difference is not negative.
 import ast
 import inspect
 import textwrap
-from collections.abc import Callable
-from typing import Any
 
 from af3opt.base.fidelity import EXACT
 from af3opt.engine.known_functions import FORKS, V3_0_1, V3_0_2, V3_0_3, V3_0_4, known
+from af3opt.engine.protocols import EngineFunction
 from af3opt.optimizations.base import Context, Optimization
 
 _SAMPLER = known("model.network.diffusion_head", "sample", V3_0_1, V3_0_2, V3_0_3)
 _CLAMPING_SAMPLER = known("model.network.diffusion_head", "sample", V3_0_4, *FORKS)
 
 
-def clamp_negative_roots(function: Callable[..., Any]) -> Callable[..., Any]:
+def clamp_negative_roots(function: EngineFunction) -> EngineFunction:
     """Recompiles a function with every `jnp.sqrt(a - b)` as `jnp.sqrt(jnp.maximum(a - b, 0.0))`.
 
     Args:
@@ -46,11 +45,11 @@ def clamp_negative_roots(function: Callable[..., Any]) -> Callable[..., Any]:
     if not clamp.changed:
         raise ValueError(f"{function.__qualname__} takes no root of a difference")
     ast.increment_lineno(tree, first_line - 1)
-    namespace: dict[str, Any] = {}
+    namespace: dict[str, EngineFunction] = {}
     code = compile(tree, inspect.getfile(function), "exec", dont_inherit=True)
     # The function is defined in a scratch namespace but keeps its module's globals.
     exec(code, function.__globals__, namespace)  # noqa: S102
-    clamped: Callable[..., Any] = namespace[function.__name__]
+    clamped: EngineFunction = namespace[function.__name__]
     return clamped
 
 
@@ -75,7 +74,7 @@ def _is_difference(arguments: list[ast.expr]) -> bool:
     )
 
 
-def _clamped(original: Callable[..., Any], _context: Context) -> Callable[..., Any]:
+def _clamped(original: EngineFunction, _context: Context) -> EngineFunction:
     return clamp_negative_roots(original)
 
 

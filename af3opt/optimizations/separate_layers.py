@@ -12,10 +12,10 @@ The stacked arrays stay among the parameters, for whatever else reads them.
 
 import dataclasses
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any
 
 import numpy as np
 
+from af3opt.engine.protocols import Array
 from af3opt.memory.aligned import aligned_empty
 from af3opt.optimizations.haiku_access import STACK
 
@@ -31,7 +31,7 @@ LARGE_PRODUCTS: Mapping[str, Sequence[str]] = {
     "ffw_transition2": ("ffw_transition2",),
 }
 
-Parameters = Mapping[str, Mapping[str, Any]]
+Parameters = Mapping[str, Mapping[str, Array]]
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -44,12 +44,12 @@ class _Stacked:
     """
 
     scope: str
-    arrays: dict[str, Any]
+    arrays: dict[str, Array]
 
 
 def _find_stacked(parameters: Parameters) -> _Stacked | None:
     """The diffusion transformer's parameters; None where it, or part of it, is missing."""
-    arrays: dict[str, Any] = {}
+    arrays: dict[str, Array] = {}
     scope = None
     for name, named in parameters.items():
         outer, found, layer = name.partition(_LAYERS)
@@ -82,7 +82,7 @@ class JoinedOperand:
         return _joined_shape(self.parts)
 
     @property
-    def dtype(self) -> np.dtype[Any]:
+    def dtype(self) -> np.dtype[np.generic]:
         """Type of the parts, and of what is made of them."""
         return self.parts[0].dtype
 
@@ -135,17 +135,17 @@ def with_separate_layers(parameters: Parameters, joined: Parameters | None = Non
     return {**parameters, **{_scope(scope, number): one for number, one in enumerate(layers)}}
 
 
-def _side_by_side(parts: Sequence[Any]) -> Any:
+def _side_by_side(parts: Sequence[Array]) -> Array:
     import jax.numpy as jnp
 
     return jnp.concatenate(parts, axis=-1)
 
 
 def split_layers(
-    stacked: Mapping[str, Any],
-    side_by_side: Callable[[Sequence[Any]], Any] = _side_by_side,
-    joined: Mapping[str, Any] | None = None,
-) -> list[Mapping[str, Any]]:
+    stacked: Mapping[str, Array],
+    side_by_side: Callable[[Sequence[Array]], Array] = _side_by_side,
+    joined: Mapping[str, Array] | None = None,
+) -> list[Mapping[str, Array]]:
     """Takes the weights of `LARGE_PRODUCTS` apart.
 
     Args:
@@ -167,13 +167,13 @@ def split_layers(
     return [{product: array[layer] for product, array in parts.items()} for layer in range(number)]
 
 
-def _operands(stacked: Mapping[str, Any], layers: Sequence[str]) -> list[Any]:
+def _operands(stacked: Mapping[str, Array], layers: Sequence[str]) -> list[Array]:
     """The layers' weights as (layers, inputs, outputs)."""
     weights = [layers_first(stacked[f"{layer}/weights"]) for layer in layers]
     return [one.reshape((*one.shape[:2], -1)) for one in weights]
 
 
-def separate_layers(scope: str, number: int) -> list[Mapping[str, Any]] | None:
+def separate_layers(scope: str, number: int) -> list[Mapping[str, Array]] | None:
     """The separate operands of a transformer while a haiku function is traced.
 
     Args:
@@ -196,13 +196,13 @@ def _scope(transformer: str, layer: int) -> str:
     return f"{transformer}/layer_{layer}"
 
 
-def layers_first(stacked: Any) -> Any:
+def layers_first(stacked: Array) -> Array:
     """(blocks, layers of a block, ...) as (layers, ...)."""
     blocks, layers_of_a_block, *shape = stacked.shape
     return stacked.reshape((blocks * layers_of_a_block, *shape))
 
 
-def _side_by_side_on_host(parts: Sequence[Any]) -> Any:
+def _side_by_side_on_host(parts: Sequence[Array]) -> Array:
     """Joins numpy arrays in new memory that JAX can use where it lies."""
     memory = aligned_empty(_joined_shape(parts), parts[0].dtype)
     return np.concatenate(parts, axis=-1, out=memory)

@@ -7,12 +7,10 @@ as often as they occur, in the engine's order. How many differ is found at run t
 one program does for all inputs of a padded size.
 """
 
-from collections.abc import Callable
-from typing import Any
-
 from af3opt.base.fidelity import REORDERED
 from af3opt.engine.known_functions import FORK_3_1_18, OLDER, known
 from af3opt.engine.modules import engine_module
+from af3opt.engine.protocols import Argument, Array, EngineFunction, Module, Tree
 from af3opt.optimizations.base import Context, Optimization
 from af3opt.optimizations.haiku_access import as_module_method, is_alphafold3
 
@@ -23,10 +21,10 @@ _RELIES_ON = (known(_MODULE, "SingleTemplateEmbedding.__call__"),)
 _SHARING = known(_MODULE, "TemplateEmbedding.__call__", FORK_3_1_18)
 
 
-def _replace(original: Callable[..., Any], context: Context) -> Callable[..., Any]:
+def _replace(original: EngineFunction, context: Context) -> EngineFunction:
     del context
 
-    def embed(module: Any, *args: Any, **kwargs: Any) -> Any:
+    def embed(module: Module, *args: Argument, **kwargs: Argument) -> Array:
         import haiku as hk
 
         plain = not args and not kwargs.get("use_dropout") and is_alphafold3(module)
@@ -39,14 +37,14 @@ def _replace(original: Callable[..., Any], context: Context) -> Callable[..., An
 
 
 def _embedding(
-    module: Any,
+    module: Module,
     *,
-    query_embedding: Any,
-    templates: Any,
-    padding_mask_2d: Any,
-    multichain_mask_2d: Any,
-    key: Any,
-) -> Any:
+    query_embedding: Array,
+    templates: Tree,
+    padding_mask_2d: Array,
+    multichain_mask_2d: Array,
+    key: Array,
+) -> Array:
     """Template embedding (supplement of AlphaFold 3, algorithm 16).
 
     Args:
@@ -70,7 +68,7 @@ def _embedding(
     group = _groups(templates)
     slots = group.shape[0]
 
-    def add_group(index: Any, total: Any) -> Any:
+    def add_group(index: Array, total: Array) -> Array:
         members = group == index
         first = jnp.argmax(members)
         template = jax.tree.map(lambda values: values[first], templates)
@@ -91,12 +89,12 @@ def _embedding(
     return linear(query_embedding.shape[-1], initializer="relu", name="output_linear")(mean)
 
 
-def _groups(templates: Any) -> Any:
+def _groups(templates: Tree) -> Array:
     """Numbers the groups of equal neighbours among the slots: (slots,) int32 from 0."""
     import jax
     import jax.numpy as jnp
 
-    def changes(values: Any) -> Any:
+    def changes(values: Array) -> Array:
         return jnp.any(values[1:] != values[:-1], axis=tuple(range(1, values.ndim)))
 
     changed = jnp.stack([changes(values) for values in jax.tree.leaves(templates)]).any(axis=0)

@@ -1,10 +1,10 @@
 """The transition blocks of pair, MSA and single representation in blocks of rows."""
 
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from collections.abc import Mapping, Sequence
 
 from af3opt.base.fidelity import REORDERED
 from af3opt.engine.known_functions import known
+from af3opt.engine.protocols import Argument, Array, EngineFunction, Module
 from af3opt.optimizations.base import Context, Optimization
 from af3opt.optimizations.haiku_access import (
     as_module_method,
@@ -16,8 +16,8 @@ from af3opt.optimizations.haiku_access import (
 TARGET = known("model.network.modules", "TransitionBlock.__call__")
 
 
-def _replace(original: Callable[..., Any], context: Context) -> Callable[..., Any]:
-    def transition(module: Any, act: Any, *args: Any, **kwargs: Any) -> Any:
+def _replace(original: EngineFunction, context: Context) -> EngineFunction:
+    def transition(module: Module, act: Array, *args: Argument, **kwargs: Argument) -> Array:
         if not is_plain(module, args, kwargs):
             return original(module, act, *args, **kwargs)
         update = _transition(module, act, context)
@@ -27,13 +27,13 @@ def _replace(original: Callable[..., Any], context: Context) -> Callable[..., An
     return as_module_method("__call__", transition)
 
 
-def is_plain(module: Any, args: Sequence[Any], kwargs: Mapping[str, Any]) -> bool:
+def is_plain(module: Module, args: Sequence[Argument], kwargs: Mapping[str, Argument]) -> bool:
     """Whether a call is AlphaFold 3's, without a mask."""
     plain = kwargs.get("mask") is None and len(args) < 2
     return bool(plain and is_alphafold3(module) and module.config.use_glu_kernel)
 
 
-def _transition(module: Any, act: Any, context: Context) -> Any:
+def _transition(module: Module, act: Array, context: Context) -> Array:
     """SwiGLU transition (supplement of AlphaFold 3, algorithm 11).
 
     Args:
@@ -62,7 +62,7 @@ def _transition(module: Any, act: Any, context: Context) -> Any:
     gate_weights, value_weights = expand[:, :hidden], expand[:, hidden:]
     contract = weights(jax.ShapeDtypeStruct((1, hidden), act.dtype), "transition2", channels)
 
-    def update(block: Any) -> Any:
+    def update(block: Array) -> Array:
         normed = normalise(block, scale, offset)
         gate = product(normed, gate_weights, operands)
         value = product(normed, value_weights, operands)

@@ -1,11 +1,12 @@
 """Triangle self-attention in blocks of rows."""
 
 import math
-from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Sequence
+from typing import NamedTuple
 
 from af3opt.base.fidelity import REORDERED
 from af3opt.engine.known_functions import known
+from af3opt.engine.protocols import Argument, Array, EngineFunction, Module
 from af3opt.optimizations.base import Context, Optimization
 from af3opt.optimizations.haiku_access import (
     as_module_method,
@@ -21,8 +22,10 @@ RELIES_ON = (known("model.network.modules", "GridSelfAttention._attention"),)
 _MASKED = -1e30
 
 
-def _replace(original: Callable[..., Any], context: Context) -> Callable[..., Any]:
-    def attend(module: Any, act: Any, pair_mask: Any, *args: Any, **kwargs: Any) -> Any:
+def _replace(original: EngineFunction, context: Context) -> EngineFunction:
+    def attend(
+        module: Module, act: Array, pair_mask: Array, *args: Argument, **kwargs: Argument
+    ) -> Array:
         if not is_plain(module, args):
             return original(module, act, pair_mask, *args, **kwargs)
         return _attention(module, act, pair_mask, context, kwargs.get("residual"))
@@ -30,7 +33,7 @@ def _replace(original: Callable[..., Any], context: Context) -> Callable[..., An
     return as_module_method("__call__", attend)
 
 
-def is_plain(module: Any, args: Sequence[Any]) -> bool:
+def is_plain(module: Module, args: Sequence[Argument]) -> bool:
     """Whether a call is AlphaFold 3's, with nothing but activations and mask given by place."""
     config = module.config
     special = getattr(config, "dual_output", False) or getattr(config, "qkv_dim", None)
@@ -50,21 +53,21 @@ class Weights(NamedTuple):
         out: (channels of all heads, channels).
     """
 
-    norm: tuple[Any, Any]
-    bias: Any
-    query: Any
-    key: Any
-    value: Any
-    gate: Any
-    out: Any
+    norm: tuple[Array, Array]
+    bias: Array
+    query: Array
+    key: Array
+    value: Array
+    gate: Array
+    out: Array
 
 
-def head_shape(act: Any, heads: int) -> tuple[int, int]:
+def head_shape(act: Array, heads: int) -> tuple[int, int]:
     """Heads, and channels of a head."""
     return heads, max(act.shape[-1] // heads, 16)
 
 
-def read_weights(act: Any, heads: int) -> Weights:
+def read_weights(act: Array, heads: int) -> Weights:
     """Reads the parameters in the module's scope; `act` gives their size and type."""
     import jax
 
@@ -82,7 +85,9 @@ def read_weights(act: Any, heads: int) -> Weights:
     )
 
 
-def _attention(module: Any, act: Any, pair_mask: Any, context: Context, residual: Any) -> Any:
+def _attention(
+    module: Module, act: Array, pair_mask: Array, context: Context, residual: Array | None
+) -> Array:
     """Triangle attention (supplement of AlphaFold 3, algorithms 14 and 15).
 
     Args:
@@ -127,12 +132,12 @@ def _attention(module: Any, act: Any, pair_mask: Any, context: Context, residual
     )
     bias = jnp.transpose(bias, (2, 0, 1))
 
-    def by_heads(block: Any, projection: Any) -> Any:
+    def by_heads(block: Array, projection: Array) -> Array:
         # Heads first: XLA:CPU would otherwise walk through each head's rows in strides.
         split = jnp.reshape(product(block, projection, operands), (*block.shape[:-1], *shape))
         return jnp.swapaxes(split, 1, 2)
 
-    def update(block: Any, keys_bias: Any) -> Any:
+    def update(block: Array, keys_bias: Array) -> Array:
         query = by_heads(block, query_weights)
         key = by_heads(block, read.key)
         value = by_heads(block, read.value)

@@ -1,10 +1,10 @@
 """Triangle multiplication with channel-major operands, filled in blocks of rows."""
 
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 from af3opt.base.fidelity import REORDERED
 from af3opt.engine.known_functions import known
+from af3opt.engine.protocols import Argument, Array, EngineFunction, Module
 from af3opt.optimizations.base import Context, Optimization
 from af3opt.optimizations.haiku_access import (
     as_module_method,
@@ -17,8 +17,10 @@ TARGET = known("model.network.modules", "TriangleMultiplication.__call__")
 INCOMING = "kjc,kic->ijc"
 
 
-def _replace(original: Callable[..., Any], context: Context) -> Callable[..., Any]:
-    def multiply(module: Any, act: Any, mask: Any, *args: Any, **kwargs: Any) -> Any:
+def _replace(original: EngineFunction, context: Context) -> EngineFunction:
+    def multiply(
+        module: Module, act: Array, mask: Array, *args: Argument, **kwargs: Argument
+    ) -> Array:
         if not is_plain(module, args):
             return original(module, act, mask, *args, **kwargs)
         return _multiplication(module, act, mask, context, kwargs.get("residual"))
@@ -26,14 +28,16 @@ def _replace(original: Callable[..., Any], context: Context) -> Callable[..., An
     return as_module_method("__call__", multiply)
 
 
-def is_plain(module: Any, args: Sequence[Any]) -> bool:
+def is_plain(module: Module, args: Sequence[Argument]) -> bool:
     """Whether a call is AlphaFold 3's, with nothing but activations and mask given by place."""
     config = module.config
     special = getattr(config, "hidden_dim", None) or not config.use_glu_kernel
     return not args and not special and is_alphafold3(module)
 
 
-def _multiplication(module: Any, act: Any, mask: Any, context: Context, residual: Any) -> Any:
+def _multiplication(
+    module: Module, act: Array, mask: Array, context: Context, residual: Array | None
+) -> Array:
     """Triangle multiplication (supplement of AlphaFold 3, algorithms 12 and 13).
 
     Args:
@@ -80,12 +84,12 @@ def _multiplication(module: Any, act: Any, mask: Any, context: Context, residual
     source, real = (jnp.swapaxes(x, 0, 1) if incoming else x for x in (normed, mask))
     real = real.astype(jnp.float32)
 
-    def fill(index: Any, buffers: tuple[Any, ...]) -> tuple[Any, ...]:
+    def fill(index: Array, buffers: tuple[Array, ...]) -> tuple[Array, ...]:
         block = lax.dynamic_slice_in_dim(source, index * rows, rows, 0)
         present = lax.dynamic_slice_in_dim(real, index * rows, rows, 0).reshape(-1)
         positions = block.reshape(-1, channels)
 
-        def project(transposed: Any) -> Any:
+        def project(transposed: Array) -> Array:
             return lax.dot_general(
                 transposed.astype(kind),
                 positions,
@@ -93,7 +97,7 @@ def _multiplication(module: Any, act: Any, mask: Any, context: Context, residual
                 preferred_element_type=jnp.float32,
             )
 
-        def side(buffer: Any, value_weights: Any, gate_weights: Any) -> Any:
+        def side(buffer: Array, value_weights: Array, gate_weights: Array) -> Array:
             value = project(value_weights) * present * sigmoid(project(gate_weights))
             value = value.astype(kind).reshape(channels, rows, tokens)
             return lax.dynamic_update_slice_in_dim(buffer, value, index * rows, 1)
@@ -106,7 +110,7 @@ def _multiplication(module: Any, act: Any, mask: Any, context: Context, residual
     triangles = jnp.einsum("cik,cjk->cij", left, right, preferred_element_type=jnp.float32)
     triangles = lax.optimization_barrier(triangles)
 
-    def finish(block: Any, inner: Any) -> Any:
+    def finish(block: Array, inner: Array) -> Array:
         inner = standardise(inner, axis=0) * scale + offset
         # Rounded first, so that half as much moves; and on its own: fused with the norm it
         # would read with a stride.

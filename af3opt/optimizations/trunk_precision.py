@@ -6,21 +6,22 @@ everything but matrix products.
 """
 
 import copy
-from collections.abc import Callable
-from typing import Any
 
 from af3opt.base.fidelity import PRECISION
 from af3opt.engine.known_functions import known
+from af3opt.engine.protocols import Argument, EngineFunction, ModelConfig, Module
 from af3opt.optimizations.base import BFLOAT16, Context, Optimization
 from af3opt.optimizations.haiku_access import as_module_method
 
 _TARGET = known("model.model", "Model.__init__")
 
 
-def _replace(original: Callable[..., Any], context: Context) -> Callable[..., Any]:
+def _replace(original: EngineFunction, context: Context) -> EngineFunction:
     del context
 
-    def initialise(module: Any, config: Any, *args: Any, **kwargs: Any) -> None:
+    def initialise(
+        module: Module, config: ModelConfig, *args: Argument, **kwargs: Argument
+    ) -> None:
         config = copy.deepcopy(config)
         config.global_config.bfloat16 = "none"
         original(module, config, *args, **kwargs)
