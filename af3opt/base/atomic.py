@@ -6,6 +6,8 @@ included, so a reader, or a run resumed after `kill -9`, never sees half a file.
 """
 
 import contextlib
+import ctypes
+import errno
 import functools
 import os
 import secrets
@@ -16,6 +18,11 @@ from pathlib import Path
 from typing import BinaryIO
 
 _TEMPORARY_MARK = ".af3opt-tmp-"
+_REPLACED_MARK = ".replaced"
+
+# Of linux/fcntl.h and linux/fs.h.
+_HERE = -100
+_RENAME_EXCHANGE = 2
 
 # The only thread that may still write, None while all may.
 _last_writer: int | None = None
@@ -145,8 +152,9 @@ def fsync_tree(directory: Path) -> None:
 def atomic_directory(path: Path) -> Iterator[Path]:
     """Yields a scratch directory that becomes `path` when the block succeeds.
 
-    An existing `path` is replaced; it is moved aside first because rename cannot
-    replace a non-empty directory, and removed once the new one is in place.
+    An existing `path`, of whatever kind, is replaced: the two names are exchanged in one
+    step. Where that cannot be, the old one is moved aside first, since rename cannot replace
+    a directory that is not empty; if the process is killed then, `restore_replaced` helps.
 
     Args:
         path: Final directory name; its parent must exist.
@@ -162,15 +170,74 @@ def atomic_directory(path: Path) -> Iterator[Path]:
     try:
         yield scratch
         fsync_tree(scratch)
-        replaced = None
-        if path.exists():
-            replaced = temporary_sibling(path)
-            path.rename(replaced)
-        scratch.rename(path)
+        replaced = _put_in_place(scratch, path)
         fsync_directory(path.parent)
         if replaced is not None:
-            shutil.rmtree(replaced, ignore_errors=True)
+            remove_tree(replaced)
     except BaseException as error:
         _name_file(error, path)
         shutil.rmtree(scratch, ignore_errors=True)
         raise
+
+
+def _put_in_place(scratch: Path, path: Path) -> Path | None:
+    """Gives a directory its final name; returns where what had that name is now."""
+    if not os.path.lexists(path):
+        scratch.rename(path)
+        return None
+    if _exchange(scratch, path):
+        return scratch
+    aside = temporary_sibling(path)
+    aside = aside.with_name(f"{aside.name}{_REPLACED_MARK}")
+    path.rename(aside)
+    scratch.rename(path)
+    return aside
+
+
+def _exchange(one: Path, other: Path) -> bool:
+    """Swaps two names in one step; False where kernel or file system cannot (NFS, Lustre)."""
+    rename = getattr(ctypes.CDLL(None, use_errno=True), "renameat2", None)
+    if rename is None:
+        return False
+    names = (os.fsencode(one), os.fsencode(other))
+    if rename(_HERE, names[0], _HERE, names[1], _RENAME_EXCHANGE) == 0:
+        return True
+    number = ctypes.get_errno()
+    if number in (errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP, errno.EPERM):
+        return False
+    raise OSError(number, os.strerror(number), str(other))
+
+
+def restore_replaced(path: Path) -> bool:
+    """Puts a directory back that a killed process had moved aside to replace it.
+
+    That can only be so where names cannot be exchanged. A process that is just about to
+    give its new directory the name finds it taken then.
+
+    Args:
+        path: Directory that is missing.
+
+    Returns:
+        Whether it is there again.
+    """
+    if os.path.lexists(path):
+        return True
+    moved = [
+        sibling
+        for sibling in path.parent.glob(f".{path.name}{_TEMPORARY_MARK}*{_REPLACED_MARK}")
+        if sibling.is_dir()
+    ]
+    for sibling in sorted(moved, key=lambda one: one.stat().st_mtime, reverse=True):
+        with contextlib.suppress(OSError):
+            sibling.rename(path)
+            return True
+    return False
+
+
+def remove_tree(path: Path) -> None:
+    """Removes whatever has a name, directory or not; what cannot be removed stays."""
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path, ignore_errors=True)
+        return
+    with contextlib.suppress(OSError):
+        path.unlink()

@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from af3opt.base.atomic import remove_tree
 from af3opt.base.command_parser import CommandParser
 from af3opt.base.errors import ExitCode, UsageError
 from af3opt.base.logs import Verbosity, configure_logging
@@ -21,6 +22,7 @@ from af3opt.inference.compiled_caches import (
     find_compiled_caches,
     untrusted_files,
 )
+from af3opt.inference.kept_data import PREPARED, WEIGHTS, check_kept_data
 
 SUMMARY = "list, verify, prune and clear the caches of features, searches and compiled code"
 
@@ -32,6 +34,7 @@ _NOTHING_AGAINST = (
     "used for its input with today's software",
     "used when the same program is compiled on this kind of host",
 )
+_REPAIR = "run `af3opt prepare --force`"
 
 type _Caches = Mapping[str, CacheManager]
 type _Report = tuple[Any, list[str]]
@@ -68,10 +71,10 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "action",
         choices=sorted(_ACTIONS),
-        help="ls: entries; stats: totals; verify: read every byte, and look who else could write "
-        "compiled code; prune: remove what was used longest ago; clear: remove everything; fill: "
-        "embed the conformers of all amino acids ahead, for --seeds and the first --residues "
-        "positions",
+        help="ls: entries; stats: totals; verify: read every byte, also of prepared data and "
+        "copies of weights, and look who else could write compiled code; prune: remove what was "
+        "used longest ago; clear: remove everything; fill: embed the conformers of all amino "
+        "acids ahead, for --seeds and the first --residues positions",
     )
     parser.add_argument("--cache", choices=(*_NAMES, "all"), default="all")
     parser.add_argument("--json", action="store_true", help="print JSON")
@@ -220,6 +223,29 @@ def _verify(caches: _Caches, flags: argparse.Namespace) -> _Report:
             for info, reasons in explained:
                 verdict = "; ".join(reasons) or _NOTHING_AGAINST[compiled]
                 lines.append(f"  {info.digest[:12]} {_what(info)}: {verdict}")
+    if flags.cache == "all":
+        kept, more = _verify_kept()
+        return product | kept, lines + more
+    return product, lines
+
+
+def _verify_kept() -> _Report:
+    """Checks what is no cache but is read by every run; damaged copies of weights go."""
+    product: dict[str, Any] = {
+        name: {"good": 0, "damaged": [], "untrusted": []} for name in (PREPARED, WEIGHTS)
+    }
+    for name, directory, problem in check_kept_data():
+        if problem is None:
+            product[name]["good"] += 1
+            continue
+        product[name]["damaged"].append({"file": str(directory), "reason": problem})
+        if name == WEIGHTS:
+            remove_tree(directory)
+    lines = []
+    for name, found in product.items():
+        remedy = "removed; the next run makes it again" if name == WEIGHTS else _REPAIR
+        lines.append(f"{name}: {found['good']} directories good, {len(found['damaged'])} damaged")
+        lines += [f"  {one['file']}: {one['reason']}; {remedy}" for one in found["damaged"]]
     return product, lines
 
 

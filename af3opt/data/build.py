@@ -1,7 +1,6 @@
 """Builds the engine's chemical data from whichever source there is."""
 
 import functools
-import json
 import logging
 import shutil
 from collections.abc import Iterator, Sequence
@@ -20,11 +19,11 @@ from af3opt.data.prepared import (
     CCD_INDEX_FILE,
     COMPONENT_SETS_FILE,
     LIBCIFPP_FOLDER,
-    RECORD_FILE,
     PreparedData,
     prepared_root,
     read_prepared,
     source_key,
+    write_record,
 )
 from af3opt.data.sources import ComponentSource
 from af3opt.data.staging import build_directory
@@ -66,8 +65,7 @@ def _fill(folder: Path, source: ComponentSource, mmcif_dictionary: Path | None) 
     sets = derive_component_sets(_types_and_names(codes, texts))
     (folder / COMPONENT_SETS_FILE).write_text(component_sets_json(sets), encoding="utf-8")
     _write_libcifpp_data(folder / LIBCIFPP_FOLDER, codes, texts, mmcif_dictionary)
-    record = {"source": dict(source.description), "components": len(codes)}
-    (folder / RECORD_FILE).write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
+    write_record(folder, source.description, len(codes))
 
 
 def _types_and_names(

@@ -23,7 +23,6 @@ can only ever produce strings: nothing is unpickled or evaluated.
 import hashlib
 import json
 import mmap
-import os
 import struct
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -32,7 +31,8 @@ from typing import Any, BinaryIO
 import zstandard
 
 from af3opt.base.errors import SetupError
-from af3opt.base.ownership import trust_problem
+from af3opt.base.foreign_files import open_private
+from af3opt.base.ownership import RefusedFileError
 
 Component = dict[str, list[str]]
 
@@ -47,6 +47,7 @@ _DICTIONARY_BYTES = 112 * 1024
 _DICTIONARY_SAMPLES = 2000
 _LEVEL = 6
 _BATCH = 4096
+_MOST_BYTES = 1 << 34
 
 
 def encode_component(component: Mapping[str, Sequence[str]]) -> bytes:
@@ -198,11 +199,10 @@ class CcdIndex(Mapping[str, Component]):
         """
         self.path = path
         try:
-            with path.open("rb") as stream:
-                problem = trust_problem(os.fstat(stream.fileno()))
-                if problem:
-                    raise SetupError(f"CCD index {path} {problem}; run `af3opt prepare --force`")
+            with open_private(path, _MOST_BYTES) as stream:
                 self._map = mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ)
+        except RefusedFileError as error:
+            raise SetupError(f"CCD index {error}; run `af3opt prepare --force`") from error
         except (OSError, ValueError) as error:
             raise SetupError(
                 f"CCD index {path} cannot be opened ({error}); run `af3opt prepare`"

@@ -9,12 +9,15 @@ import re
 from collections.abc import Iterable
 from pathlib import Path
 
+from af3opt.base.checked_json import parse_object
 from af3opt.base.errors import SetupError
+from af3opt.base.foreign_files import read_private
 
 ComponentSets = dict[str, frozenset[str]]
 
 SET_NAMES = ("glycans_linking", "glycans_other", "ions")
 
+_MOST_BYTES = 1 << 26
 _SACCHARIDE = re.compile(r"\bsaccharide\b")
 _ION = re.compile(r"\bion\b")
 # The unknown atom or ion: in neither set, whatever its name says.
@@ -55,7 +58,7 @@ def read_component_sets(path: Path) -> ComponentSets:
         SetupError: missing or damaged.
     """
     try:
-        raw = json.loads(path.read_text(encoding="utf-8"))
+        raw = parse_object(read_private(path, _MOST_BYTES))
         sets = {name: frozenset(raw[name]) for name in SET_NAMES}
         if not all(isinstance(code, str) for codes in sets.values() for code in codes):
             raise TypeError("codes must be strings")

@@ -13,24 +13,40 @@ format version, gets a directory of its own and never replaces one in use.
 import dataclasses
 import hashlib
 import json
+import logging
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from af3opt.base.atomic import atomic_write_text
+import xxhash
+
+from af3opt.base.atomic import atomic_write_text, remove_tree, restore_replaced
+from af3opt.base.checked_json import parse_sealed, sealed_json
+from af3opt.base.foreign_files import open_private, read_private
 from af3opt.base.paths import af3opt_home
+
+_log = logging.getLogger(__name__)
 
 CCD_INDEX_FILE = "ccd.index"
 COMPONENT_SETS_FILE = "component_sets.json"
 LIBCIFPP_FOLDER = "libcifpp"
 RECORD_FILE = "prepared.json"
 _CURRENT_FILE = "current"
+_NAME = re.compile(r"ccd-[0-9a-f]{16}")
+_MOST_NAME_BYTES = 100
+_MOST_RECORD_BYTES = 1 << 20
+_MOST_BYTES = 1 << 34
 
 # Raise whenever the meaning of anything in the directory changes.
 LAYOUT_VERSION = 2
 
 # A copied or touched file is still the same source.
 _INCIDENTAL = frozenset({"path", "mtime_ns"})
+
+
+class DamagedDataError(Exception):
+    """Prepared data is not what was written; the text says which file."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -68,35 +84,121 @@ def source_key(source: Mapping[str, Any]) -> str:
     return "ccd-" + hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
+def write_record(root: Path, source: Mapping[str, Any], components: int) -> None:
+    """Writes the record of a directory whose other files are complete.
+
+    Args:
+        root: The directory.
+        source: As in `sources.ComponentSource.description`.
+        components: How many there are.
+
+    Raises:
+        OSError: the disk is full.
+    """
+    files = sorted(path for path in root.rglob("*") if path.is_file())
+    checksums = {path.relative_to(root).as_posix(): _checksum(path) for path in files}
+    record = {"source": dict(source), "components": components, "files": checksums}
+    (root / RECORD_FILE).write_text(sealed_json(record, indent=2) + "\n", encoding="utf-8")
+
+
 def read_prepared(root: Path) -> PreparedData | None:
-    """Reads one directory; None when it is not complete prepared data."""
+    """Reads one directory and checks its small files.
+
+    The index of components has checksums of its own, checked as it is read.
+
+    Args:
+        root: The directory.
+
+    Returns:
+        The data; None when the directory holds none that is complete and as it was
+        written, with a warning if it ever did.
+    """
     try:
-        record = json.loads((root / RECORD_FILE).read_text(encoding="utf-8"))
-        data = PreparedData(
-            root=root,
-            ccd_index=root / CCD_INDEX_FILE,
-            component_sets=root / COMPONENT_SETS_FILE,
-            libcifpp_dir=root / LIBCIFPP_FOLDER,
-            source=record["source"],
-        )
-    except (OSError, ValueError, KeyError, TypeError):
+        return check_prepared(root, whole=False)
+    except FileNotFoundError:
         return None
-    # The record is written last, but a user may have deleted what it speaks of.
-    if not (data.ccd_index.is_file() and data.component_sets.is_file()):
+    except (OSError, DamagedDataError) as error:
+        _log.warning("Prepared data in %s: %s; run `af3opt prepare`", root, error)
         return None
-    return data
+
+
+def check_prepared(root: Path, *, whole: bool = True) -> PreparedData:
+    """Reads one directory and compares its files with their checksums.
+
+    Args:
+        root: The directory.
+        whole: Also of the large index of components, which has checksums of its own.
+
+    Raises:
+        DamagedDataError: something is missing or not what was written.
+        OSError: it cannot be read, or others could have written it.
+    """
+    try:
+        record = parse_sealed(read_private(root / RECORD_FILE, _MOST_RECORD_BYTES))
+        checksums: Mapping[str, str] = record["files"]
+        source: Mapping[str, Any] = record["source"]
+    except (ValueError, KeyError) as error:
+        raise DamagedDataError(
+            f"{RECORD_FILE} is damaged or of an earlier version ({error})"
+        ) from error
+    if not checksums.keys() >= {CCD_INDEX_FILE, COMPONENT_SETS_FILE}:
+        raise DamagedDataError(f"{RECORD_FILE} names too few files")
+    for name, checksum in checksums.items():
+        path = root / name
+        # Gone, or replaced by something else: a user may have tidied up.
+        if not path.is_file():
+            raise DamagedDataError(f"{name} is missing")
+        if (whole or name != CCD_INDEX_FILE) and _checksum(path) != checksum:
+            raise DamagedDataError(f"{name} does not have the checksum it was written with")
+    return PreparedData(
+        root=root,
+        ccd_index=root / CCD_INDEX_FILE,
+        component_sets=root / COMPONENT_SETS_FILE,
+        libcifpp_dir=root / LIBCIFPP_FOLDER,
+        source=source,
+    )
+
+
+def _checksum(path: Path) -> str:
+    """XXH3 of a private file's content: it finds damage, the owner keeps forgery out."""
+    digest = xxhash.xxh3_128()
+    with open_private(path, _MOST_BYTES) as stream:
+        while block := stream.read(1 << 22):
+            digest.update(block)
+    return digest.hexdigest()
 
 
 def select_prepared(root: Path) -> None:
-    """Makes `root` the data that runs use from now on."""
-    atomic_write_text(prepared_root() / _CURRENT_FILE, root.name + "\n")
+    """Makes `root` the data that runs use from now on.
+
+    Raises:
+        OSError: that cannot be written.
+    """
+    current = prepared_root() / _CURRENT_FILE
+    if current.is_dir() and not current.is_symlink():
+        remove_tree(current)
+    atomic_write_text(current, root.name + "\n", mode=0o600)
 
 
 def find_prepared() -> PreparedData | None:
     """Returns the data that runs use, or None when `af3opt prepare` has not been run."""
+    current = prepared_root() / _CURRENT_FILE
     try:
-        name = (prepared_root() / _CURRENT_FILE).read_text(encoding="utf-8").strip()
-    except OSError:
+        name = read_private(current, _MOST_NAME_BYTES).decode("ascii").strip()
+        if not _NAME.fullmatch(name):
+            raise ValueError("holds no name of a directory")
+    except FileNotFoundError:
         return None
-    # The name comes from a file: keep it inside our directory.
-    return read_prepared(prepared_root() / Path(name).name) if name else None
+    except (OSError, ValueError) as error:
+        _log.warning("%s cannot be used (%s); run `af3opt prepare`", current, error)
+        return None
+    root = prepared_root() / name
+    restore_replaced(root)
+    return read_prepared(root)
+
+
+def prepared_directories() -> list[Path]:
+    """Returns the directories of chemical data that there are, in use or not."""
+    root = prepared_root()
+    found = root.iterdir() if root.is_dir() else ()
+    return sorted(path for path in found if _NAME.fullmatch(path.name) and path.is_dir())

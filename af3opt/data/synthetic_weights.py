@@ -9,13 +9,14 @@ configuration overrides.
 import dataclasses
 import functools
 import hashlib
-import json
 import logging
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from af3opt.base.checked_json import parse_sealed, sealed_json
 from af3opt.base.errors import SetupError
+from af3opt.base.foreign_files import read_foreign
 from af3opt.base.paths import private_directory
 from af3opt.data.prepared import prepared_root
 from af3opt.data.staging import build_directory
@@ -25,6 +26,7 @@ from af3opt.engine.modules import engine_module
 _log = logging.getLogger(__name__)
 
 MANIFEST_FILE = "af3opt_synthetic.json"
+_MOST_MANIFEST_BYTES = 1 << 20
 WEIGHTS_FILE = "af3opt-synthetic.bin.zst"
 NOTE = "Random synthetic weights made by af3opt: whatever they give predicts nothing."
 # Raise when the same depth and engine would give other numbers than before.
@@ -80,7 +82,7 @@ def read_manifest(model_dir: Path) -> SyntheticManifest | None:
     """
     path = model_dir / MANIFEST_FILE
     try:
-        raw = json.loads(path.read_text(encoding="utf-8"))
+        raw = parse_sealed(read_foreign(path, _MOST_MANIFEST_BYTES, follow_links=True))
         overrides = {str(key): int(value) for key, value in raw["config_overrides"].items()}
         return SyntheticManifest(
             depth=raw["depth"],
@@ -164,7 +166,7 @@ def _fill(
         "engine": fingerprint,
         "parameters": total,
     }
-    (folder / MANIFEST_FILE).write_text(json.dumps(manifest, indent=2) + "\n", encoding="utf-8")
+    (folder / MANIFEST_FILE).write_text(sealed_json(manifest, indent=2) + "\n", encoding="utf-8")
 
 
 def _records(

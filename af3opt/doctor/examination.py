@@ -36,7 +36,12 @@ _GROUPS: Mapping[str, tuple[Probe, ...]] = {
         cluster.check_batch_job,
     ),
     "Searches": (searches.check_programs, searches.check_databases),
-    "Storage": (storage.check_home, storage.check_caches, storage.check_free_disk),
+    "Storage": (
+        storage.check_home,
+        storage.check_caches,
+        storage.check_integrity,
+        storage.check_free_disk,
+    ),
 }
 _DEADLINE_S = 9.5
 _MARKS = {Verdict.OK: "ok  ", Verdict.SKIP: "skip", Verdict.WARN: "WARN", Verdict.FAIL: "FAIL"}

@@ -21,6 +21,7 @@ from af3opt.doctor.check import (
     warning,
 )
 from af3opt.doctor.filesystems import file_system_of
+from af3opt.inference.kept_data import WEIGHTS, check_kept_data
 
 _COMPILE_CACHE = "compile_cache"
 _FEW_BYTES = 5e9
@@ -126,6 +127,22 @@ def _count(folder: Path) -> tuple[int, int, bool]:
         if time.monotonic() > end:
             return files, size, False
     return files, size, True
+
+
+def check_integrity(_: Subject) -> Iterator[Check]:
+    """Prepared data and copies of the weights: every byte as it was written."""
+    sound = 0
+    for kind, directory, problem in check_kept_data():
+        if problem is None:
+            sound += 1
+        elif kind == WEIGHTS:
+            fix = "nothing: the next run makes it again"
+            yield warning("copy of the weights", f"{directory} {problem}", fix)
+        else:
+            fix = "run `af3opt prepare --force`"
+            yield failure("prepared data", f"{directory}: {problem}", fix)
+    if sound:
+        yield ok("kept data", f"{sound} directories, every byte as it was written")
 
 
 def check_free_disk(subject: Subject) -> Iterator[Check]:

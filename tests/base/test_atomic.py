@@ -86,3 +86,66 @@ def test_kill_during_a_write_leaves_the_old_file(tmp_path):
         time.sleep(0.05)
         process.send_signal(signal.SIGKILL)
     assert path.read_bytes() == b"old"
+
+
+@pytest.mark.parametrize("kind", ["file", "link", "fifo"])
+def test_a_directory_replaces_whatever_has_its_name(kind, tmp_path):
+    path = tmp_path / "d"
+    if kind == "file":
+        path.write_text("x")
+    elif kind == "link":
+        path.symlink_to("nowhere")
+    else:
+        os.mkfifo(path)
+    with atomic.atomic_directory(path) as scratch:
+        (scratch / "a").write_text("1")
+    assert [item.name for item in path.iterdir()] == ["a"]
+    assert [item.name for item in tmp_path.iterdir()] == ["d"]
+
+
+REPLACE = """
+import os, signal, sys
+from pathlib import Path
+from af3opt.base import atomic
+exchange, path = sys.argv[1] == "exchange", Path(sys.argv[2])
+if not exchange:
+    atomic._exchange = lambda one, other: False
+original = Path.rename
+def rename(self, target):
+    original(self, target)
+    # At the first renaming of an existing directory, or right after the exchange.
+    if self == path:
+        os.kill(os.getpid(), signal.SIGKILL)
+Path.rename = rename
+atomic.remove_tree = lambda path: os.kill(os.getpid(), signal.SIGKILL)
+with atomic.atomic_directory(path) as scratch:
+    (scratch / "new").write_text("2")
+"""
+
+
+@pytest.mark.parametrize("how", ["exchange", "two renames"])
+def test_a_directory_survives_a_kill_while_it_is_replaced(how, tmp_path):
+    path = tmp_path / "d"
+    path.mkdir()
+    (path / "old").write_text("1")
+    command = [sys.executable, "-c", REPLACE, how, str(path)]
+    assert subprocess.run(command, check=False).returncode == -signal.SIGKILL
+    assert atomic.restore_replaced(path)
+    content = [item.name for item in path.iterdir()]
+    assert content == (["new"] if how == "exchange" else ["old"])
+    with atomic.atomic_directory(path) as scratch:
+        (scratch / "newest").write_text("3")
+    assert [item.name for item in path.iterdir()] == ["newest"]
+
+
+def test_there_is_nothing_to_restore(tmp_path):
+    assert not atomic.restore_replaced(tmp_path / "d")
+
+
+def test_names_are_swapped_in_two_steps_where_one_is_not_possible(tmp_path, monkeypatch):
+    monkeypatch.setattr(atomic, "_exchange", lambda _one, _other: False)
+    for content in ("a", "b"):
+        with atomic.atomic_directory(tmp_path / "d") as scratch:
+            (scratch / content).write_text("1")
+    assert [item.name for item in (tmp_path / "d").iterdir()] == ["b"]
+    assert [item.name for item in tmp_path.iterdir()] == ["d"]

@@ -1,6 +1,7 @@
 """`af3opt cache` over all caches, compiled code included."""
 
 import json
+import os
 
 import pytest
 
@@ -8,6 +9,10 @@ from af3opt import cli
 from af3opt.base.key import CacheKey
 from af3opt.caching.manager import CacheManager
 from af3opt.commands.cache import main
+from af3opt.data.prepared import write_record
+from af3opt.doctor import storage
+from af3opt.inference.block_writer import block_checksum
+from af3opt.inference.weights_map import VERSION, file_state, write_index
 
 HOST = "cpu-jaxlib0.0.1-0123456789ab"
 
@@ -144,3 +149,33 @@ def test_the_directory_of_a_run_can_be_given(home, run, tmp_path, monkeypatch):
 def test_an_amount_that_is_none_removes_nothing(flag, capsys):
     assert cli.main(["cache", "prune", flag]) == 2
     assert "is not a number of at least 0" in capsys.readouterr().err
+
+
+def test_verify_reads_prepared_data_and_copies_of_weights_too(home, run):
+    kept = home / "prepared" / "ccd-0123456789abcdef"
+    kept.mkdir(parents=True)
+    for name in ("ccd.index", "component_sets.json"):
+        (kept / name).write_text("content")
+    write_record(kept, {"kind": "test"}, 0)
+    copy = home / "weights" / "0123"
+    copy.mkdir(parents=True)
+    (copy / "arrays.bin").write_bytes(b"x" * 100)
+    index = {"version": VERSION, "sha256": "", "original": [], "arrays": [], "joined": []}
+    index |= {"copy": file_state(copy / "arrays.bin"), "blocks": [block_checksum(b"x" * 100)]}
+    write_index(copy, index)
+    code, text = run("verify", "--json")
+    assert code == 0
+    report = json.loads(text)
+    assert (report["prepared"]["good"], report["weights"]["good"]) == (1, 1)
+    assert "prepared" not in json.loads(run("verify", "--json", "--cache=msa")[1])
+    (kept / "ccd.index").write_text("contend")
+    state = (copy / "arrays.bin").stat()
+    (copy / "arrays.bin").write_bytes(b"x" * 99 + b"y")
+    os.utime(copy / "arrays.bin", ns=(state.st_atime_ns, state.st_mtime_ns))
+    assert [check.verdict for check in storage.check_integrity(None)] == ["fail", "warn"]
+    code, text = run("verify")
+    assert code == 1
+    assert "ccd.index does not have the checksum it was written with; run `af3opt prepare" in text
+    assert "checksums it was written with; removed; the next run makes it again" in text
+    assert not copy.exists()
+    assert kept.exists()

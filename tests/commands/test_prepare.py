@@ -4,6 +4,7 @@ import gzip
 import json
 import os
 import pickle
+import shutil
 import signal
 import subprocess
 import sys
@@ -11,11 +12,12 @@ from pathlib import Path
 
 import pytest
 
+from af3opt.base.atomic import temporary_sibling
 from af3opt.base.errors import ExitCode, SetupError
 from af3opt.cli import main
 from af3opt.data.ccd_index import CcdIndex
 from af3opt.data.component_sets import read_component_sets
-from af3opt.data.prepared import find_prepared, prepared_root
+from af3opt.data.prepared import DamagedDataError, check_prepared, find_prepared, prepared_root
 from af3opt.data.source import describe_file, describe_file_again, same_file
 from af3opt.data.sources import read_engine_pickle
 
@@ -179,3 +181,106 @@ def test_a_touched_file_is_the_same_and_a_changed_one_is_not(tmp_path):
     assert not same_file(source, path)
     assert describe_file_again("engine pickle", path, source) != source
     assert not same_file({"kind": "biotite"}, path)
+
+
+def damage_name(prepared):
+    (prepared.root.parent / "current").write_bytes(b"\xff\x00../../etc")
+
+
+def damage_name_kind(prepared):
+    current = prepared.root.parent / "current"
+    current.unlink()
+    current.mkdir()
+
+
+def damage_name_fifo(prepared):
+    current = prepared.root.parent / "current"
+    current.unlink()
+    os.mkfifo(current)
+
+
+def damage_sets(prepared):
+    prepared.component_sets.write_text('{"ions": []}')
+
+
+def damage_sets_deeply(prepared):
+    prepared.component_sets.write_text("[" * 100_000)
+
+
+def damage_one_bit(prepared):
+    content = bytearray(prepared.component_sets.read_bytes())
+    content[len(content) // 2] ^= 1
+    prepared.component_sets.write_bytes(content)
+
+
+def damage_residues(prepared):
+    path = prepared.libcifpp_dir / "components.cif"
+    path.write_text(path.read_text().replace("ALA", "GLY"))
+
+
+def damage_record(prepared):
+    (prepared.root / "prepared.json").write_text('{"source": {}, "files": Infinity}')
+
+
+def damage_record_fifo(prepared):
+    (prepared.root / "prepared.json").unlink()
+    os.mkfifo(prepared.root / "prepared.json")
+
+
+def damage_whole(prepared):
+    shutil.rmtree(prepared.root)
+    prepared.root.write_text("in the way")
+
+
+def damage_link(prepared):
+    prepared.root.rename(prepared.root.with_name("elsewhere"))
+    prepared.root.symlink_to("nowhere")
+
+
+def damage_mode(prepared):
+    prepared.component_sets.chmod(0o666)
+
+
+DAMAGES = [
+    damage_name, damage_name_kind, damage_name_fifo, damage_sets, damage_sets_deeply,
+    damage_one_bit, damage_residues, damage_record, damage_record_fifo, damage_whole,
+    damage_link, damage_mode,
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("force", [True, False])
+@pytest.mark.parametrize("damage", DAMAGES)
+def test_whatever_is_damaged_is_seen_and_repaired(damage, force, components_cif, caplog):
+    flags = ["prepare", f"--components_cif={components_cif}"]
+    assert main(flags) == ExitCode.OK
+    before = find_prepared()
+    expected = read_component_sets(before.component_sets)
+    damage(before)
+    caplog.clear()
+    assert find_prepared() is None
+    assert main([*flags, "--force"] if force else flags) == ExitCode.OK
+    prepared = find_prepared()
+    assert read_component_sets(prepared.component_sets) == expected
+    assert "GLY" not in (prepared.libcifpp_dir / "components.cif").read_text()
+    assert check_prepared(prepared.root) == prepared
+
+
+def test_a_damaged_index_is_seen_by_a_whole_check_and_repaired_by_force(components_cif):
+    flags = ["prepare", f"--components_cif={components_cif}"]
+    main(flags)
+    prepared = find_prepared()
+    content = bytearray(prepared.ccd_index.read_bytes())
+    content[-1] ^= 1
+    prepared.ccd_index.write_bytes(content)
+    with pytest.raises(DamagedDataError, match=r"ccd\.index does not have the checksum"):
+        check_prepared(prepared.root)
+    main([*flags, "--force"])
+    assert check_prepared(find_prepared().root)
+
+
+def test_data_that_a_killed_process_had_moved_aside_is_found_again(components_cif):
+    main(["prepare", f"--components_cif={components_cif}"])
+    root = find_prepared().root
+    aside = temporary_sibling(root)
+    root.rename(aside.with_name(f"{aside.name}.replaced"))
+    assert find_prepared().root == root
