@@ -5,28 +5,27 @@ import json
 import logging
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 from af3opt.base.errors import InputError
 from af3opt.engine.input_checks import check_alignments, check_template_structures
 from af3opt.engine.modules import engine_module
+from af3opt.engine.protocols import ComponentDictionary
+from af3opt.engine.protocols import FoldInput as FoldInput
 from af3opt.engine.refusals import RefusedInputError, refusals
 from af3opt.inputs.checking import check_file, check_job
 from af3opt.inputs.job import CheckedJob
 
 _log = logging.getLogger(__name__)
 
-# The engine's `folding_input.Input`; it has no stubs and differs between engines.
-type FoldInput = Any
 
-
-def make_ccd(user_ccd: str | None = None) -> Any:
+def make_ccd(user_ccd: str | None = None) -> ComponentDictionary:
     """Returns the engine's chemical component dictionary for one job.
 
     Args:
         user_ccd: Components of the job in mmCIF; they shadow the dictionary's.
     """
-    return engine_module("constants.chemical_components").Ccd(user_ccd=user_ccd)
+    ccd: ComponentDictionary = engine_module("constants.chemical_components").Ccd(user_ccd=user_ccd)
+    return ccd
 
 
 def load_fold_input(path: Path, position: int = 0) -> FoldInput:
@@ -70,7 +69,8 @@ def reload_fold_input(path: Path) -> FoldInput:
         raise InputError(f"{path}: cannot be read: {error}") from error
     try:
         with refusals():
-            return engine_module("common.folding_input").Input.from_json(text, path)
+            loaded: FoldInput = engine_module("common.folding_input").Input.from_json(text, path)
+            return loaded
     except RefusedInputError as error:
         raise InputError(f"{path}: {error}") from error
 
@@ -95,7 +95,7 @@ def _load(job: CheckedJob) -> FoldInput:
     try:
         with refusals():
             if job.in_list:
-                fold_input = loader.from_alphafoldserver_fold_job(job.content)
+                fold_input: FoldInput = loader.from_alphafoldserver_fold_job(job.content)
             else:
                 fold_input = loader.from_json(json.dumps(job.content), job.path)
             ccd = make_ccd(fold_input.user_ccd)

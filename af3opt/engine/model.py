@@ -14,6 +14,14 @@ import numpy as np
 
 from af3opt.base.errors import SetupError, UsageError
 from af3opt.engine.modules import engine_module
+from af3opt.engine.protocols import (
+    Array,
+    Features,
+    InferenceResult,
+    ModelConfig,
+    ModelResult,
+    Parameters,
+)
 
 ConfigOverride = int | str
 
@@ -25,7 +33,7 @@ DIFFUSION_SAMPLES = "heads.diffusion.eval.num_samples"
 class ForwardFunction(Protocol):
     """A pure forward pass: `(params, rng_key, batch) -> result`."""
 
-    def __call__(self, params: Any, rng_key: Any, batch: Mapping[str, Any]) -> dict[str, Any]:
+    def __call__(self, params: Parameters, rng_key: Array, batch: Features) -> ModelResult:
         """Runs trunk, diffusion and confidence head on one padded batch."""
 
 
@@ -37,7 +45,7 @@ def make_model_config(
     return_embeddings: bool = False,
     return_distogram: bool = False,
     overrides: Mapping[str, ConfigOverride] | None = None,
-) -> Any:
+) -> ModelConfig:
     """Builds the configuration that the engine's own script would run with.
 
     An engine with a configuration factory chooses defaults there that its plain
@@ -92,7 +100,7 @@ def _config_factory() -> Callable[..., Any] | None:
     return factory
 
 
-def config_value(config: Any, path: str) -> Any:
+def config_value(config: ModelConfig, path: str) -> ModelConfig:
     """Returns the value at a dotted path of a configuration.
 
     Raises:
@@ -109,7 +117,7 @@ def config_value(config: Any, path: str) -> Any:
     return owner
 
 
-def set_config_value(config: Any, path: str, value: ConfigOverride) -> None:
+def set_config_value(config: ModelConfig, path: str, value: ConfigOverride) -> None:
     """Sets a dotted path of a configuration in place.
 
     Raises:
@@ -125,20 +133,21 @@ def set_config_value(config: Any, path: str, value: ConfigOverride) -> None:
     setattr(config_value(config, parent) if parent else config, name, value)
 
 
-def forward_function(config: Any) -> ForwardFunction:
+def forward_function(config: ModelConfig) -> ForwardFunction:
     """Returns the engine's forward pass as a pure function, for `jax.jit`."""
     import haiku as hk
 
     model_class = engine_module("model.model").Model
 
-    def run_model(batch: Mapping[str, Any]) -> Any:
-        return model_class(config)(batch)
+    def run_model(batch: Features) -> ModelResult:
+        result: ModelResult = model_class(config)(batch)
+        return result
 
     apply: ForwardFunction = hk.transform(run_model).apply
     return apply
 
 
-def device_features(batch: Mapping[str, Any]) -> dict[str, Any]:
+def device_features(batch: Features) -> dict[str, Array]:
     """Keeps the features a model run can use: numeric ones, no layouts or structures.
 
     Args:
@@ -152,8 +161,8 @@ def device_features(batch: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def extract_inference_results(
-    batch: Mapping[str, Any], result: Mapping[str, Any], target_name: str
-) -> list[Any]:
+    batch: Features, result: ModelResult, target_name: str
+) -> list[InferenceResult]:
     """Turns a model result into one `InferenceResult` per diffusion sample.
 
     Args:
@@ -164,7 +173,7 @@ def extract_inference_results(
     Returns:
         The engine's `InferenceResult` objects, in sample order.
     """
-    get_results: Callable[..., Iterable[Any]] = engine_module(
+    get_results: Callable[..., Iterable[InferenceResult]] = engine_module(
         "model.model"
     ).Model.get_inference_result
     arguments: dict[str, Any] = {"batch": batch, "result": result}
@@ -173,7 +182,7 @@ def extract_inference_results(
     return list(get_results(**arguments))
 
 
-def extract_embeddings(result: Mapping[str, Any], num_tokens: int) -> dict[str, np.ndarray] | None:
+def extract_embeddings(result: ModelResult, num_tokens: int) -> dict[str, np.ndarray] | None:
     """Cuts the padding off the trunk's embeddings.
 
     Args:
@@ -196,7 +205,7 @@ def extract_embeddings(result: Mapping[str, Any], num_tokens: int) -> dict[str, 
     return embeddings or None
 
 
-def extract_distogram(result: Mapping[str, Any], num_tokens: int) -> np.ndarray | None:
+def extract_distogram(result: ModelResult, num_tokens: int) -> np.ndarray | None:
     """Cuts the padding off the distogram: (num_tokens, num_tokens, 64), or None."""
     distogram = result["distogram"].get("distogram")
     if distogram is None:

@@ -52,7 +52,8 @@ class DataPipeline:
             with prints_to_log(_log):
                 if not needs_search(fold_input):
                     return _fill_without_search(fold_input)
-                return self._build().process(fold_input)
+                filled: FoldInput = self._build().process(fold_input)
+                return filled
         except RuntimeError as error:
             reason = " ".join(str(error).split())[:500]
             raise SetupError(f"the data pipeline failed for {fold_input.name}: {reason}") from error
@@ -74,7 +75,8 @@ def _fill_without_search(fold_input: FoldInput) -> FoldInput:
     """
     pipeline = engine_module("data.pipeline").DataPipeline
     bare = pipeline.__new__(pipeline)
-    return bare.process(fold_input)
+    filled: FoldInput = bare.process(fold_input)
+    return filled
 
 
 def data_pipeline_config(settings: Settings) -> Any:

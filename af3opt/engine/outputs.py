@@ -12,9 +12,7 @@ import zstandard
 
 from af3opt.engine.discovery import find_engine
 from af3opt.engine.modules import engine_module
-
-# The engine's `model.InferenceResult`: one diffusion sample after post-processing.
-type InferenceResult = Any
+from af3opt.engine.protocols import InferenceResult as InferenceResult
 
 SYNTHETIC_NOTE = "Made with random synthetic weights by af3opt: this structure predicts nothing."
 

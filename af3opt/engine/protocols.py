@@ -6,8 +6,9 @@ an array in a run of JAX is a tracer while the model is traced and a shape befor
 of the engine has the attributes that its configuration gives it.
 """
 
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from typing import Any, Protocol, Self
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import Field
+from typing import Any, ClassVar, Protocol, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,8 +29,31 @@ type Argument = Any
 type Device = Any
 # A featurised example: feature name -> array (some are 0-d object arrays).
 type Batch = dict[str, NDArray[Any]]
-# A molecule of RDKit, whose stubs are incomplete.
+# Features as the model takes them: name -> numeric array.
+type Features = Mapping[str, Array]
+# Scope -> name -> array.
+type Parameters = Mapping[str, Mapping[str, Array]]
+# What a forward pass gives: nested mappings of arrays, and the weights' identifier.
+type ModelResult = Mapping[str, Any]
+# An object of RDKit, whose stubs are incomplete.
 type Molecule = Any
+# The engine's `Ccd`: component code -> category.item -> values.
+type ComponentDictionary = Mapping[str, Mapping[str, Sequence[str]]]
+# A class method as its class holds it, or what stands in for it.
+type Descriptor = Any
+
+
+class Executable(Protocol):
+    """A compiled program: `jax.stages.Compiled`."""
+
+    def __call__(self, params: Parameters, key: Array, batch: Features, /) -> ModelResult:
+        """Runs it."""
+
+    def memory_analysis(self) -> Any:
+        """What it needs, as far as the backend tells."""
+
+    def as_text(self) -> str | None:
+        """The optimised program."""
 
 
 class GatherInfo(Protocol):
@@ -38,25 +62,6 @@ class GatherInfo(Protocol):
     gather_idxs: Array
     gather_mask: Array
     input_shape: Array
-
-
-class ComponentDictionary(Protocol):
-    """The engine's `Ccd`: component code -> category.item -> values."""
-
-    def __getitem__(self, code: str, /) -> Mapping[str, Sequence[str]]:
-        """A component."""
-
-    def __contains__(self, code: object, /) -> bool:
-        """Whether there is such a component."""
-
-    def __iter__(self) -> Iterator[str]:
-        """Codes."""
-
-    def __len__(self) -> int:
-        """Number of components."""
-
-    def get(self, code: str, /) -> Mapping[str, Sequence[str]] | None:
-        """A component, or None."""
 
 
 class Structure(Protocol):
@@ -162,7 +167,9 @@ class ProteinChain(PolymerChain, Protocol):
 
 
 class FoldInput(Protocol):
-    """The engine's `folding_input.Input`."""
+    """The engine's `folding_input.Input`, a data class."""
+
+    __dataclass_fields__: ClassVar[dict[str, Field[Any]]]
 
     @property
     def name(self) -> str:
@@ -191,6 +198,9 @@ class FoldInput(Protocol):
     @property
     def user_ccd(self) -> str | None:
         """Components of the job in mmCIF."""
+
+    def fill_missing_fields(self) -> Self:
+        """The same with empty MSAs and templates where there are none."""
 
     def sanitised_name(self) -> str:
         """The name as upstream uses it in file names."""

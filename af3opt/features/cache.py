@@ -8,7 +8,6 @@ entries intact, and `features.compress` for their form.
 import bisect
 import logging
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -17,6 +16,7 @@ from af3opt.caching.entry import DECODING_ERRORS
 from af3opt.caching.locations import open_cache
 from af3opt.caching.manager import CacheManager
 from af3opt.engine.feature_objects import UnknownObjectError
+from af3opt.engine.protocols import ComponentDictionary, FoldInput
 from af3opt.features.compress import compress_features, decompress_features
 from af3opt.features.conformer_store import ConformerStore
 from af3opt.features.engine_features import Batch
@@ -62,7 +62,9 @@ class FeatureCache:
             ConformerStore(),
         )
 
-    def key(self, fold_input: Any, ccd: Any, options: FeatureOptions) -> FeatureKey:
+    def key(
+        self, fold_input: FoldInput, ccd: ComponentDictionary, options: FeatureOptions
+    ) -> FeatureKey:
         """Returns the identity of an input's features; see `FeatureKey`."""
         return FeatureKey(fold_input, ccd, options)
 

@@ -1,5 +1,6 @@
 """Chemical components as the reference structure needs them, built once each."""
 
+import datetime
 import functools
 import logging
 from collections.abc import Mapping, Sequence
@@ -9,6 +10,7 @@ import numpy as np
 
 from af3opt.base.key import json_digest
 from af3opt.engine.modules import engine_module
+from af3opt.engine.protocols import ComponentDictionary, Molecule
 from af3opt.engine.refusals import EngineRefusalError
 from af3opt.features.embedding import embed, needs_macrocycles
 
@@ -62,7 +64,7 @@ class Component:
         bonds: Names of the bonded atoms as two sequences, or None.
     """
 
-    def __init__(self, name: str, digest: str, molecule: Any, cif: Mapping[str, Any]) -> None:
+    def __init__(self, name: str, digest: str, molecule: Molecule, cif: Mapping[str, Any]) -> None:
         self.name = name
         self.digest = digest
         self.molecule = molecule
@@ -102,7 +104,7 @@ class Component:
             self._cif["_chem_comp_atom.charge"],
         )
 
-    def dictionary_positions(self, ref_max_modified_date: Any) -> np.ndarray:
+    def dictionary_positions(self, ref_max_modified_date: datetime.date) -> np.ndarray:
         """Returns the engine's fallback coordinates, float32 (atoms, 3)."""
         positions: np.ndarray = engine_module(
             "model.features"
@@ -132,7 +134,7 @@ class _ComponentCache:
 _cache = _ComponentCache()
 
 
-def make_component(name: str, ccd: Any, chemical_components_data: Any) -> Component:
+def make_component(name: str, ccd: ComponentDictionary, chemical_components_data: Any) -> Component:
     """Makes the component that the engine uses for a residue name.
 
     Args:

@@ -14,6 +14,7 @@ import numpy as np
 from af3opt.engine.known_functions import FORK_3_1_18, OLDER, known
 from af3opt.engine.modules import engine_module
 from af3opt.engine.patching import first_unknown
+from af3opt.engine.protocols import Molecule
 
 _log = logging.getLogger(__name__)
 
@@ -31,7 +32,7 @@ def embedding_known() -> bool:
     return any(first_unknown(way) is None for way in (FUNCTION_ALONE, FUNCTION_AND_HELPER))
 
 
-def needs_macrocycles(molecule: Any) -> bool:
+def needs_macrocycles(molecule: Molecule) -> bool:
     """Tells whether macrocycle patterns decide any torsion of a molecule.
 
     Args:
@@ -52,7 +53,7 @@ def needs_macrocycles(molecule: Any) -> bool:
 
 
 def embed(
-    molecule: Any, seed: int, max_iterations: int | None, name: str, *, macrocycles: bool
+    molecule: Molecule, seed: int, max_iterations: int | None, name: str, *, macrocycles: bool
 ) -> np.ndarray | None:
     """Embeds one conformer.
 
@@ -77,7 +78,7 @@ def embed(
     return None if conformer is None else conformer.GetPositions().astype(np.float32)
 
 
-def _embed_without_macrocycles(molecule: Any, seed: int, max_iterations: int | None) -> Any:
+def _embed_without_macrocycles(molecule: Molecule, seed: int, max_iterations: int | None) -> Any:
     from rdkit.Chem import Mol, rdDistGeom
 
     # New ones each time: other threads embed with seeds of their own meanwhile.
@@ -93,7 +94,7 @@ def _embed_without_macrocycles(molecule: Any, seed: int, max_iterations: int | N
         return None
 
 
-def _torsions(molecule: Any, parameters: Any) -> list[tuple[Any, ...]]:
+def _torsions(molecule: Molecule, parameters: Any) -> list[tuple[Any, ...]]:
     """Returns RDKit's torsions with all that decides their potential."""
     from rdkit.Chem import rdDistGeom
 

@@ -2,12 +2,12 @@
 
 import dataclasses
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 import numpy as np
 
 from af3opt.engine.inputs import FoldInput
 from af3opt.engine.modules import engine_module
+from af3opt.engine.protocols import ComponentDictionary
 from af3opt.features.options import FeatureOptions
 
 # A featurised example: feature name -> array (some are 0-d object arrays).
@@ -15,7 +15,7 @@ type Batch = dict[str, np.ndarray]
 
 
 def featurise_with_engine(
-    fold_input: FoldInput, seed: int, ccd: Any, options: FeatureOptions
+    fold_input: FoldInput, seed: int, ccd: ComponentDictionary, options: FeatureOptions
 ) -> Batch:
     """Featurises one seed exactly as `featurise_input` does in a loop over all seeds.
 
@@ -37,7 +37,7 @@ def featurise_with_engine(
 
 
 def featurise_all_seeds(
-    fold_input: FoldInput, ccd: Any, options: FeatureOptions
+    fold_input: FoldInput, ccd: ComponentDictionary, options: FeatureOptions
 ) -> Sequence[Mapping[str, np.ndarray]]:
     """Calls the engine's `featurise_input`: one batch for each of the input's seeds.
 

@@ -5,7 +5,7 @@ their digest; each gives the same arrays, bit for bit.
 """
 
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -13,9 +13,10 @@ import numpy as np
 from af3opt.engine.known_functions import known
 from af3opt.engine.modules import engine_module
 from af3opt.engine.patching import Make, Patch, PatchSet
+from af3opt.engine.protocols import EngineFunction
 
 
-def _msa_features(original: Callable[..., Any], _: None) -> Callable[..., Any]:
+def _msa_features(original: EngineFunction, _: None) -> EngineFunction:
     """Parses all rows of an alignment at once; leaves what is irregular to the original."""
     module = engine_module("data.msa_features")
     names = engine_module("constants.mmcif_names")
@@ -82,7 +83,7 @@ def parse_alignment(
     )
 
 
-def _gather_indices(_original: Callable[..., Any], _: None) -> Callable[..., Any]:
+def _gather_indices(_original: EngineFunction, _: None) -> EngineFunction:
     """Looks atoms up in one dictionary of plain Python values instead of numpy scalars."""
     gather_info = engine_module("model.atom_layout.atom_layout").GatherInfo
 
@@ -113,7 +114,7 @@ def _atoms(layout: Any) -> Iterator[tuple[Any, Any, Any]]:
     )
 
 
-def _layout_array(_original: Callable[..., Any], _: None) -> Callable[..., Any]:
+def _layout_array(_original: EngineFunction, _: None) -> EngineFunction:
     """Stacks a layout's columns without first copying every string in them."""
 
     def to_array(self: Any) -> np.ndarray:

@@ -14,7 +14,6 @@ import dataclasses
 import functools
 import logging
 import threading
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -22,6 +21,7 @@ import numpy as np
 from af3opt.engine.known_functions import known
 from af3opt.engine.modules import engine_module
 from af3opt.engine.patching import Patch, PatchSet, Target, first_unknown
+from af3opt.engine.protocols import ComponentDictionary, Descriptor, EngineFunction, FoldInput
 from af3opt.engine.seed_flow import seed_reaches_only_conformers
 from af3opt.features.conformer_store import ConformerStore
 from af3opt.features.conformers import ConformerPool, PendingConformers
@@ -104,9 +104,9 @@ class SharedFeatures:
 
     def __init__(
         self,
-        fold_input: Any,
+        fold_input: FoldInput,
         seed: int,
-        ccd: Any,
+        ccd: ComponentDictionary,
         options: FeatureOptions,
         threads: int,
         store: ConformerStore | None = None,
@@ -166,7 +166,7 @@ class SharedFeatures:
         augment = engine_module("model.features").random_augmentation
         return reference_features(plan, pending.draws, pending.conformers.result(), augment)
 
-    def _run(self, fold_input: Any, seed: int, ccd: Any) -> Batch:
+    def _run(self, fold_input: FoldInput, seed: int, ccd: ComponentDictionary) -> Batch:
         with self._answering(seed), fast_loops():
             batch = featurise_with_engine(fold_input, seed, ccd, self._options)
         for array in batch.values():
@@ -178,7 +178,7 @@ class SharedFeatures:
         """Answers the pipeline's questions for reference structures inside a block."""
         thread = threading.get_ident()
 
-        def make(original: Any, _: None) -> Any:
+        def make(original: Descriptor, _: None) -> Any:
             def compute_features(cls: Any, /, **arguments: Any) -> tuple[Any, Any]:
                 if threading.get_ident() != thread:
                     return original.__get__(None, cls)(**arguments)  # type: ignore[no-any-return]
@@ -189,9 +189,7 @@ class SharedFeatures:
         patch = Patch(name="reference_structure", replacements=((_REFERENCE, make),))
         return PatchSet([patch], None, required=True, lock=_interception)
 
-    def _answer(
-        self, cls: Callable[..., Any], seed: int, arguments: dict[str, Any]
-    ) -> tuple[Any, Any]:
+    def _answer(self, cls: EngineFunction, seed: int, arguments: dict[str, Any]) -> tuple[Any, Any]:
         state = arguments.pop("random_state")
         max_iterations = arguments.pop("conformer_max_iterations")
         # The pipeline asks twice: for the seed, and with a fixed seed of its own for

@@ -8,8 +8,8 @@ import os
 import threading
 import time
 from collections.abc import Iterator, Sequence
-from typing import Any
 
+from af3opt.engine.protocols import ComponentDictionary, FoldInput
 from af3opt.features.cache import FeatureCache
 from af3opt.features.engine_features import Batch, featurise_with_engine
 from af3opt.features.featurisation import PendingReference, SharedFeatures, unknown_function
@@ -22,9 +22,9 @@ _log = logging.getLogger(__name__)
 
 
 def featurise(
-    fold_input: Any,
+    fold_input: FoldInput,
     seeds: Sequence[int],
-    ccd: Any,
+    ccd: ComponentDictionary,
     options: FeatureOptions,
     *,
     cache: FeatureCache | None = None,
@@ -85,8 +85,8 @@ class JobFeatures:
 
     def __init__(
         self,
-        fold_input: Any,
-        ccd: Any,
+        fold_input: FoldInput,
+        ccd: ComponentDictionary,
         options: FeatureOptions,
         *,
         cache: FeatureCache | None = None,

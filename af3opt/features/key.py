@@ -7,6 +7,7 @@ from typing import Any
 from af3opt.base.key import CacheKey, json_digest
 from af3opt.engine.discovery import find_engine
 from af3opt.engine.modules import engine_module
+from af3opt.engine.protocols import ComponentDictionary, FoldInput
 from af3opt.features.embedding import embedding_known
 from af3opt.features.feature_patches import fast_loop_names
 from af3opt.features.featurisation import unknown_function
@@ -22,7 +23,9 @@ class FeatureKey:
     another list of buckets that pads to the same size finds the same features.
     """
 
-    def __init__(self, fold_input: Any, ccd: Any, options: FeatureOptions) -> None:
+    def __init__(
+        self, fold_input: FoldInput, ccd: ComponentDictionary, options: FeatureOptions
+    ) -> None:
         """Digests an input.
 
         Args:
@@ -80,7 +83,7 @@ def _stand_ins() -> list[str]:
     return ["reference structure", *embedding, *fast_loop_names()]
 
 
-def canonical_input(fold_input: Any) -> Mapping[str, Any]:
+def canonical_input(fold_input: FoldInput) -> Mapping[str, Any]:
     """An input as plain JSON, without its name and seeds.
 
     Alignments and templates are in it as text, wherever the input file had them.
@@ -93,7 +96,7 @@ def canonical_input(fold_input: Any) -> Mapping[str, Any]:
     }
 
 
-def _components(fold_input: Any, ccd: Any) -> Iterator[tuple[str, Any]]:
+def _components(fold_input: FoldInput, ccd: ComponentDictionary) -> Iterator[tuple[str, Any]]:
     """Yields the dictionary's entries that can matter to an input."""
     residue_names = engine_module("constants.residue_names")
     codes = {

@@ -1,11 +1,13 @@
 """Reads off a token-atoms layout which conformer every atom slot is filled from."""
 
+import datetime
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 
 from af3opt.engine.modules import engine_module
+from af3opt.engine.protocols import ComponentDictionary
 from af3opt.features.components import Component, make_component
 from af3opt.features.reference import ReferencePlan
 
@@ -13,10 +15,10 @@ from af3opt.features.reference import ReferencePlan
 def make_plan(
     *,
     all_token_atoms_layout: Any,
-    ccd: Any,
+    ccd: ComponentDictionary,
     padding_shapes: Any,
     chemical_components_data: Any,
-    ref_max_modified_date: Any,
+    ref_max_modified_date: datetime.date,
     ligand_ligand_bonds: Any,
     wanted: Callable[[str], bool] | None = None,
 ) -> ReferencePlan:

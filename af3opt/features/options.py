@@ -4,9 +4,10 @@ import dataclasses
 import datetime
 import inspect
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any, Self
 
+from af3opt.engine.protocols import EngineFunction
 from af3opt.settings.settings import Settings
 
 _log = logging.getLogger(__name__)
@@ -48,7 +49,7 @@ class FeatureOptions:
             fix_standalone_glycans=settings.fix_standalone_glycans,
         )
 
-    def arguments_for(self, featurise_input: Callable[..., Any]) -> dict[str, Any]:
+    def arguments_for(self, featurise_input: EngineFunction) -> dict[str, Any]:
         """Returns the keyword arguments that the engine's function knows.
 
         An option that it does not know is left out; one that was changed from its

@@ -22,6 +22,7 @@ import psutil
 
 from af3opt.caching.locations import open_cache
 from af3opt.engine.inputs import make_ccd
+from af3opt.engine.protocols import FoldInput
 from af3opt.features.engine_features import Batch
 from af3opt.features.options import FeatureOptions
 
@@ -55,7 +56,7 @@ class FeatureJob:
         options: Featurisation options.
     """
 
-    fold_input: Any
+    fold_input: FoldInput
     seeds: tuple[int, ...]
     options: FeatureOptions
 
@@ -121,7 +122,7 @@ def worthwhile_workers(jobs: Sequence[FeatureJob]) -> int:
     return count if work / count + _START_S < alone else 1
 
 
-def _residues(fold_input: Any) -> int:
+def _residues(fold_input: FoldInput) -> int:
     return sum(len(getattr(chain, "sequence", "")) for chain in fold_input.chains)
 
 

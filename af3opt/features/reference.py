@@ -11,6 +11,7 @@ parsing components, embedding, augmentation. Here is only what they are applied 
 """
 
 import dataclasses
+import datetime
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -64,7 +65,7 @@ class ReferencePlan:
     slot_names: Sequence[str]
     space_uids: np.ndarray
     bonds: Any
-    ref_max_modified_date: Any
+    ref_max_modified_date: datetime.date
 
     def molecules(self) -> list[bool]:
         """Tells for each residue whether RDKit has a molecule of it."""

@@ -23,6 +23,7 @@ from af3opt.base.ownership import directory_problem
 from af3opt.base.paths import af3opt_home, make_private, private_directory
 from af3opt.caching.manager import CacheManager
 from af3opt.engine.patching import Patch, PatchSet, Target
+from af3opt.engine.protocols import Device
 from af3opt.host.cgroups import read_cgroup_limits
 from af3opt.host.host import probe_cpu
 
@@ -64,7 +65,7 @@ class CompileCache:
             self.requests += 1
 
 
-def host_key(device: Any) -> str:
+def host_key(device: Device) -> str:
     """Identifies the kinds of host that can share compiled code.
 
     Args:
@@ -90,7 +91,7 @@ def host_key(device: Any) -> str:
     return f"{device.platform}-jaxlib{jaxlib.__version__}-{digest}"
 
 
-def configure_compile_cache(requested: str | None, device: Any) -> CompileCache | None:
+def configure_compile_cache(requested: str | None, device: Device) -> CompileCache | None:
     """Switches JAX's compilation cache on for this process.
 
     Args:

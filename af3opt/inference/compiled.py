@@ -5,13 +5,21 @@ import itertools
 import logging
 import re
 import time
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 from af3opt.base.errors import SetupError
 from af3opt.base.garbage import no_collection
 from af3opt.base.key import CacheKey
 from af3opt.engine.model import DIFFUSION_SAMPLES, config_value, forward_function
+from af3opt.engine.protocols import (
+    Array,
+    Device,
+    Executable,
+    Features,
+    ModelConfig,
+    Parameters,
+    Tree,
+)
 from af3opt.inference.compile_cache import CompileCache
 from af3opt.inference.executables import ExecutableStore, executable_key
 from af3opt.inference.live_code import live_code_digest, model_modules
@@ -110,29 +118,29 @@ class ProgramIdentity:
 class CompiledModel:
     """An executable and what is known of it; call `executable(params, key, batch)`."""
 
-    executable: Any
+    executable: Executable
     report: CompileReport
 
 
-def batch_signature(batch: Mapping[str, Any]) -> BatchSignature:
+def batch_signature(batch: Features) -> BatchSignature:
     """Returns the shapes and dtypes that decide which executable a batch needs."""
     return tuple((name, tuple(batch[name].shape), str(batch[name].dtype)) for name in sorted(batch))
 
 
-def abstract_arrays(tree: Any, device: Any) -> Any:
+def abstract_arrays(tree: Tree, device: Device) -> Tree:
     """Replaces arrays by their shapes and dtypes, placed on `device`."""
     import jax
 
     sharding = jax.sharding.SingleDeviceSharding(device)
 
-    def abstract(leaf: Any) -> Any:
+    def abstract(leaf: Array) -> Array:
         dtype = jax.dtypes.canonicalize_dtype(leaf.dtype)
         return jax.ShapeDtypeStruct(leaf.shape, dtype, sharding=sharding)
 
     return jax.tree.map(abstract, tree)
 
 
-def abstract_arguments(params: Any, batch: Mapping[str, Any], device: Any) -> Any:
+def abstract_arguments(params: Parameters, batch: Features, device: Device) -> Tree:
     """Returns the shapes and dtypes of `(params, key, batch)` on a device."""
     import jax
 
@@ -144,7 +152,12 @@ class ModelCompiler:
     """Makes executables, from the caches where they have them."""
 
     def __init__(
-        self, *, config: Any, device: Any, identity: ProgramIdentity, cache: CompileCache | None
+        self,
+        *,
+        config: ModelConfig,
+        device: Device,
+        identity: ProgramIdentity,
+        cache: CompileCache | None,
     ) -> None:
         """Keeps what every compilation of this process has in common.
 
@@ -162,7 +175,7 @@ class ModelCompiler:
         self._store = ExecutableStore(cache) if cache is not None else None
         self._unsaved: list[tuple[CacheKey, CompiledModel]] = []
 
-    def compile(self, params: Any, batch: Mapping[str, Any], samples_at_once: int) -> CompiledModel:
+    def compile(self, params: Parameters, batch: Features, samples_at_once: int) -> CompiledModel:
         """Makes the executable for the shapes of a batch; `store_new` is to be called after it.
 
         Args:
@@ -204,7 +217,7 @@ class ModelCompiler:
             if self._store is not None:
                 self._store.save(key, compiled.executable, report.work, information)
 
-    def _key(self, params: Any, batch: Mapping[str, Any], samples_at_once: int) -> CacheKey:
+    def _key(self, params: Parameters, batch: Features, samples_at_once: int) -> CacheKey:
         return executable_key(
             engine_fingerprint=self._identity.engine_fingerprint,
             live_code=live_code_digest(self._modules),
@@ -216,7 +229,7 @@ class ModelCompiler:
         )
 
     def compile_again(
-        self, params: Any, batch: Mapping[str, Any], samples_at_once: int, problem: str
+        self, params: Parameters, batch: Features, samples_at_once: int, problem: str
     ) -> CompiledModel:
         """Makes an executable anew because the stored one does not run.
 
@@ -240,7 +253,7 @@ class ModelCompiler:
         report = dataclasses.replace(loaded.report, seconds_saved=stored.seconds)
         return dataclasses.replace(loaded, report=report)
 
-    def _compile(self, arguments: Any, num_tokens: int, samples_at_once: int) -> CompiledModel:
+    def _compile(self, arguments: Tree, num_tokens: int, samples_at_once: int) -> CompiledModel:
         import jax
 
         hits = self._cache.hits if self._cache is not None else 0
@@ -296,7 +309,11 @@ def kernel_problem(error: RuntimeError, optimizations: Sequence[str]) -> str | N
 
 
 def _described(
-    executable: Any, work: OperationCount, num_tokens: int, origin: str, seconds: tuple[float, ...]
+    executable: Executable,
+    work: OperationCount,
+    num_tokens: int,
+    origin: str,
+    seconds: tuple[float, ...],
 ) -> CompiledModel:
     memory = executable.memory_analysis()
     report = CompileReport(

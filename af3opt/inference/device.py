@@ -1,14 +1,14 @@
 """The device the model runs on."""
 
 import logging
-from typing import Any
 
 from af3opt.base.errors import SetupError
+from af3opt.engine.protocols import Device
 
 _log = logging.getLogger(__name__)
 
 
-def choose_device(backend: str, index: int = 0) -> Any:
+def choose_device(backend: str, index: int = 0) -> Device:
     """Returns the JAX device to run on, with 64-bit types switched off.
 
     Args:

@@ -23,6 +23,7 @@ from af3opt.base.key import CacheKey, differences
 from af3opt.base.sources import sources_digest
 from af3opt.base.version import COMPUTING, installed_version
 from af3opt.caching.manager import CacheManager
+from af3opt.engine.protocols import Device, Executable, Tree
 from af3opt.environment.neutral import deciding_options, deciding_variables
 from af3opt.inference.compile_cache import CompileCache
 from af3opt.inference.operations import OperationCount
@@ -48,7 +49,7 @@ class StoredExecutable:
         seconds: What making it once took; 0.0 if unknown.
     """
 
-    executable: Any
+    executable: Executable
     work: OperationCount
     seconds: float
 
@@ -62,7 +63,7 @@ class ExecutableStore:
         self._manager = CacheManager("executable store", root, max_bytes=_MAX_BYTES, private=True)
         self._usable = cache.trusted
 
-    def load(self, key: CacheKey, device: Any) -> StoredExecutable | None:
+    def load(self, key: CacheKey, device: Device) -> StoredExecutable | None:
         """Returns what is stored under `key`, or None when there is nothing usable."""
         if not self._usable:
             return None
@@ -93,7 +94,11 @@ class ExecutableStore:
         self._manager.quarantine(self._manager.path_of(key.digest), problem)
 
     def save(
-        self, key: CacheKey, compiled: Any, work: OperationCount, information: Mapping[str, Any]
+        self,
+        key: CacheKey,
+        compiled: Executable,
+        work: OperationCount,
+        information: Mapping[str, Any],
     ) -> None:
         """Stores a compiled model; where that is impossible, says so in the debug log.
 
@@ -134,8 +139,8 @@ def executable_key(
     optimizations: tuple[str, ...],
     config: Mapping[str, Any],
     samples_at_once: int,
-    arguments: Any,
-    device: Any,
+    arguments: Tree,
+    device: Device,
 ) -> CacheKey:
     """Makes the key of a compiled model: all that its program depends on.
 
@@ -186,7 +191,7 @@ def own_fingerprint() -> str:
     return sources_digest(*_OWN_PARTS)
 
 
-def _flatten(value: Any, path: str = "") -> list[tuple[str, str]]:
+def _flatten(value: object, path: str = "") -> list[tuple[str, str]]:
     if isinstance(value, Mapping):
         return [pair for k, v in value.items() for pair in _flatten(v, f"{path}.{k}")]
     return [(path, repr(value))]

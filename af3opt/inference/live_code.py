@@ -11,8 +11,7 @@ import hashlib
 import inspect
 import sys
 import types
-from collections.abc import Iterator, Sequence
-from typing import Any
+from collections.abc import Iterator, Mapping, Sequence
 
 from af3opt.engine.discovery import ENGINE
 
@@ -54,7 +53,9 @@ def live_code_digest(modules: Sequence[str]) -> str:
     return digest.hexdigest()[:16]
 
 
-def _functions(path: str, namespace: Any) -> Iterator[tuple[str, types.FunctionType]]:
+def _functions(
+    path: str, namespace: Mapping[str, object]
+) -> Iterator[tuple[str, types.FunctionType]]:
     """Functions of a module's or class's own namespace, methods of its classes included."""
     for name, value in sorted(namespace.items()):
         member = value.__func__ if isinstance(value, staticmethod | classmethod) else value
@@ -65,7 +66,7 @@ def _functions(path: str, namespace: Any) -> Iterator[tuple[str, types.FunctionT
             yield from _functions(f"{path}:{name}", vars(member))
 
 
-def _add_function(digest: Any, function: types.FunctionType, depth: int) -> None:
+def _add_function(digest: "hashlib._Hash", function: types.FunctionType, depth: int) -> None:
     _add_code(digest, function.__code__)
     digest.update(_stable((function.__defaults__, function.__kwdefaults__)).encode())
     for cell in function.__closure__ or ():
@@ -82,7 +83,7 @@ def _add_function(digest: Any, function: types.FunctionType, depth: int) -> None
             digest.update(_stable(content).encode())
 
 
-def _add_code(digest: Any, code: types.CodeType) -> None:
+def _add_code(digest: "hashlib._Hash", code: types.CodeType) -> None:
     digest.update(code.co_code)
     digest.update(repr(code.co_names).encode())
     for constant in code.co_consts:
@@ -92,7 +93,7 @@ def _add_code(digest: Any, code: types.CodeType) -> None:
             digest.update(_stable(constant).encode())
 
 
-def _stable(value: Any) -> str:
+def _stable(value: object) -> str:
     """Text of plain values; of anything else its type, since its repr may hold an address."""
     if value is None or isinstance(value, bool | int | float | complex | str | bytes):
         return repr(value)

@@ -1,8 +1,8 @@
 """What active optimisations make of a model's inputs before it is compiled or run."""
 
-from collections.abc import Collection, Mapping
-from typing import Any
+from collections.abc import Collection
 
+from af3opt.engine.protocols import Features, Parameters
 from af3opt.optimizations import diffusion_transformer
 from af3opt.optimizations.atom_slots import ATOM_SLOTS, trim_atom_slots
 from af3opt.optimizations.msa_depth import MSA_DEPTH, trim_msa
@@ -11,7 +11,7 @@ from af3opt.optimizations.separate_layers import with_separate_layers
 _SEPARATE_LAYERS = {diffusion_transformer.LAYERS.name, diffusion_transformer.PRODUCTS.name}
 
 
-def model_features(features: Mapping[str, Any], optimizations: Collection[str]) -> dict[str, Any]:
+def model_features(features: Features, optimizations: Collection[str]) -> Features:
     """Trims features to what the model is to work through.
 
     Args:
@@ -26,10 +26,10 @@ def model_features(features: Mapping[str, Any], optimizations: Collection[str]) 
 
 
 def model_parameters(
-    parameters: Mapping[str, Mapping[str, Any]],
+    parameters: Parameters,
     optimizations: Collection[str],
-    joined: Mapping[str, Mapping[str, Any]] | None = None,
-) -> Mapping[str, Mapping[str, Any]]:
+    joined: Parameters | None = None,
+) -> Parameters:
     """Arranges parameters as the model is to read them.
 
     Args:

@@ -6,7 +6,7 @@ import functools
 import logging
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
 from af3opt.base.errors import SetupError
 from af3opt.data.synthetic_weights import read_manifest
@@ -19,6 +19,7 @@ from af3opt.engine.model import (
     make_model_config,
     set_config_value,
 )
+from af3opt.engine.protocols import Array, Device, Features, ModelConfig, ModelResult, Parameters
 from af3opt.inference.compile_cache import CompileCache, configure_compile_cache
 from af3opt.inference.compiled import (
     STORED,
@@ -69,8 +70,8 @@ class ModelRunner:
     def __init__(
         self,
         *,
-        config: Any,
-        device: Any,
+        config: ModelConfig,
+        device: Device,
         model_dir: Path,
         identity: ProgramIdentity,
         cache: CompileCache | None = None,
@@ -169,9 +170,7 @@ class ModelRunner:
             _log.info("Loading model parameters took %.2f seconds.", weights.seconds)
         return self._weights
 
-    def compile(
-        self, batch: Mapping[str, Any], samples_at_once: int | None = None
-    ) -> CompileReport:
+    def compile(self, batch: Features, samples_at_once: int | None = None) -> CompileReport:
         """Makes the executable for a batch of these shapes, unless it is there.
 
         Args:
@@ -189,7 +188,7 @@ class ModelRunner:
         self._compiler.store_new()
         return report
 
-    def program_text(self, batch: Mapping[str, Any]) -> str:
+    def program_text(self, batch: Features) -> str:
         """The program for batches of these shapes as XLA has optimised it.
 
         Args:
@@ -202,8 +201,8 @@ class ModelRunner:
         return str(compiled.executable.as_text())
 
     def run_inference(
-        self, batch: Mapping[str, Any], seed: Any, samples_at_once: int | None = None
-    ) -> dict[str, Any]:
+        self, batch: Features, seed: int | Array, samples_at_once: int | None = None
+    ) -> ModelResult:
         """Computes a forward pass on a featurised example.
 
         If the device runs out of memory, fewer samples are computed at once.
@@ -256,15 +255,15 @@ class ModelRunner:
         )
 
     @functools.cached_property
-    def _parameters(self) -> Mapping[str, Mapping[str, Any]]:
+    def _parameters(self) -> Parameters:
         """The weights as the executables take them."""
         weights = self.load()
         return model_parameters(weights.params, self._identity.optimizations, weights.joined)
 
-    def _features(self, batch: Mapping[str, Any]) -> dict[str, Any]:
+    def _features(self, batch: Features) -> Features:
         return model_features(device_features(batch), self._identity.optimizations)
 
-    def _run(self, features: Mapping[str, Any], seed: Any, chunk: int) -> dict[str, Any]:
+    def _run(self, features: Features, seed: int | Array, chunk: int) -> ModelResult:
         import jax
 
         compiled = self._compiled(features, chunk)
@@ -274,7 +273,7 @@ class ModelRunner:
         weights = self.load()
         parameters = self._parameters
 
-        def compute(model: CompiledModel) -> dict[str, Any]:
+        def compute(model: CompiledModel) -> ModelResult:
             # Errors of asynchronous work appear when its result is read.
             result = model.executable(parameters, *arguments)
             self._compiler.store_new()
@@ -291,7 +290,7 @@ class ModelRunner:
             self._executables[(batch_signature(features), chunk)] = compiled
             return compute(compiled)
 
-    def _compiled(self, features: Mapping[str, Any], chunk: int) -> CompiledModel:
+    def _compiled(self, features: Features, chunk: int) -> CompiledModel:
         key = (batch_signature(features), chunk)
         if key not in self._executables:
             parameters = model_parameters(

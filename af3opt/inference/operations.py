@@ -7,8 +7,11 @@ often each loop runs, so its matrix products can be counted exactly.
 
 import dataclasses
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
+
+# A traced program of JAX or one of its operations, whose classes are private to it.
+type Program = Any
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -48,7 +51,7 @@ class OperationCount:
         )
 
 
-def count_operations(jaxpr: Any) -> OperationCount:
+def count_operations(jaxpr: Program) -> OperationCount:
     """Counts the matrix products of a traced program.
 
     A `while` loop whose length depends on data counts as one pass, a conditional as
@@ -61,7 +64,8 @@ def count_operations(jaxpr: Any) -> OperationCount:
         The count.
     """
     total = OperationCount()
-    for equation in getattr(jaxpr, "jaxpr", jaxpr).eqns:
+    program: Program = getattr(jaxpr, "jaxpr", jaxpr)
+    for equation in program.eqns:
         name = equation.primitive.name
         if name == "dot_general":
             total += _dot(equation)
@@ -79,7 +83,7 @@ def count_operations(jaxpr: Any) -> OperationCount:
     return total
 
 
-def _dot(equation: Any) -> OperationCount:
+def _dot(equation: Program) -> OperationCount:
     (contracted, _), _ = equation.params["dimension_numbers"]
     left, right = (variable.aval for variable in equation.invars)
     (result,) = (variable.aval for variable in equation.outvars)
@@ -88,7 +92,7 @@ def _dot(equation: Any) -> OperationCount:
     return OperationCount(flops=2 * result.size * depth, bytes=size)
 
 
-def _inner_programs(parameters: Any) -> Iterator[Any]:
+def _inner_programs(parameters: Mapping[str, Program]) -> Iterator[Program]:
     """Programs among an operation's parameters: bodies of loops, of inner jits, of rules."""
     for name, value in parameters.items():
         if name in ("jvp_jaxpr_fun", "fwd_jaxpr_thunk", "bwd"):

@@ -1,14 +1,13 @@
 """From a model result on the device to plain numpy arrays on the host."""
 
-from collections.abc import Mapping
-from typing import Any
-
 import numpy as np
+
+from af3opt.engine.protocols import Array, ModelResult
 
 IDENTIFIER = "__identifier__"
 
 
-def post_process_result(result: Mapping[str, Any], identifier: bytes) -> dict[str, Any]:
+def post_process_result(result: ModelResult, identifier: bytes) -> ModelResult:
     """Copies a result to the host once, as types that numpy and the engine know.
 
     Args:
@@ -29,7 +28,7 @@ def post_process_result(result: Mapping[str, Any], identifier: bytes) -> dict[st
     return host
 
 
-def _to_host(array: Any) -> np.ndarray:
+def _to_host(array: Array) -> np.ndarray:
     import jax.numpy as jnp
 
     host = np.asarray(array)

@@ -13,11 +13,11 @@ another order: samples agree to rounding, not always to the last bit.
 import contextlib
 import copy
 import threading
-from collections.abc import Callable, Iterator
-from typing import Any
+from collections.abc import Iterator
 
 from af3opt.base.errors import Af3optError
 from af3opt.engine.patching import ANYTHING, Patch, PatchSet, Target
+from af3opt.engine.protocols import Argument, Array, EngineFunction, Tree
 
 _SAMPLER = Target("model.network.diffusion_head", "sample", None)
 _NORMAL = Target("random", "normal", None, package="jax")
@@ -47,7 +47,7 @@ def split_batch(num_samples: int, chunk: int) -> tuple[int, ...]:
     return tuple(min(start, num_samples - chunk) for start in range(0, num_samples, chunk))
 
 
-def merge_results(parts: Any, num_samples: int, chunk: int) -> Any:
+def merge_results(parts: Tree, num_samples: int, chunk: int) -> Tree:
     """Puts the chunks' results together in sample order.
 
     Args:
@@ -64,7 +64,7 @@ def merge_results(parts: Any, num_samples: int, chunk: int) -> Any:
     # How many samples the last chunk repeats; they come first in it.
     repeated = -num_samples % chunk
 
-    def merge(part: Any) -> Any:
+    def merge(part: Array) -> Array:
         whole = part[:-1].reshape((-1, *part.shape[2:]))
         return jnp.concatenate([whole, part[-1, repeated:]])
 
@@ -108,17 +108,17 @@ def samples_in_chunks(num_samples: int, chunk: int) -> Iterator[None]:
         yield
 
 
-def _chunked(sample: Callable[..., Any], num_samples: int, chunk: int) -> Callable[..., Any]:
+def _chunked(sample: EngineFunction, num_samples: int, chunk: int) -> EngineFunction:
     """Wraps the engine's sampler; it is called with keyword arguments."""
 
-    def sample_in_chunks(**arguments: Any) -> Any:
+    def sample_in_chunks(**arguments: Argument) -> Tree:
         import haiku as hk
         import jax.numpy as jnp
 
         config = copy.copy(arguments["config"])
         config.num_samples = chunk
 
-        def run_chunk(start: Any) -> Any:
+        def run_chunk(start: Array) -> Tree:
             with _draws_of_chunk(num_samples, chunk, start):
                 return sample(**{**arguments, "config": config})
 
@@ -129,7 +129,7 @@ def _chunked(sample: Callable[..., Any], num_samples: int, chunk: int) -> Callab
 
 
 @contextlib.contextmanager
-def _draws_of_chunk(num_samples: int, chunk: int, start: Any) -> Iterator[None]:
+def _draws_of_chunk(num_samples: int, chunk: int, start: Array) -> Iterator[None]:
     """Cuts the sampler's first two draws out of those for all samples.
 
     The first is the starting noise, of shape (chunk, tokens, atoms, 3); the next
@@ -140,11 +140,13 @@ def _draws_of_chunk(num_samples: int, chunk: int, start: Any) -> Iterator[None]:
     thread = threading.get_ident()
     drawn: list[str] = []
 
-    def cut(array: Any) -> Any:
+    def cut(array: Array) -> Array:
         return jax.lax.dynamic_slice_in_dim(array, start, chunk, axis=0)
 
-    def make_normal(normal: Callable[..., Any], _: None) -> Callable[..., Any]:
-        def first_normal(key: Any, shape: Any = (), *rest: Any, **options: Any) -> Any:
+    def make_normal(normal: EngineFunction, _: None) -> EngineFunction:
+        def first_normal(
+            key: Array, shape: tuple[int, ...] = (), *rest: Argument, **options: Argument
+        ) -> Array:
             expected = not drawn and len(shape) == 4 and shape[0] == chunk
             if threading.get_ident() != thread or not expected:
                 return normal(key, shape, *rest, **options)
@@ -153,8 +155,8 @@ def _draws_of_chunk(num_samples: int, chunk: int, start: Any) -> Iterator[None]:
 
         return first_normal
 
-    def make_split(split: Callable[..., Any], _: None) -> Callable[..., Any]:
-        def first_split(key: Any, num: Any = None) -> Any:
+    def make_split(split: EngineFunction, _: None) -> EngineFunction:
+        def first_split(key: Array, num: int | None = None) -> Array:
             expected = drawn == ["noise"] and num == chunk
             if threading.get_ident() != thread or not expected:
                 return split(key) if num is None else split(key, num)

@@ -5,12 +5,12 @@ import logging
 import time
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from af3opt.base.errors import SetupError
 from af3opt.engine.parameters import DamagedParametersError, load_parameters
+from af3opt.engine.protocols import Array, Device
 from af3opt.inference.results import IDENTIFIER
 from af3opt.inference.weights_ahead import layout_ahead, take_ahead
 from af3opt.inference.weights_copy import file_digest, make_copy, open_copy
@@ -44,7 +44,7 @@ class LoadedWeights:
         source: "mapped copy", "files" or "engine's loader".
     """
 
-    params: dict[str, dict[str, Any]]
+    params: dict[str, dict[str, Array]]
     joined: dict[str, dict[str, np.ndarray]]
     identifier: bytes
     sha256: str
@@ -70,7 +70,7 @@ class _Loaded:
     device would wait until all weights before it have got there.
     """
 
-    params: dict[str, dict[str, Any]]
+    params: dict[str, dict[str, Array]]
     identifier: bytes | None
     sha256: str
     source: str
@@ -102,17 +102,17 @@ def announced_weights(model_dir: Path) -> WeightsLayout | None:
     return layout
 
 
-def abstract_parameters(layout: WeightsLayout) -> dict[str, dict[str, Any]]:
+def abstract_parameters(layout: WeightsLayout) -> dict[str, dict[str, Array]]:
     """Shapes and dtypes of the weights, in the structure of `LoadedWeights.params`."""
     import jax
 
-    params: dict[str, dict[str, Any]] = {}
+    params: dict[str, dict[str, Array]] = {}
     for scope, name, dtype, shape in layout.arrays:
         params.setdefault(scope, {})[name] = jax.ShapeDtypeStruct(shape, np.dtype(dtype))
     return params
 
 
-def load_weights(model_dir: Path, device: Any, *, use_copy: bool = True) -> LoadedWeights:
+def load_weights(model_dir: Path, device: Device, *, use_copy: bool = True) -> LoadedWeights:
     """Puts the weights of a directory on a device.
 
     Args:
@@ -151,7 +151,7 @@ def load_weights(model_dir: Path, device: Any, *, use_copy: bool = True) -> Load
     )
 
 
-def _load_plain(files: WeightFiles, device: Any, *, use_copy: bool) -> _Loaded:
+def _load_plain(files: WeightFiles, device: Device, *, use_copy: bool) -> _Loaded:
     mapped = (take_ahead(files) or open_copy(files) or make_copy(files)) if use_copy else None
     if mapped is None:
         stream = RecordStream(files)
@@ -165,8 +165,8 @@ def _load_plain(files: WeightFiles, device: Any, *, use_copy: bool) -> _Loaded:
 
 
 def _to_device(
-    records: Iterable[Record], device: Any
-) -> tuple[dict[str, dict[str, Any]], bytes | None]:
+    records: Iterable[Record], device: Device
+) -> tuple[dict[str, dict[str, Array]], bytes | None]:
     """Puts arrays on the device one by one; on a CPU they are used where they lie.
 
     Returns:
@@ -174,7 +174,7 @@ def _to_device(
     """
     import jax
 
-    params: dict[str, dict[str, Any]] = {}
+    params: dict[str, dict[str, Array]] = {}
     identifier: bytes | None = None
     for record in records:
         if (record.scope, record.name) == (_META, IDENTIFIER):
@@ -184,7 +184,7 @@ def _to_device(
     return params, identifier
 
 
-def _load_with_engine(files: WeightFiles, model_dir: Path, device: Any) -> _Loaded:
+def _load_with_engine(files: WeightFiles, model_dir: Path, device: Device) -> _Loaded:
     import jax
 
     try:

@@ -10,11 +10,12 @@ import dataclasses
 import functools
 import numbers
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import DTypeLike, NDArray
 
+from af3opt.engine.protocols import Array, EngineFunction, Features, Tree
 from af3opt.numerics.verdict import ArrayFinding
 
 MaskKind = Literal["atom", "token", "pair"]
@@ -70,7 +71,7 @@ class Masks:
     atom: NDArray[np.bool_]
 
     @classmethod
-    def from_batch(cls, batch: Mapping[str, Any]) -> "Masks":
+    def from_batch(cls, batch: Features) -> "Masks":
         """Reads the masks of a featurised batch (the engine's batch dictionary)."""
         token = np.asarray(batch["seq_mask"]).astype(bool)
         atom = np.asarray(batch["pred_dense_atom_mask"]).astype(bool)
@@ -85,7 +86,7 @@ class Masks:
         return self.token[:, None] & self.token[None, :]
 
 
-def float_leaves(tree: Any, path: str = "") -> Iterator[tuple[str, Any]]:
+def float_leaves(tree: Tree, path: str = "") -> Iterator[tuple[str, Array]]:
     """Yields (path, leaf) for every floating-point array or number in a nested value.
 
     Args:
@@ -117,13 +118,13 @@ def float_leaves(tree: Any, path: str = "") -> Iterator[tuple[str, Any]]:
         yield from float_leaves(value, f"{path}.{name}" if path else name)
 
 
-def _is_floating(dtype: Any) -> bool:
+def _is_floating(dtype: DTypeLike) -> bool:
     # bfloat16 and the 8-bit floats are extension types, which NumPy files under kind "V".
     return np.issubdtype(dtype, np.floating) or "float" in getattr(dtype, "name", "")
 
 
 def count_nonfinite(
-    tree: Any, *, masks: Masks | None = None, layouts: Mapping[str, Layout] = MODEL_RESULT
+    tree: Tree, *, masks: Masks | None = None, layouts: Mapping[str, Layout] = MODEL_RESULT
 ) -> tuple[ArrayFinding, ...]:
     """Finds the arrays that hold NaN or infinity in entries that count.
 
@@ -158,7 +159,7 @@ def count_nonfinite(
 
 
 def _host_counts(
-    path: str, leaf: Any, layout: Layout, masks: Masks | None
+    path: str, leaf: Array, layout: Layout, masks: Masks | None
 ) -> NDArray[np.int64] | None:
     """Counts in host memory: (samples or 1, 2) NaN and infinity, or None when all finite."""
     array = np.asarray(leaf)
@@ -196,14 +197,14 @@ def _mask_for(
     return mask.reshape((1,) * leading + mask.shape + (1,) * trailing)
 
 
-def _is_on_accelerator(leaf: Any) -> bool:
+def _is_on_accelerator(leaf: Array) -> bool:
     """True for a JAX array that is not in host memory (a CPU array is read in place)."""
     devices = getattr(leaf, "devices", None)
     return devices is not None and any(device.platform != "cpu" for device in devices())
 
 
 def _device_counts(
-    arrays: Mapping[str, Any], masks: Masks | None, layouts: Mapping[str, Layout]
+    arrays: Mapping[str, Array], masks: Masks | None, layouts: Mapping[str, Layout]
 ) -> dict[str, NDArray[np.int64]]:
     """Counts all `arrays` in one program where they are; one small transfer back."""
     import jax
@@ -216,16 +217,16 @@ def _device_counts(
 
 
 @functools.cache
-def _counting_program(per_sample: tuple[str, ...]) -> Any:
+def _counting_program(per_sample: tuple[str, ...]) -> EngineFunction:
     """The compiled reduction; JAX keeps one executable for each set of shapes."""
     import jax
     import jax.numpy as jnp
 
-    def reduce(path: str, flags: Any) -> Any:
+    def reduce(path: str, flags: Array) -> Array:
         samples = flags.shape[0] if path in per_sample else 1
         return flags.reshape(samples, -1).sum(axis=-1, dtype=jnp.int32)
 
-    def count(arrays: dict[str, Any], masks: dict[str, Any]) -> dict[str, Any]:
+    def count(arrays: dict[str, Array], masks: dict[str, Array]) -> dict[str, Array]:
         return {
             path: jnp.stack(
                 [
@@ -237,4 +238,5 @@ def _counting_program(per_sample: tuple[str, ...]) -> Any:
             for path, array in arrays.items()
         }
 
-    return jax.jit(count)
+    compiled: EngineFunction = jax.jit(count)
+    return compiled

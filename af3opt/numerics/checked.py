@@ -2,9 +2,9 @@
 
 import dataclasses
 import logging
-from collections.abc import Callable, Mapping
-from typing import Any
+from collections.abc import Callable
 
+from af3opt.engine.protocols import Features, ModelResult
 from af3opt.numerics.handler import NumericsHandler
 from af3opt.numerics.safer import SaferNumerics
 from af3opt.numerics.verdict import Action, SeedVerdict
@@ -24,7 +24,7 @@ class CheckedResult:
         safer_numerics: What was different the second time, or "".
     """
 
-    result: Mapping[str, Any]
+    result: ModelResult
     verdict: SeedVerdict
     action: Action
     attempts: int = 1
@@ -43,8 +43,8 @@ class CheckedResult:
 
 
 def infer_checked(
-    infer: Callable[[SaferNumerics | None], Mapping[str, Any]],
-    batch: Mapping[str, Any],
+    infer: Callable[[SaferNumerics | None], ModelResult],
+    batch: Features,
     *,
     seed: int,
     handler: NumericsHandler,

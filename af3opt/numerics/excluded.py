@@ -8,7 +8,7 @@ not finite is written as what the format has for unknown: `?` in mmCIF, `null` i
 import dataclasses
 import functools
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,7 @@ import numpy as np
 import zstandard
 
 from af3opt.base.atomic import atomic_write_bytes
-from af3opt.engine.protocols import Structure
+from af3opt.engine.protocols import Features, ModelResult, Structure, Tree
 from af3opt.engine.structures import predicted_structures, with_legal_comment, with_metadata
 
 SUFFIX = "_nonfinite"
@@ -73,7 +73,7 @@ class NonFiniteSample:
     model_id: bytes
 
 
-def select_samples(result: Mapping[str, Any], samples: Iterable[int]) -> dict[str, Any]:
+def select_samples(result: ModelResult, samples: Iterable[int]) -> ModelResult:
     """Reduces a forward pass's result to some of its samples.
 
     Args:
@@ -84,7 +84,7 @@ def select_samples(result: Mapping[str, Any], samples: Iterable[int]) -> dict[st
         A result that the engine extracts like any other; arrays are views or copies.
     """
     index = np.asarray(list(samples), dtype=int)
-    selected = dict(result)
+    selected: dict[str, Tree] = dict(result)
     for name in _PER_SAMPLE:
         if name in selected:
             selected[name] = selected[name][index]
@@ -97,7 +97,7 @@ def select_samples(result: Mapping[str, Any], samples: Iterable[int]) -> dict[st
 
 
 def extract_nonfinite(
-    result: Mapping[str, Any], batch: Mapping[str, Any], samples: Iterable[int]
+    result: ModelResult, batch: Features, samples: Iterable[int]
 ) -> list[NonFiniteSample]:
     """Gathers what there is to write of samples the engine cannot extract.
 

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from af3opt.engine.protocols import Features
 from af3opt.numerics.verdict import ArrayFinding
 
 
@@ -37,7 +38,7 @@ class UndefinedByDesign:
     chain_iptm: NDArray[np.bool_]
 
     @classmethod
-    def from_batch(cls, batch: Mapping[str, Any]) -> "UndefinedByDesign":
+    def from_batch(cls, batch: Features) -> "UndefinedByDesign":
         """Derives it from a featurised batch (the engine's batch dictionary)."""
         num_tokens = int(np.asarray(batch["seq_length"]).item())
         asym_id = np.asarray(batch["asym_id"])[:num_tokens]

@@ -3,10 +3,9 @@
 import dataclasses
 import logging
 from collections.abc import Mapping
-from typing import Any
 
 from af3opt.engine.model import extract_inference_results
-from af3opt.engine.outputs import InferenceResult
+from af3opt.engine.protocols import Features, InferenceResult
 from af3opt.numerics.checked import CheckedResult
 from af3opt.numerics.excluded import (
     SUFFIX,
@@ -36,9 +35,7 @@ class ExtractedSamples:
     suffix: str
 
 
-def extract_samples(
-    checked: CheckedResult, batch: Mapping[str, Any], target_name: str
-) -> ExtractedSamples:
+def extract_samples(checked: CheckedResult, batch: Features, target_name: str) -> ExtractedSamples:
     """Extracts what the engine can extract, and gathers the rest.
 
     Args:

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from af3opt.engine.protocols import Array, Features, ModelResult, Tree
 from af3opt.numerics.arrays import Masks, count_nonfinite
 from af3opt.numerics.expected import UndefinedByDesign, check_summary
 from af3opt.numerics.stages import StageProbe
@@ -38,7 +39,7 @@ class NumericsHandler:
         self._probe = probe
 
     def check_output_numerics(
-        self, result: Any, *, batch: Mapping[str, Any] | None = None
+        self, result: Tree, *, batch: Features | None = None
     ) -> tuple[ArrayFinding, ...]:
         """Looks through any nested result for NaN and infinity.
 
@@ -58,7 +59,13 @@ class NumericsHandler:
         return count_nonfinite(result, masks=masks)
 
     def handle_coordinate_numerics(
-        self, positions: Any, atom_mask: Any, *, seed: int, attempt: int = 0, can_retry: bool = True
+        self,
+        positions: Array,
+        atom_mask: Array,
+        *,
+        seed: int,
+        attempt: int = 0,
+        can_retry: bool = True,
     ) -> tuple[SeedVerdict, Action]:
         """Judges predicted coordinates alone.
 
@@ -83,9 +90,9 @@ class NumericsHandler:
 
     def handle_general_numerics(
         self,
-        values: Any,
+        values: Array,
         *,
-        batch: Mapping[str, Any],
+        batch: Features,
         num_samples: int,
         seed: int,
         attempt: int = 0,
@@ -111,9 +118,7 @@ class NumericsHandler:
         )
         return verdict, self.decide(verdict, attempt, can_retry=can_retry)
 
-    def check_seed(
-        self, result: Mapping[str, Any], batch: Mapping[str, Any], *, seed: int
-    ) -> SeedVerdict:
+    def check_seed(self, result: ModelResult, batch: Features, *, seed: int) -> SeedVerdict:
         """Checks everything the forward pass returned for one seed.
 
         To be called before the engine extracts samples: its clash test raises on
@@ -139,7 +144,7 @@ class NumericsHandler:
         return verdict
 
     def check_sample_summary(
-        self, metadata: Mapping[str, Any], batch: Mapping[str, Any]
+        self, metadata: Mapping[str, Any], batch: Features
     ) -> tuple[ArrayFinding, ...]:
         """Checks the scores the engine derived for one sample.
 

@@ -2,7 +2,9 @@
 
 import dataclasses
 from collections.abc import Iterable, Mapping
-from typing import Any, Protocol
+from typing import Protocol
+
+from af3opt.engine.protocols import ModelConfig
 
 
 class ConsideredOptimization(Protocol):
@@ -42,7 +44,7 @@ class SaferNumerics:
 
 
 def safer_numerics(
-    model_config: Any, optimizations: Iterable[ConsideredOptimization] = ()
+    model_config: ModelConfig, optimizations: Iterable[ConsideredOptimization] = ()
 ) -> SaferNumerics | None:
     """Finds a computation with a wider number format and fewer rearrangements.
 

@@ -11,9 +11,9 @@ import dataclasses
 import functools
 import threading
 from collections.abc import Callable, Iterator
-from typing import Any
 
 from af3opt.engine.patching import ANYTHING, Patch, PatchSet, Target
+from af3opt.engine.protocols import Argument, Array, EngineFunction, Module, Tree
 
 _TRUNK = Target("model.network.evoformer", "Evoformer.__call__", None)
 _DENOISER = Target("model.network.diffusion_head", "DiffusionHead.__call__", None)
@@ -82,11 +82,11 @@ class StageProbe:
             reports, self._reports = self._reports, _Reports()
         return _first_bad(reports)
 
-    def wrap_trunk(self, original: Callable[..., Any]) -> Callable[..., Any]:
+    def wrap_trunk(self, original: EngineFunction) -> EngineFunction:
         """Wraps `Evoformer.__call__`: one call is one pass, the first recycles nothing."""
 
         @functools.wraps(original)
-        def call(module: Any, *args: Any, **kwargs: Any) -> Any:
+        def call(module: Module, *args: Argument, **kwargs: Argument) -> Tree:
             import jax
 
             mask = kwargs["batch"].token_features.mask
@@ -99,11 +99,11 @@ class StageProbe:
 
         return call
 
-    def wrap_denoiser(self, original: Callable[..., Any]) -> Callable[..., Any]:
+    def wrap_denoiser(self, original: EngineFunction) -> EngineFunction:
         """Wraps `DiffusionHead.__call__`, which also serves to compute conditioning."""
 
         @functools.wraps(original)
-        def call(module: Any, *args: Any, **kwargs: Any) -> Any:
+        def call(module: Module, *args: Argument, **kwargs: Argument) -> Tree:
             import jax
 
             output = original(module, *args, **kwargs)
@@ -120,11 +120,11 @@ class StageProbe:
 
         return call
 
-    def wrap_confidence(self, original: Callable[..., Any]) -> Callable[..., Any]:
+    def wrap_confidence(self, original: EngineFunction) -> EngineFunction:
         """Wraps `ConfidenceHead.__call__`, called once for each sample."""
 
         @functools.wraps(original)
-        def call(module: Any, *args: Any, **kwargs: Any) -> Any:
+        def call(module: Module, *args: Argument, **kwargs: Argument) -> Tree:
             import jax
 
             output = original(module, *args, **kwargs)
@@ -133,22 +133,22 @@ class StageProbe:
 
         return call
 
-    def _on_trunk(self, target_ok: Any, trunk_ok: Any) -> None:
+    def _on_trunk(self, target_ok: Array, trunk_ok: Array) -> None:
         with self._lock:
             self._reports.input_ok &= bool(target_ok)
             self._reports.trunk.append(bool(trunk_ok))
 
-    def _on_conditioning(self, ok: Any) -> None:
+    def _on_conditioning(self, ok: Array) -> None:
         with self._lock:
             self._reports.conditioning_ok &= bool(ok)
 
-    def _on_denoiser(self, level: Any, noisy_ok: Any, denoised_ok: Any) -> None:
+    def _on_denoiser(self, level: Array, noisy_ok: Array, denoised_ok: Array) -> None:
         with self._lock:
             seen = self._reports.diffusion.setdefault(float(level), [True, True])
             seen[0] &= bool(noisy_ok)
             seen[1] &= bool(denoised_ok)
 
-    def _on_confidence(self, ok: Any) -> None:
+    def _on_confidence(self, ok: Array) -> None:
         with self._lock:
             self._reports.confidence_ok &= bool(ok)
 
@@ -171,7 +171,7 @@ def _first_bad(reports: _Reports) -> str | None:
     return None if reports.confidence_ok else "confidence head"
 
 
-def _finite(array: Any, mask: Any) -> Any:
+def _finite(array: Array, mask: Array) -> Array:
     """Scalar bool: every entry of `array` whose leading-axes `mask` is set is finite."""
     import jax.numpy as jnp
 
@@ -179,7 +179,7 @@ def _finite(array: Any, mask: Any) -> Any:
     return jnp.all(jnp.isfinite(array) | ~real)
 
 
-def _all_finite(tree: Any) -> Any:
+def _all_finite(tree: Tree) -> Array:
     import jax
     import jax.numpy as jnp
 

@@ -1,6 +1,6 @@
 """What can be read from one sample that the engine extracted."""
 
-from af3opt.engine.outputs import InferenceResult
+from af3opt.engine.protocols import InferenceResult
 from af3opt.engine.structures import polymer_chain_types, standard_residues
 from af3opt.output.pdb import PdbAtom
 

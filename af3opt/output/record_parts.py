@@ -4,7 +4,7 @@ import dataclasses
 from collections.abc import Iterable
 from typing import Any, Protocol
 
-from af3opt.engine.outputs import InferenceResult
+from af3opt.engine.protocols import InferenceResult
 from af3opt.environment.backend import Backend
 from af3opt.environment.environment import Variable
 from af3opt.host.host import Host

@@ -19,7 +19,7 @@ import logging
 import statistics
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -90,7 +90,7 @@ def measure(given: argparse.Namespace, variants: ModelVariants) -> None:
         _print(tokens, _ENGINE, f"compiled in {time.monotonic() - start:.1f} s")
         first = run_plain()
         _print(tokens, _ENGINE, f"compiled and run once in {time.monotonic() - start:.1f} s")
-        sides: dict[str, Callable[[], dict[str, Any]]] = {_ENGINE: run_plain}
+        sides: dict[str, Callable[[], Mapping[str, Any]]] = {_ENGINE: run_plain}
         for name, program in programs.items():
             sides[name] = functools.partial(program.runner.run_inference, batch, _SEED)
         seconds, results = run_in_turn(sides, given.rounds)
@@ -103,7 +103,7 @@ def measure(given: argparse.Namespace, variants: ModelVariants) -> None:
         _print(tokens, "engine to itself", _difference(results[_ENGINE], first))
 
 
-def _difference(ours: dict[str, Any], theirs: dict[str, Any]) -> str:
+def _difference(ours: Mapping[str, Any], theirs: Mapping[str, Any]) -> str:
     """Largest and RMS difference of the coordinates, and the RMS of the coordinates."""
     mine = np.asarray(ours["diffusion_samples"]["atom_positions"], np.float64)
     engine = np.asarray(theirs["diffusion_samples"]["atom_positions"], np.float64)
