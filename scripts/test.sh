@@ -1,14 +1,27 @@
 #!/usr/bin/env bash
-# Builds both test environments and runs every check. Exits non-zero when one fails.
+# Builds the test environments and runs the checks. Exits non-zero when one fails.
+#
+#   scripts/test.sh           everything, on both engines: what continuous integration runs
+#   scripts/test.sh --quick   linters, types, import contracts, and the tests that need neither
+#                             engine, scheduler nor browser: a few minutes
 #
 # AF3OPT_FULL_TESTS  yes: also run the model at its true depth; no: never;
 #                    auto (default): only while AF3OPT_FULL_TESTS_WITHIN minutes
 #                    (default 25) have not passed by then
 # AF3OPT_TEST_HOME   prepared data and weights, kept between runs (default build/test-home)
+# AF3OPT_TEST_WORKERS  tests run side by side (default: the cores, but 6 GB of memory each)
 set -euo pipefail
 
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
+quick=no
+if (($#)); then
+  if [[ "$*" != --quick ]]; then
+    echo "usage: scripts/test.sh [--quick]" >&2
+    exit 2
+  fi
+  quick=yes
+fi
 full="${AF3OPT_FULL_TESTS:-auto}"
 if [[ ! "$full" =~ ^(yes|no|auto)$ ]]; then
   echo "AF3OPT_FULL_TESTS must be yes, no or auto" >&2
@@ -55,9 +68,21 @@ want_full_tests() {
   esac
 }
 
-./scripts/install-system-packages.sh
+# default_workers: one for each core, as far as memory allows; the older engine reads its
+# component data into 4 GB
+default_workers() {
+  local cores gigabytes
+  cores="$(nproc)"
+  gigabytes="$(awk '/^MemAvailable/ { print int($2 / 1048576) }' /proc/meminfo)"
+  local by_memory=$((gigabytes / 6))
+  local workers=$((cores < by_memory ? cores : by_memory))
+  echo $((workers > 1 ? workers : 1))
+}
+
+[[ "$quick" == yes ]] || ./scripts/install-system-packages.sh
 check environment ./scripts/setup-env.sh --lock engine --lock dev .venv
-check environment-compat ./scripts/setup-env.sh --lock engine-compat --lock dev .venv-compat
+[[ "$quick" == yes ]] ||
+  check environment-compat ./scripts/setup-env.sh --lock engine-compat --lock dev .venv-compat
 ((failures == 0)) || finish
 
 export AF3OPT_TEST_HOME="${AF3OPT_TEST_HOME:-$PWD/build/test-home}"
@@ -69,7 +94,14 @@ check layers .venv/bin/lint-imports
 mapfile -t scripts < <(find scripts .ci -type f \( -name '*.sh' -o -name '*.sbatch' -o -path .ci/run \))
 check shellcheck .venv/bin/shellcheck "${scripts[@]}"
 
-tests=(-m pytest --durations=10)
+# The tests of one file run in one process: they share what it has compiled.
+tests=(-m pytest --durations=20 -n "${AF3OPT_TEST_WORKERS:-$(default_workers)}" --dist loadfile)
+if [[ "$quick" == yes ]]; then
+  check tests .venv/bin/python "${tests[@]}" \
+    -m "not engine and not full and not slow and not slurm and not browser"
+  finish
+  exit
+fi
 check tests .venv/bin/python "${tests[@]}" --cov --cov-report=term --cov-fail-under=85 -m "not full"
 # Scheduling (kills, claims, Slurm) and measuring do not depend on the engine: tested once.
 check tests-compat .venv-compat/bin/python "${tests[@]}" -m "engine and not full and not slurm" \

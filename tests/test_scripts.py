@@ -341,6 +341,20 @@ def test_test_script_sums_up(tmp_path):
     assert "tests-full: skipped after 0 min" in completed.stdout
 
 
+def test_quick_tests_need_no_second_engine_and_no_system_packages(tmp_path):
+    root = _stub_checkout(tmp_path, failing="scripts/install-system-packages.sh")
+    completed = _run(root / "scripts" / "test.sh", "--quick")
+    assert completed.returncode == 0, completed.stdout + completed.stderr
+    assert re.search(r"passed +\d+ s +tests +7 passed in 0.10s", completed.stdout)
+    assert "compat" not in completed.stdout
+
+
+def test_test_script_knows_one_flag(tmp_path):
+    completed = _run(_stub_checkout(tmp_path) / "scripts" / "test.sh", "--fast")
+    assert (completed.returncode, completed.stdout) == (2, "")
+    assert completed.stderr == "usage: scripts/test.sh [--quick]\n"
+
+
 def test_test_script_says_at_once_what_it_cannot_read(tmp_path):
     completed = _run(_stub_checkout(tmp_path) / ".ci" / "run", AF3OPT_FULL_TESTS="maybe")
     assert (completed.returncode, completed.stdout) == (2, "")
