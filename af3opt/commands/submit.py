@@ -33,7 +33,8 @@ the estimated time of searches and inference. Run the same command again to do w
                is finished as well
   --dry_run    print the scripts instead of submitting them
 
-Inputs that cannot be read are named, noted in failed.json and left out; then the exit code is 3.
+Inputs are checked as af3opt run checks them. Those with a mistake are named, noted in failed.json
+and left out; then the exit code is 3.
 af3opt status DIR shows how far the batch is, af3opt collect DIR makes a table of its scores.
 """
 
@@ -80,7 +81,7 @@ def main(argv: list[str]) -> int:
             sys.stdout.write(f"# ---- {name}\n{text}\n")
     else:
         _submit(submission, intake)
-    return ExitCode.SOME_FAILED if intake.unreadable else ExitCode.OK
+    return ExitCode.SOME_FAILED if intake.unusable else ExitCode.OK
 
 
 def _read_site(slurm: str | None, named: str | None, scheduler: str | None) -> "Site":
@@ -164,7 +165,7 @@ def _prepare(
 
 
 def _say_what_is_left_out(intake: "Intake") -> None:
-    for _, reason in intake.unreadable:
+    for _, reason in intake.unusable:
         _log.error("Left out: %s", reason)
     if intake.finished:
         _log.info(
@@ -213,7 +214,7 @@ def _submit(submission: "Submission", intake: "Intake") -> None:
             status=Status.FAILED,
             reason=reason,
         )
-        for job, reason in intake.unreadable
+        for job, reason in intake.unusable
     ]
     if failed:
         submission.output_dir.mkdir(parents=True, exist_ok=True)

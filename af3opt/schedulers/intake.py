@@ -1,13 +1,13 @@
-"""What there is to do for the inputs of a batch, and which of them cannot be read."""
+"""What there is to do for the inputs of a batch, and which of them cannot be used."""
 
 import dataclasses
-import json
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from af3opt.base.errors import InputError
 from af3opt.execution.planning.plan import PlannedJob, padded_size
+from af3opt.inputs.checking import check_file
 from af3opt.schedulers.finished import FinishedJobs
 from af3opt.schedulers.search_work import SearchCosts, chains_to_search
 from af3opt.schedulers.shares import FileWork
@@ -36,14 +36,14 @@ class Intake:
         searched: Files that need inference alone.
         jobs: Jobs of these files.
         finished: Jobs left out because nothing is left to do for them.
-        unreadable: Jobs left out because their file cannot be used, and why.
+        unusable: Jobs left out because of what is wrong with their input, and that.
     """
 
     to_search: list[FileWork] = dataclasses.field(default_factory=list)
     searched: list[FileWork] = dataclasses.field(default_factory=list)
     jobs: list[PlannedJob] = dataclasses.field(default_factory=list)
     finished: int = 0
-    unreadable: list[tuple[PlannedJob, str]] = dataclasses.field(default_factory=list)
+    unusable: list[tuple[PlannedJob, str]] = dataclasses.field(default_factory=list)
 
 
 def take_in(
@@ -66,17 +66,15 @@ def take_in(
     for job in plan:
         by_file.setdefault(job.path, []).append(job)
     intake = Intake()
-    for path, jobs in by_file.items():
-        try:
-            entries = read_entries(path)
-        except InputError as error:
-            intake.unreadable += [(job, str(error)) for job in jobs]
-            continue
+    for path, planned in by_file.items():
+        jobs, contents = _usable(path, planned, intake)
         # A file is one unit: as long as one of its jobs is left, all of them are named.
+        if not jobs:
+            continue
         if done is not None and all(map(done.is_finished, jobs)):
             intake.finished += len(jobs)
             continue
-        work = _work(path, jobs, entries, settings, buckets, costs)
+        work = _work(path, jobs, contents, settings, buckets, costs)
         needs_data = settings.run_data_pipeline and not (
             done is not None and all(map(done.is_searched, jobs))
         )
@@ -87,31 +85,30 @@ def take_in(
     return intake
 
 
-def read_entries(path: Path) -> list[Mapping[str, Any]]:
-    """Reads the fold jobs of a file.
-
-    Raises:
-        InputError: it cannot be read, is not JSON, or holds no fold job.
-    """
+def _usable(
+    path: Path, planned: Sequence[PlannedJob], intake: Intake
+) -> tuple[list[PlannedJob], list[Mapping[str, Any]]]:
+    """Checks a file; returns the jobs that can be run, and their JSON; notes the others."""
     try:
-        content = json.loads(path.read_bytes())
-    except OSError as error:
-        raise InputError(f"{path}: cannot be read: {error.strerror}") from error
-    except (ValueError, RecursionError) as error:
-        raise InputError(f"{path}: not valid JSON: {error}") from error
-    entries = content if isinstance(content, list) else [content]
-    for entry in entries:
-        if not isinstance(entry, Mapping) or not isinstance(entry.get("sequences"), list):
-            raise InputError(f"{path}: sequences is missing; see the input format")
-    if not entries:
-        raise InputError(f"{path}: holds no fold job; see the input format")
-    return entries
+        checked = check_file(path)
+    except InputError as error:
+        intake.unusable += [(job, str(error)) for job in planned]
+        return [], []
+    jobs: list[PlannedJob] = []
+    contents: list[Mapping[str, Any]] = []
+    for job, found in zip(planned, checked, strict=True):
+        if found.findings.errors:
+            intake.unusable.append((job, f"{found.source}: {found.findings.summary}"))
+        else:
+            jobs.append(job)
+            contents.append(found.content)
+    return jobs, contents
 
 
 def _work(
     path: Path,
     jobs: Sequence[PlannedJob],
-    entries: Sequence[Mapping[str, Any]],
+    contents: Sequence[Mapping[str, Any]],
     settings: Settings,
     buckets: Sequence[int],
     costs: Costs,
@@ -124,7 +121,7 @@ def _work(
         if settings.run_inference:
             work.inference += costs.seed(bucket) * (settings.num_seeds or len(job.seeds) or 1)
     if costs.search is not None:
-        chains = frozenset().union(*map(chains_to_search, entries))
+        chains = frozenset().union(*map(chains_to_search, contents))
         seconds = {chain: costs.search.seconds(chain) for chain in chains}
         work.searches = {chain: cost for chain, cost in seconds.items() if cost}
     return work

@@ -173,18 +173,34 @@ class TestSecondSubmission:
         assert "71 of" in cluster.submit()[2]
 
 
-class TestUnreadableInputs:
+class TestUnusableInputs:
     def test_they_are_named_and_left_out(self, cluster):
         (cluster.inputs / "bad.json").write_text("{")
         (cluster.inputs / "odd.json").write_text('{"name": "x"}')
+        write_input(cluster.inputs, "typo", [1], "MK1")
         code, arrays, said = cluster.submit()
         assert code == ExitCode.SOME_FAILED
         assert list(arrays) == ["data", "inference"]
-        assert "bad.json" not in cluster.lists()["0000.txt"]
-        assert f"{cluster.inputs}/bad.json: not valid JSON: Expecting" in said
-        assert f"{cluster.inputs}/odd.json: sequences is missing" in said
+        assert cluster.lists() == {"0000.txt": ["a.json", "b.json", "c.json"]}
+        for name, mistake in (("bad", "JSON"), ("odd", "dialect"), ("typo", "position 3")):
+            (line,) = (line for line in said.splitlines() if f"/{name}.json: " in line)
+            assert mistake in line
         failed = json.loads((cluster.output / "failed.json").read_text())
-        assert [failure["name"] for failure in failed] == ["bad", "x"]
+        assert [failure["name"] for failure in failed] == ["bad", "typo", "x"]
+
+    def test_the_good_jobs_of_a_list_are_submitted(self, cluster):
+        good, bad = (
+            {"name": name, "modelSeeds": [], "sequences": [{"proteinChain": chain}]}
+            for name, chain in (
+                ("good", {"sequence": "MKV", "count": 1}),
+                ("bad", {"sequence": "MK1", "count": 1}),
+            )
+        )
+        (cluster.inputs / "list.json").write_text(json.dumps([good, bad]))
+        code, _, said = cluster.submit()
+        assert code == ExitCode.SOME_FAILED
+        assert "list.json: job 2 (bad): " in said
+        assert "list.json" in cluster.lists()["0000.txt"]
 
     def test_with_nothing_else_nothing_is_submitted(self, cluster):
         for name in "abc":
