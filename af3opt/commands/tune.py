@@ -12,8 +12,13 @@ from typing import Any
 from af3opt.base.child_process import module_command
 from af3opt.base.errors import Af3optError, ExitCode, UsageError
 from af3opt.base.logs import configure_logging
-from af3opt.environment.cpu_flags import LEAN_SCHEDULE, LIGHT_CODEGEN, WIDE_VECTORS
-from af3opt.environment.tuning import Candidate, save_tuning
+from af3opt.environment.known_flags import LEAN_SCHEDULE, LIGHT_CODEGEN, NO_FUSION, WIDE_VECTORS
+from af3opt.environment.tuning import (
+    DIFFUSION_PRECISIONS,
+    TRUNK_PRECISIONS,
+    Candidate,
+    save_tuning,
+)
 from af3opt.environment.xla_flags import merge_xla_flags
 from af3opt.host.host import probe_host
 from af3opt.inference.tuning_probe import DIFFUSION_PASSES, TRUNK_PASSES
@@ -30,21 +35,18 @@ processor, number of cores, jaxlib and engine. Takes a few minutes; let nothing 
 af3opt run uses the result by itself and says so; --notuned ignores it.
 """
 
-# jaxlib's YNN library fuses a product with what follows; on some versions the fused
-# code is slower than the parts.
-_NO_FUSION = "--xla_cpu_experimental_ynn_fusion_type="
 _FLAG_SETS: tuple[tuple[str, ...], ...] = (
     (),
     (LEAN_SCHEDULE.flag,),
     (WIDE_VECTORS.flag,),
     (LEAN_SCHEDULE.flag, WIDE_VECTORS.flag),
     (LEAN_SCHEDULE.flag, WIDE_VECTORS.flag, LIGHT_CODEGEN.flag),
-    (_NO_FUSION,),
-    (_NO_FUSION, LEAN_SCHEDULE.flag),
+    (NO_FUSION,),
+    (NO_FUSION, LEAN_SCHEDULE.flag),
 )
 # Other work on the machine slows down whatever runs just then: every set has another turn.
 _TURNS = 2
-_PRECISIONS = {"trunk": ["float32", "mixed"], "diffusion": ["float32", "split"]}
+_PRECISIONS = {"trunk": [*TRUNK_PRECISIONS], "diffusion": [*DIFFUSION_PRECISIONS]}
 # Largest relative RMS deviation from float32: that of bfloat16 operands with room to
 # spare for the trunk, of split operands for the sampler.
 _TOLERANCE = {"trunk": 2e-2, "diffusion": 1e-3}

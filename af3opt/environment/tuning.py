@@ -10,18 +10,25 @@ import hashlib
 import importlib.metadata
 import json
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from af3opt.base.atomic import atomic_write_text
+from af3opt.base.checked_json import parse_object
 from af3opt.base.errors import SetupError
+from af3opt.base.foreign_files import read_private
 from af3opt.base.paths import af3opt_home, private_directory
 from af3opt.engine.discovery import find_engine
+from af3opt.environment.known_flags import KNOWN_FLAGS
 from af3opt.host.host import Host
 from af3opt.settings.settings import Settings
 
 _log = logging.getLogger(__name__)
 _FORMAT = 1
+_MOST_BYTES = 1 << 20
+TRUNK_PRECISIONS = ("float32", "mixed")
+DIFFUSION_PRECISIONS = ("float32", "split")
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,6 +78,8 @@ def save_tuning(host: Host, chosen: Candidate, measured: Sequence[object]) -> Pa
     path = tuning_file(host)
     private_directory(path.parent)
     content = {"chosen": dataclasses.asdict(chosen), "measured": list(measured)}
+    # The error of a candidate that failed is no number, which JSON does not have.
+    content = json.loads(json.dumps(content), parse_constant=lambda _: None)
     atomic_write_text(path, json.dumps(content, indent=1) + "\n", mode=0o600)
     return path
 
@@ -87,10 +96,26 @@ def load_tuning(settings: Settings, host: Host) -> Candidate | None:
         return None
     try:
         path = tuning_file(host)
-        chosen = json.loads(path.read_text(encoding="utf-8"))["chosen"]
-        return Candidate(**{**chosen, "xla_flags": tuple(chosen["xla_flags"])})
+        return _candidate(parse_object(read_private(path, _MOST_BYTES))["chosen"])
     except (FileNotFoundError, SetupError, importlib.metadata.PackageNotFoundError):
         return None
     except (OSError, ValueError, KeyError, TypeError) as error:
         _log.warning("Ignoring %s (%s); run `af3opt tune` again", path, error)
         return None
+
+
+def _candidate(chosen: Mapping[str, Any]) -> Candidate:
+    """Makes a candidate of what a file says.
+
+    Raises:
+        ValueError: it holds a flag or precision that `af3opt tune` never tries.
+        KeyError: something is missing.
+        TypeError: something has another type.
+    """
+    flags = tuple(chosen["xla_flags"])
+    if unknown := [flag for flag in flags if flag not in KNOWN_FLAGS]:
+        raise ValueError(f"unknown flag {unknown[0]!r}")
+    trunk, diffusion = chosen["trunk_precision"], chosen["diffusion_precision"]
+    if trunk not in TRUNK_PRECISIONS or diffusion not in DIFFUSION_PRECISIONS:
+        raise ValueError(f"unknown precision {trunk!r} or {diffusion!r}")
+    return Candidate(xla_flags=flags, trunk_precision=trunk, diffusion_precision=diffusion)

@@ -13,10 +13,13 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from af3opt.base.atomic import atomic_write_text
+from af3opt.base.checked_json import parse_object
 from af3opt.base.errors import SetupError
+from af3opt.base.foreign_files import read_private
 from af3opt.base.paths import af3opt_home, private_directory
 
 GIB = 1 << 30
+_MOST_BYTES = 1 << 24
 
 # The engine pads every MSA to this many rows: int8 residues, int8 deletions, bool mask.
 _MSA_ROWS = 16_384
@@ -112,9 +115,12 @@ class KnownPrograms:
         """Reads what is known; a missing or damaged file is an empty one."""
         self._path = path or af3opt_home() / "programs.json"
         self._bytes: dict[str, dict[int, int]] = {}
-        with contextlib.suppress(OSError, ValueError, TypeError, AttributeError):
-            for kind, sizes in json.loads(self._path.read_bytes()).items():
-                self._bytes[kind] = {int(tokens): int(size) for tokens, size in sizes.items()}
+        with contextlib.suppress(OSError, ValueError, TypeError, AttributeError, OverflowError):
+            for kind, sizes in parse_object(read_private(self._path, _MOST_BYTES)).items():
+                known = {int(tokens): int(size) for tokens, size in sizes.items()}
+                self._bytes[kind] = {
+                    tokens: size for tokens, size in known.items() if min(tokens, size) > 0
+                }
 
     def learn(self, kind: str, size: JobSize, program_bytes: int) -> None:
         """Keeps the memory of a compiled program.

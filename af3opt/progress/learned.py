@@ -7,7 +7,9 @@ import threading
 from pathlib import Path
 
 from af3opt.base.atomic import atomic_write_text
+from af3opt.base.checked_json import parse_object
 from af3opt.base.errors import SetupError
+from af3opt.base.foreign_files import read_private
 from af3opt.base.paths import af3opt_home, private_directory
 
 # Weight of the newest run in the running average: old enough to forget a slow node.
@@ -15,6 +17,7 @@ _NEWEST = 0.3
 # Between measured sizes, time is taken to grow with this power of the token count:
 # the pair representation has tokens^2 entries, the triangle updates do tokens^3 work.
 _GROWTH = 2.5
+_MOST_BYTES = 1 << 24
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -57,10 +60,12 @@ class LearnedTimes:
         self._path = path or af3opt_home() / "times.json"
         self._lock = threading.Lock()
         self._seconds: dict[str, dict[int, float]] = {}
-        with contextlib.suppress(OSError, ValueError, TypeError, AttributeError):
-            for family, sizes in json.loads(self._path.read_bytes()).items():
+        with contextlib.suppress(OSError, ValueError, TypeError, AttributeError, OverflowError):
+            for family, sizes in parse_object(read_private(self._path, _MOST_BYTES)).items():
+                known = {int(tokens): float(seconds) for tokens, seconds in sizes.items()}
+                # A size or a time of 0 or less was never measured.
                 self._seconds[family] = {
-                    int(tokens): float(seconds) for tokens, seconds in sizes.items()
+                    tokens: seconds for tokens, seconds in known.items() if min(tokens, seconds) > 0
                 }
 
     def devices(self, stage: str) -> tuple[str, ...]:

@@ -7,13 +7,9 @@ import sys
 
 import pytest
 
-from af3opt.environment import cpu_flags
-from af3opt.environment.cpu_flags import (
-    LEAN_SCHEDULE,
-    LIGHT_CODEGEN,
-    WIDE_VECTORS,
-    cpu_xla_flags,
-)
+from af3opt.environment import cpu_flags, known_flags
+from af3opt.environment.cpu_flags import cpu_xla_flags
+from af3opt.environment.known_flags import LEAN_SCHEDULE, LIGHT_CODEGEN, WIDE_VECTORS
 from af3opt.environment.startup import plan_startup
 from af3opt.host.host import probe_host
 from af3opt.settings.settings import resolve_settings
@@ -26,7 +22,7 @@ def flags_of(*argv, vendor="AuthenticAMD", isa=("avx2", "avx512f")):
     return [flag for flag, _ in cpu_xla_flags(settings, dataclasses.replace(host, cpu=cpu))]
 
 
-@pytest.fixture(params=sorted(cpu_flags._TRIED_JAXLIBS))
+@pytest.fixture(params=sorted(known_flags._TRIED_JAXLIBS))
 def tried_jaxlib(request, monkeypatch):
     monkeypatch.setattr(cpu_flags, "installed_version", lambda _name: request.param)
     return request.param
@@ -62,7 +58,7 @@ def test_no_flag_for_a_jaxlib_that_might_not_know_it(monkeypatch):
 @pytest.mark.engine
 def test_the_installed_jaxlib_knows_them():
     """XLA would end the process."""
-    assert cpu_flags.installed_version("jaxlib") in cpu_flags._TRIED_JAXLIBS
+    assert cpu_flags.installed_version("jaxlib") in known_flags._TRIED_JAXLIBS
     code = "import jax; print(jax.numpy.arange(3).sum())"
     flags = f"{LEAN_SCHEDULE.flag} {WIDE_VECTORS.flag} {LIGHT_CODEGEN.flag}"
     done = subprocess.run(

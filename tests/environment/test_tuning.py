@@ -10,13 +10,14 @@ from af3opt.base.errors import Af3optError, UsageError
 from af3opt.commands import tune
 from af3opt.environment import tuning
 from af3opt.environment.cpu_flags import cpu_xla_flags
+from af3opt.environment.known_flags import KNOWN_FLAGS, WIDE_VECTORS
 from af3opt.environment.tuning import Candidate, load_tuning, save_tuning, tuning_file
 from af3opt.host.host import probe_host
 from af3opt.settings.settings import resolve_settings
+from tests.other_user import give_away
 
-CHOSEN = Candidate(
-    xla_flags=("--xla_some_flag=1",), trunk_precision="mixed", diffusion_precision="split"
-)
+KNOWN = WIDE_VECTORS.flag
+CHOSEN = Candidate(xla_flags=(KNOWN,), trunk_precision="mixed", diffusion_precision="split")
 
 
 class Engine:
@@ -43,14 +44,14 @@ def test_result_is_found_again_with_its_flags(host):
     path = save_tuning(host, CHOSEN, [])
     assert path.stat().st_mode & 0o077 == 0
     assert load_tuning(settings(), host) == CHOSEN
-    assert [flag for flag, _ in cpu_xla_flags(settings(), host)] == ["--xla_some_flag=1"]
+    assert [flag for flag, _ in cpu_xla_flags(settings(), host)] == [KNOWN]
 
 
 @pytest.mark.parametrize("flag", ["--notuned", "--fidelity=exact"])
 def test_result_is_ignored_on_request(host, flag):
     save_tuning(host, CHOSEN, [])
     assert load_tuning(settings(flag), host) is None
-    assert "--xla_some_flag=1" not in [name for name, _ in cpu_xla_flags(settings(flag), host)]
+    assert KNOWN not in [name for name, _ in cpu_xla_flags(settings(flag), host)]
 
 
 def test_results_of_two_jaxlibs_cores_or_engines_never_mix(host, monkeypatch):
@@ -64,10 +65,44 @@ def test_results_of_two_jaxlibs_cores_or_engines_never_mix(host, monkeypatch):
     assert len(paths) == 4
 
 
-@pytest.mark.parametrize("content", ["", "{}", '{"chosen": {"unknown": 1}}', '{"chosen": 5}'])
+def as_chosen(**changes):
+    chosen = {"xla_flags": [], "trunk_precision": "mixed", "diffusion_precision": "split"}
+    return json.dumps({"chosen": {**chosen, **changes}})
+
+
+@pytest.mark.parametrize(
+    "content",
+    ["", "{}", '{"chosen": {"unknown": 1}}', '{"chosen": 5}', "[" * 100_000, '{"chosen": Infinity}',
+     as_chosen(xla_flags=["--xla_dump_to=/tmp/x"]),
+     as_chosen(xla_flags=[f"{KNOWN} --xla_dump_to=x"]),
+     as_chosen(xla_flags=KNOWN), as_chosen(xla_flags=[["a"]]), as_chosen(xla_flags=None),
+     as_chosen(trunk_precision="bfloat8"), as_chosen(diffusion_precision=["split"])],
+)  # fmt: skip
 def test_damaged_file_is_ignored_with_a_warning(host, content, caplog):
     path = save_tuning(host, CHOSEN, [])
     path.write_text(content)
+    assert load_tuning(settings(), host) is None
+    assert "run `af3opt tune` again" in caplog.text
+
+
+@pytest.mark.parametrize("how", ["fifo", "link", "mode", "folder", "owner"])
+def test_flags_come_only_from_a_file_of_ones_own(host, how, caplog, tmp_path):
+    path = save_tuning(host, CHOSEN, [])
+    assert load_tuning(settings(), host) == CHOSEN
+    if how == "fifo":
+        path.unlink()
+        os.mkfifo(path)
+    elif how == "link":
+        path.rename(tmp_path / "elsewhere")
+        path.symlink_to(tmp_path / "elsewhere")
+    elif how == "mode":
+        path.chmod(0o666)
+    elif how == "folder":
+        path.parent.chmod(0o777)
+    elif os.geteuid() == 0:
+        give_away(path)
+    else:
+        pytest.skip("needs chown")
     assert load_tuning(settings(), host) is None
     assert "run `af3opt tune` again" in caplog.text
 
@@ -136,3 +171,7 @@ def test_nothing_measured_is_an_error(monkeypatch):
 def test_arguments_are_refused():
     with pytest.raises(UsageError, match="no arguments"):
         tune.main(["--quick"])
+
+
+def test_every_set_that_is_tried_can_be_used():
+    assert {flag for flags in tune._FLAG_SETS for flag in flags} <= KNOWN_FLAGS

@@ -1,3 +1,5 @@
+import os
+
 import pytest
 
 from af3opt.host.gpus import Gpu
@@ -135,3 +137,26 @@ def test_damaged_knowledge_is_forgotten(tmp_path):
     path = tmp_path / "programs.json"
     path.write_text('{"cpu|5": {"a": 1}}')
     assert KnownPrograms(path).need("cpu", SIZE).basis == "fitted"
+
+
+@pytest.mark.parametrize(
+    "size", ["Infinity", "1e999", "NaN", "-5", "0", '"x"', "[]", "9" * 400 + ".0", "[" * 100_000]
+)
+def test_a_damaged_memory_of_programs_is_forgotten(size, tmp_path):
+    path = tmp_path / "programs.json"
+    job = JobSize(tokens=256, samples=5)
+    KnownPrograms(path).learn("kind", job, 10**9)
+    assert KnownPrograms(path).need("kind", job).basis == "compiled"
+    path.write_text(path.read_text().replace(str(10**9), size))
+    assert KnownPrograms(path).need("kind", job).basis == "fitted"
+
+
+def test_programs_are_learned_from_files_of_ones_own_only(tmp_path):
+    path = tmp_path / "programs.json"
+    job = JobSize(tokens=256, samples=5)
+    KnownPrograms(path).learn("kind", job, 10**9)
+    path.chmod(0o666)
+    assert KnownPrograms(path).need("kind", job).basis == "fitted"
+    path.unlink()
+    os.mkfifo(path)
+    assert KnownPrograms(path).need("kind", job).basis == "fitted"

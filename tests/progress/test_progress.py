@@ -134,7 +134,15 @@ def test_times_are_learned_and_scaled(tmp_path):
     assert again.estimate("featurise", WORKLOAD) is None
 
 
-@pytest.mark.parametrize("content", ["", "[]", '{"a": 1}', '{"a": {"x": "y"}}', "\x00"])
+DEEP = "[" * 100_000
+FAMILY = f'{{"{WORKLOAD.family("inference")}": {{"{WORKLOAD.tokens}": %s}}}}'
+
+
+@pytest.mark.parametrize(
+    "content",
+    ["", "[]", '{"a": 1}', '{"a": {"x": "y"}}', "\x00", DEEP, FAMILY % "Infinity",
+     FAMILY % "1e999", FAMILY % "-3", FAMILY % "0", FAMILY % ("9" * 400)],
+)  # fmt: skip
 def test_damaged_times_are_forgotten(tmp_path, content):
     path = tmp_path / "times.json"
     path.write_text(content)

@@ -6,18 +6,21 @@ for as long as names, sizes and times of the files in the model directory stay.
 """
 
 import contextlib
-import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from af3opt.base.atomic import atomic_write_text
+from af3opt.base.checked_json import parse_sealed, sealed_json
 from af3opt.base.errors import SetupError
+from af3opt.base.foreign_files import read_private
 from af3opt.base.key import text_digest
 from af3opt.base.paths import af3opt_home, private_directory
 from af3opt.inference.weights_ahead import digest_ahead
 from af3opt.inference.weights_copy import file_digest
 from af3opt.inference.weights_format import WeightFiles
+
+_MOST_BYTES = 1 << 20
 
 
 def weights_digest(model_dir: Path, find_files: Callable[[Path], WeightFiles]) -> str:
@@ -34,7 +37,7 @@ def weights_digest(model_dir: Path, find_files: Callable[[Path], WeightFiles]) -
     state = _state(model_dir)
     path = af3opt_home() / "weights-digests" / f"{text_digest(str(model_dir.resolve()))}.json"
     with contextlib.suppress(OSError, ValueError, TypeError, KeyError):
-        known: Any = json.loads(path.read_text())
+        known = parse_sealed(read_private(path, _MOST_BYTES))
         if state and known["state"] == state and isinstance(known["sha256"], str):
             return str(known["sha256"])
     files = find_files(model_dir)
@@ -43,7 +46,7 @@ def weights_digest(model_dir: Path, find_files: Callable[[Path], WeightFiles]) -
     # A read-only home costs reading the weights again, nothing else.
     with contextlib.suppress(OSError, SetupError):
         private_directory(path.parent)
-        content = json.dumps({"state": state, "sha256": digest})
+        content = sealed_json({"state": state, "sha256": digest})
         atomic_write_text(path, content, mode=0o600)
     return digest
 
