@@ -8,16 +8,16 @@ import subprocess
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 from af3opt.base.errors import Af3optError, SetupError
+from af3opt.base.json_types import JsonObject
 from af3opt.data.synthetic_weights import SyntheticManifest
 from af3opt.engine.discovery import find_engine
 from af3opt.host.host import probe_host
 from af3opt.output.run_record import package_versions
 
 
-def describe_here() -> dict[str, Any]:
+def describe_here() -> JsonObject:
     """Returns versions and engine of this interpreter.
 
     Raises:
@@ -28,7 +28,7 @@ def describe_here() -> dict[str, Any]:
     return {"engine": engine.label, "versions": versions}
 
 
-def describe_python(python: str, environ: Mapping[str, str]) -> dict[str, Any]:
+def describe_python(python: str, environ: Mapping[str, str]) -> JsonObject:
     """Returns the same of another interpreter.
 
     Raises:
@@ -47,11 +47,11 @@ def describe_python(python: str, environ: Mapping[str, str]) -> dict[str, Any]:
     if completed.returncode:
         reason = (completed.stderr.strip().splitlines() or ["no message"])[-1]
         raise SetupError(f"--baseline_python={python}: {reason}")
-    facts: dict[str, Any] = json.loads(completed.stdout)
+    facts: JsonObject = json.loads(completed.stdout)
     return facts
 
 
-def describe_host() -> dict[str, Any]:
+def describe_host() -> JsonObject:
     """Returns what of the machine bears on the figures."""
     host = probe_host(os.environ)
     return {

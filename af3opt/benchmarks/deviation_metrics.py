@@ -3,11 +3,11 @@
 import dataclasses
 import math
 from collections.abc import Iterable, Mapping
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from af3opt.engine.protocols import Array, ModelResult
 from af3opt.numerics.arrays import Masks
 
 Observed = Mapping[str, NDArray[np.float64]]
@@ -71,7 +71,7 @@ class Scale:
     rms: float
 
 
-def observe(result: Mapping[str, Any], masks: Masks) -> Observed:
+def observe(result: ModelResult, masks: Masks) -> Observed:
     """Takes what is compared from a result of the model.
 
     Args:
@@ -159,7 +159,7 @@ def pooled_scale(parts: Iterable[Scale]) -> Scale:
     return Scale(entries, math.sqrt(sum(one.rms**2 * one.entries for one in parts) / entries))
 
 
-def _numbers(array: Any) -> NDArray[np.float64]:
+def _numbers(array: Array) -> NDArray[np.float64]:
     return np.asarray(array, np.float64).ravel()
 
 

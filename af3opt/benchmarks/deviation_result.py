@@ -6,10 +6,10 @@ import math
 import statistics
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 from af3opt.base.atomic import atomic_write_text
 from af3opt.base.errors import InputError
+from af3opt.base.json_types import Json, JsonObject
 from af3opt.benchmarks.deviation_metrics import (
     QUANTITIES,
     Deviation,
@@ -101,8 +101,8 @@ class DeviationResult:
 
     commands: Sequence[str]
     started: str
-    host: Mapping[str, Any]
-    software: Mapping[str, Any]
+    host: Mapping[str, Json]
+    software: Mapping[str, Json]
     weights: str
     weights_sha256: str
     overrides: Mapping[str, int]
@@ -110,7 +110,7 @@ class DeviationResult:
     variants: Sequence[VariantRecord]
     examples: Sequence[ExampleResult]
 
-    def circumstances(self) -> dict[str, Any]:
+    def circumstances(self) -> JsonObject:
         """What must be equal for two results to be one, as plain JSON."""
         content = plain(dataclasses.replace(self, commands=(), started="", examples=()))
         content["host"].pop(_PASSING, None)
@@ -181,9 +181,9 @@ def excesses(result: DeviationResult) -> Iterator[Excess]:
                 yield Excess(variant.name, quantity, found)
 
 
-def plain(result: DeviationResult) -> dict[str, Any]:
+def plain(result: DeviationResult) -> JsonObject:
     """Returns a result as it is in the file."""
-    content: dict[str, Any] = json.loads(json.dumps(dataclasses.asdict(result)))
+    content: JsonObject = json.loads(json.dumps(dataclasses.asdict(result)))
     return {"format": FORMAT, **content}
 
 
@@ -209,13 +209,13 @@ def read_deviations(path: Path) -> DeviationResult:
         raise InputError(f"{path}: not a result of the deviation suite ({error})") from error
 
 
-def _example(content: dict[str, Any]) -> ExampleResult:
+def _example(content: JsonObject) -> ExampleResult:
     scales = {name: Scale(**scale) for name, scale in content.pop("scales").items()}
     float32, engine = (_deviations(content.pop(origin)) for origin in (FROM_FLOAT32, FROM_ENGINE))
     return ExampleResult(scales=scales, from_float32=float32, from_engine=engine, **content)
 
 
-def _deviations(content: dict[str, Any]) -> dict[str, Deviations]:
+def _deviations(content: JsonObject) -> dict[str, Deviations]:
     return {
         variant: {name: Deviation(**found) for name, found in quantities.items()}
         for variant, quantities in content.items()

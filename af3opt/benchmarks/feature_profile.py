@@ -5,10 +5,10 @@ import dataclasses
 import functools
 import threading
 import time
-from collections.abc import Callable, Iterator
-from typing import Any
+from collections.abc import Iterator
 
 from af3opt.engine.patching import ANYTHING, Patch, PatchSet, Target
+from af3opt.engine.protocols import Argument, Descriptor, EngineFunction
 
 
 @dataclasses.dataclass
@@ -25,11 +25,11 @@ class Profile:
     _lock: threading.Lock = dataclasses.field(default_factory=threading.Lock)
     _inner: threading.local = dataclasses.field(default_factory=threading.local)
 
-    def timed(self, part: str, function: Callable[..., Any]) -> Callable[..., Any]:
+    def timed(self, part: str, function: EngineFunction) -> EngineFunction:
         """Returns the function, its own time counted as that of a part."""
 
         @functools.wraps(function)
-        def call(*arguments: Any, **options: Any) -> Any:
+        def call(*arguments: Argument, **options: Argument) -> Argument:
             outer = getattr(self._inner, "seconds", 0.0)
             self._inner.seconds = 0.0
             start = time.thread_time()
@@ -85,7 +85,7 @@ def _engines(qualname: str) -> Target:
     return Target("model.features", qualname, None)
 
 
-def _timed(part: str, original: Any, profile: Profile) -> Any:
+def _timed(part: str, original: Descriptor, profile: Profile) -> Descriptor:
     if isinstance(original, classmethod):
         return classmethod(profile.timed(part, original.__func__))
     return profile.timed(part, original)

@@ -20,7 +20,6 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import psutil
@@ -225,7 +224,7 @@ def _forgotten_conformers() -> Iterator[None]:
         conformers._memory = remembered
 
 
-def _timed(work: Callable[[], Any]) -> tuple[float, float]:
+def _timed(work: Callable[[], object]) -> tuple[float, float]:
     """Returns wall and CPU seconds; CPU time counts all threads and no other process."""
     start, busy = time.perf_counter(), time.process_time()
     work()

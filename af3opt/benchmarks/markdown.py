@@ -2,8 +2,8 @@
 
 import statistics
 from collections.abc import Iterator, Sequence
-from typing import Any
 
+from af3opt.base.json_types import Json
 from af3opt.benchmarks.markdown_rows import table_head, table_row
 from af3opt.benchmarks.results import BASELINE, COLD, ROLES, WARM, CaseResult, SuiteResult
 from af3opt.benchmarks.stages import COMPILATION, FEATURISATION, INFERENCE, STAGES
@@ -102,7 +102,7 @@ def _overrides(result: SuiteResult) -> Iterator[str]:
         yield f"- **A model of reduced depth**, unless a flag says otherwise: {changes}"
 
 
-def _side(side: Any) -> str:
+def _side(side: Json) -> str:
     versions = ", ".join(f"{name} {text}" for name, text in side["versions"].items())
     return f"{side['label']}; {side['engine']}; {versions}"
 

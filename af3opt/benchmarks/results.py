@@ -5,10 +5,10 @@ import json
 import statistics
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 from af3opt.base.atomic import atomic_write_text
 from af3opt.base.errors import InputError
+from af3opt.base.json_types import Json
 
 FORMAT = "af3opt benchmark 1"
 BASELINE = "baseline"
@@ -97,9 +97,9 @@ class SuiteResult:
     suite: str
     command: str
     started: str
-    host: Mapping[str, Any]
-    baseline: Mapping[str, Any]
-    subject: Mapping[str, Any]
+    host: Mapping[str, Json]
+    baseline: Mapping[str, Json]
+    subject: Mapping[str, Json]
     weights: str
     overrides: Mapping[str, int]
     backend: str

@@ -5,9 +5,9 @@ import json
 import random
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 from af3opt.base.errors import UsageError
+from af3opt.base.json_types import JsonObject
 
 # Human ubiquitin (UniProt P0CG48, residues 1-76).
 UBIQUITIN = "MQIFVKTLTGKTITLEVEPSDTIENVKAKIQDKEGIPPDQQRLIFAGKQLEDGRTLSDYNIQKESTLHLVLRLRGG"
@@ -173,7 +173,7 @@ def write_inputs(case: Case, folder: Path) -> Path:
     return target
 
 
-def input_json(size: int, seeds: int = 1) -> dict[str, Any]:
+def input_json(size: int, seeds: int = 1) -> JsonObject:
     """One protein chain without MSA and templates, always the same, as an input's content.
 
     Args:

@@ -2,8 +2,8 @@
 
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
 
+from af3opt.base.json_types import Json
 from af3opt.base.key import differences
 from af3opt.base.version import installed_version
 from af3opt.caching.manager import CacheManager, EntryInfo
@@ -44,12 +44,12 @@ def _identity(info: EntryInfo) -> tuple[str, ...]:
     return tuple(str(_material(info).get(field)) for field in _IDENTITY)
 
 
-def _material(info: EntryInfo) -> Mapping[str, Any]:
+def _material(info: EntryInfo) -> Mapping[str, Json]:
     assert info.header is not None
     return info.header.material
 
 
-def _reasons(info: EntryInfo, sibling: EntryInfo, current: Mapping[str, Any]) -> list[str]:
+def _reasons(info: EntryInfo, sibling: EntryInfo, current: Mapping[str, Json]) -> list[str]:
     material = _material(info)
     found = differences(current, {field: material.get(field) for field in current})
     reasons = [f"not used now: {reason}" for reason in found]
@@ -73,7 +73,7 @@ def _other_jaxlib(host: str) -> list[str]:
     return [f"not used now: jaxlib: entry has {theirs}, now {ours or 'none'}"]
 
 
-def _feature_software(_: Sequence[EntryInfo]) -> Mapping[str, Any]:
+def _feature_software(_: Sequence[EntryInfo]) -> Mapping[str, Json]:
     # Imports the engine, which listings and pruning must not need.
     from af3opt.data.prepared import find_prepared
     from af3opt.data.resources import redirect_resources
@@ -83,13 +83,13 @@ def _feature_software(_: Sequence[EntryInfo]) -> Mapping[str, Any]:
     return environment_material()
 
 
-def _conformer_software(_: Sequence[EntryInfo]) -> Mapping[str, Any]:
+def _conformer_software(_: Sequence[EntryInfo]) -> Mapping[str, Json]:
     from af3opt.features.conformer_store import software_material
 
     return software_material()
 
 
-def _executable_software(infos: Sequence[EntryInfo]) -> Mapping[str, Any]:
+def _executable_software(infos: Sequence[EntryInfo]) -> Mapping[str, Json]:
     from af3opt.engine.discovery import find_engine
     from af3opt.inference.executables import own_fingerprint
 
@@ -102,13 +102,13 @@ def _executable_software(infos: Sequence[EntryInfo]) -> Mapping[str, Any]:
     }
 
 
-def _no_software(_: Sequence[EntryInfo]) -> Mapping[str, Any]:
+def _no_software(_: Sequence[EntryInfo]) -> Mapping[str, Json]:
     # Searches: tools and databases are the user's choice in each run. Compiled modules:
     # their keys are JAX's, which tell nothing.
     return {}
 
 
-_CURRENT_SOFTWARE: Mapping[str, Callable[[Sequence[EntryInfo]], Mapping[str, Any]]] = {
+_CURRENT_SOFTWARE: Mapping[str, Callable[[Sequence[EntryInfo]], Mapping[str, Json]]] = {
     "features": _feature_software,
     "conformers": _conformer_software,
     "msa": _no_software,

@@ -11,10 +11,10 @@ import shutil
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
 
 from af3opt.base.command_parser import CommandParser
 from af3opt.base.errors import ExitCode, SetupError, UsageError
+from af3opt.base.json_types import JsonObject
 from af3opt.base.paths import af3opt_home, private_directory
 from af3opt.benchmarks import comparison, describe, suites
 from af3opt.benchmarks.markdown import format_result
@@ -212,7 +212,7 @@ def _sides(
     suite: suites.Suite,
     subject_flags: tuple[str, ...],
     backend: Backend,
-) -> tuple[comparison.Sides, dict[str, Any]]:
+) -> tuple[comparison.Sides, JsonObject]:
     environ = comparison.child_environ(af3opt_home())
     baseline_python: str = args.baseline_python
     if os.sep in baseline_python:  # The processes run in another directory.

@@ -13,6 +13,7 @@ from typing import Any
 from af3opt.base.atomic import remove_tree
 from af3opt.base.command_parser import CommandParser
 from af3opt.base.errors import ExitCode, UsageError
+from af3opt.base.json_types import JsonObject
 from af3opt.base.logs import Verbosity, configure_logging
 from af3opt.caching.locations import CACHES, open_cache
 from af3opt.caching.manager import CacheManager, EntryInfo
@@ -132,7 +133,7 @@ def _fill(caches: _Caches, flags: argparse.Namespace) -> _Report:
 
 
 def _ls(caches: _Caches, _: argparse.Namespace) -> _Report:
-    product: dict[str, list[dict[str, Any]]] = {}
+    product: dict[str, list[JsonObject]] = {}
     width = max(map(len, (*caches, _TITLES[0])))
     lines = [_columns(width, _TITLES)]
     for name, manager in caches.items():
@@ -142,7 +143,7 @@ def _ls(caches: _Caches, _: argparse.Namespace) -> _Report:
     return product, lines
 
 
-def _describe(info: EntryInfo) -> dict[str, Any]:
+def _describe(info: EntryInfo) -> JsonObject:
     return {
         "key": info.digest,
         "file": str(info.path),
@@ -196,7 +197,7 @@ def _stats(caches: _Caches, _: argparse.Namespace) -> _Report:
 
 
 def _verify(caches: _Caches, flags: argparse.Namespace) -> _Report:
-    product: dict[str, Any] = {}
+    product: JsonObject = {}
     lines: list[str] = []
     for name, manager in caches.items():
         # Looked at first: what is damaged is moved.
@@ -231,7 +232,7 @@ def _verify(caches: _Caches, flags: argparse.Namespace) -> _Report:
 
 def _verify_kept() -> _Report:
     """Checks what is no cache but is read by every run; damaged copies of weights go."""
-    product: dict[str, Any] = {
+    product: JsonObject = {
         name: {"good": 0, "damaged": [], "untrusted": []} for name in (PREPARED, WEIGHTS)
     }
     for name, directory, problem in check_kept_data():

@@ -7,10 +7,10 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
-from typing import Any
 
 from af3opt.base.child_process import module_command
 from af3opt.base.errors import Af3optError, ExitCode, UsageError
+from af3opt.base.json_types import JsonObject
 from af3opt.base.logs import configure_logging
 from af3opt.environment.known_flags import LEAN_SCHEDULE, LIGHT_CODEGEN, NO_FUSION, WIDE_VECTORS
 from af3opt.environment.tuning import (
@@ -83,7 +83,7 @@ def main(argv: list[str]) -> int:
     return ExitCode.OK
 
 
-def _measure() -> list[dict[str, Any]]:
+def _measure() -> list[JsonObject]:
     """What each flag set takes, the faster of its turns; sets that fail are left out."""
     found: dict[tuple[str, ...], Blocks] = {}
     failed = set()
@@ -138,7 +138,7 @@ def _probe(flags: tuple[str, ...]) -> Blocks | None:
     return found
 
 
-def _candidates(measured: list[dict[str, Any]]) -> Iterator[tuple[float, Candidate]]:
+def _candidates(measured: list[JsonObject]) -> Iterator[tuple[float, Candidate]]:
     """(seconds of a run with all defaults, candidate) of what is accurate enough."""
     for entry in measured:
         blocks = entry["blocks"]

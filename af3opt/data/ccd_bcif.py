@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from af3opt.base.errors import SetupError
+from af3opt.base.json_types import JsonObject
 from af3opt.data.ccd_index import RECORD_SEPARATOR, UNIT_SEPARATOR
 
 # The wwPDB file's own order of items, so that iteration over a component's keys
@@ -72,7 +73,7 @@ def find_bundled_ccd() -> Path:
     )
 
 
-def describe_bundled_ccd(path: Path) -> dict[str, Any]:
+def describe_bundled_ccd(path: Path) -> JsonObject:
     """Returns the provenance recorded in an index built from `path`."""
     return {
         "kind": "biotite",

@@ -26,12 +26,13 @@ import mmap
 import struct
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import BinaryIO
 
 import zstandard
 
 from af3opt.base.errors import SetupError
 from af3opt.base.foreign_files import open_private
+from af3opt.base.json_types import Json, JsonObject
 from af3opt.base.ownership import RefusedFileError
 
 Component = dict[str, list[str]]
@@ -104,7 +105,7 @@ def write_ccd_index(
     stream: BinaryIO,
     codes: Sequence[str],
     texts: Sequence[bytes],
-    source: Mapping[str, Any],
+    source: Mapping[str, Json],
     threads: int = 0,
 ) -> None:
     """Writes an index.
@@ -227,7 +228,7 @@ class CcdIndex(Mapping[str, Component]):
             header = json.loads(raw_header)
             count, names_bytes = header["count"], header["codes_bytes"]
             dictionary_bytes, frames_bytes = header["dictionary_bytes"], header["frames_bytes"]
-            self.source: dict[str, Any] = header["source"]
+            self.source: JsonObject = header["source"]
             self.content_digest: str = header["content_sha256"]
         except (ValueError, KeyError, TypeError) as error:
             raise self._refuse("is damaged (header)") from error

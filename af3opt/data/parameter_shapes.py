@@ -2,11 +2,11 @@
 
 import json
 from collections.abc import Mapping
-from typing import Any
 
 from af3opt.data.bootstrap import bootstrap_engine
 from af3opt.engine.model import device_features, make_model_config
 from af3opt.engine.modules import engine_module
+from af3opt.engine.protocols import Array
 
 # Any input does: no parameter's shape depends on it.
 _PROBE = {
@@ -62,7 +62,7 @@ def parameter_shapes(overrides: Mapping[str, int]) -> dict[tuple[str, str], tupl
     }
 
 
-def _probe_features() -> dict[str, Any]:
+def _probe_features() -> dict[str, Array]:
     fold_input = engine_module("common.folding_input").Input.from_json(json.dumps(_PROBE))
     ccd = engine_module("constants.chemical_components").Ccd()
     batches = engine_module("data.featurisation").featurise_input(fold_input, ccd, [16])

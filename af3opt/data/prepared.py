@@ -17,13 +17,13 @@ import logging
 import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import xxhash
 
 from af3opt.base.atomic import atomic_write_text, remove_tree, restore_replaced
 from af3opt.base.checked_json import parse_sealed, sealed_json
 from af3opt.base.foreign_files import open_private, read_private
+from af3opt.base.json_types import Json
 from af3opt.base.paths import af3opt_home
 
 _log = logging.getLogger(__name__)
@@ -65,7 +65,7 @@ class PreparedData:
     ccd_index: Path
     component_sets: Path
     libcifpp_dir: Path
-    source: Mapping[str, Any]
+    source: Mapping[str, Json]
 
 
 def prepared_root() -> Path:
@@ -73,7 +73,7 @@ def prepared_root() -> Path:
     return af3opt_home() / "prepared"
 
 
-def source_key(source: Mapping[str, Any]) -> str:
+def source_key(source: Mapping[str, Json]) -> str:
     """Returns the directory name for data made from `source`.
 
     Args:
@@ -84,7 +84,7 @@ def source_key(source: Mapping[str, Any]) -> str:
     return "ccd-" + hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
-def write_record(root: Path, source: Mapping[str, Any], components: int) -> None:
+def write_record(root: Path, source: Mapping[str, Json], components: int) -> None:
     """Writes the record of a directory whose other files are complete.
 
     Args:
@@ -136,7 +136,7 @@ def check_prepared(root: Path, *, whole: bool = True) -> PreparedData:
     try:
         record = parse_sealed(read_private(root / RECORD_FILE, _MOST_RECORD_BYTES))
         checksums: Mapping[str, str] = record["files"]
-        source: Mapping[str, Any] = record["source"]
+        source: Mapping[str, Json] = record["source"]
     except (ValueError, KeyError) as error:
         raise DamagedDataError(
             f"{RECORD_FILE} is damaged or of an earlier version ({error})"

@@ -16,9 +16,8 @@ import os
 import pickle
 import sys
 from collections import ChainMap
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 from af3opt.base.errors import SetupError
 from af3opt.data.ccd_index import CcdIndex
@@ -29,6 +28,7 @@ from af3opt.engine.discovery import find_engine
 from af3opt.engine.known_functions import known
 from af3opt.engine.modules import engine_module
 from af3opt.engine.patching import Patch, PatchSet, Target
+from af3opt.engine.protocols import Argument, ComponentDictionary, EngineFunction
 
 _log = logging.getLogger(__name__)
 
@@ -46,8 +46,6 @@ _INIT = known(_COMPONENTS, "Ccd.__init__")
 # The file by which an engine that keeps its data as MessagePack is told.
 _MSGPACK_GENERATOR = "ccd_msgpack_gen.py"
 _MSGPACK = ".msgpack"
-
-type Ccd = Mapping[str, Mapping[str, Any]]
 
 
 def engine_ccd_file() -> Path:
@@ -113,7 +111,7 @@ def _install_component_sets(prepared: PreparedData) -> None:
         return
     encoded = _encode_sets(read_component_sets(prepared.component_sets))
 
-    def open_sets(*_: Any, **__: Any) -> io.BytesIO:
+    def open_sets(*_: object, **__: object) -> io.BytesIO:
         return io.BytesIO(encoded)
 
     spec = importlib.util.find_spec(_SETS_MODULE)
@@ -163,12 +161,14 @@ def _install_ccd_loader(prepared: PreparedData | None) -> None:
     _dictionary = patches
 
 
-def _load_ccd(original: Callable[[str | os.PathLike[str]], Ccd], index: CcdIndex | None) -> Any:
+def _load_ccd(
+    original: Callable[[str | os.PathLike[str]], ComponentDictionary], index: CcdIndex | None
+) -> EngineFunction:
     own_path = os.fspath(engine_ccd_file())
 
-    def load_ccd(path: str | os.PathLike[str]) -> Ccd:
+    def load_ccd(path: str | os.PathLike[str]) -> ComponentDictionary:
         if index is not None and os.path.realpath(path) == os.path.realpath(own_path):
-            base: Ccd = index
+            base: ComponentDictionary = index
         else:
             base = original(path)
         # Engines that add a job's own components do so by `update`, which lands
@@ -181,7 +181,9 @@ def _load_ccd(original: Callable[[str | os.PathLike[str]], Ccd], index: CcdIndex
 def _lay_over(own_init: Callable[..., None], _: CcdIndex | None) -> Callable[..., None]:
     """Lets `Ccd` put a job's own components over the dictionary instead of copying it."""
 
-    def initialise(self: Any, ccd_msgpack_path: Any = None, user_ccd: str | None = None) -> None:
+    def initialise(
+        self: Argument, ccd_msgpack_path: Argument = None, user_ccd: str | None = None
+    ) -> None:
         if not user_ccd:
             own_init(self, ccd_msgpack_path, user_ccd)
             return
@@ -207,7 +209,7 @@ def leave_dictionary_to_engine() -> None:
         patches.undo()
 
 
-def _uses_index(make_ccd: Callable[[], Ccd], index: CcdIndex) -> bool:
+def _uses_index(make_ccd: Callable[[], ComponentDictionary], index: CcdIndex) -> bool:
     """Tries whether the engine's own class now answers from the index."""
     probe = next(iter(index))
     return make_ccd()[probe] is index[probe]

@@ -3,12 +3,13 @@
 import hashlib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+
+from af3opt.base.json_types import Json, JsonObject
 
 _CHUNK = 1 << 20
 
 
-def describe_file(kind: str, path: Path) -> dict[str, Any]:
+def describe_file(kind: str, path: Path) -> JsonObject:
     """Describes a source file by content; size and time allow a quick check later.
 
     Args:
@@ -30,8 +31,8 @@ def describe_file(kind: str, path: Path) -> dict[str, Any]:
 
 
 def describe_file_again(
-    kind: str, path: Path, known: Mapping[str, Any] | None
-) -> Mapping[str, Any]:
+    kind: str, path: Path, known: Mapping[str, Json] | None
+) -> Mapping[str, Json]:
     """Like `describe_file`, without reading a file that is still as `known` says.
 
     Args:
@@ -44,14 +45,14 @@ def describe_file_again(
     return describe_file(kind, path)
 
 
-def _untouched(source: Mapping[str, Any], path: Path) -> bool:
+def _untouched(source: Mapping[str, Json], path: Path) -> bool:
     """Tells whether size, modification time and place are as they were."""
     status = path.stat()
     recorded = (source.get("path"), source.get("size"), source.get("mtime_ns"))
     return recorded == (str(path.resolve()), status.st_size, status.st_mtime_ns)
 
 
-def same_file(source: Mapping[str, Any], path: Path) -> bool:
+def same_file(source: Mapping[str, Json], path: Path) -> bool:
     """Tells whether `source` was made from `path` as it is now.
 
     An untouched file is taken at its word; one that was only touched or copied

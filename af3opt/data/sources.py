@@ -5,9 +5,10 @@ import importlib
 import pickle
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 from af3opt.base.errors import SetupError
+from af3opt.base.json_types import Json
 from af3opt.base.ownership import trust_problem
 from af3opt.data.ccd_bcif import describe_bundled_ccd, find_bundled_ccd, read_bcif
 from af3opt.data.ccd_index import encode_component
@@ -32,7 +33,7 @@ class ComponentSource:
     """
 
     label: str
-    description: Mapping[str, Any]
+    description: Mapping[str, Json]
     read: Callable[[], Serialised]
 
 
@@ -98,7 +99,7 @@ def _read_mmcif(path: Path) -> Serialised:
     return codes, texts
 
 
-def _describe(kind: str, path: Path) -> Mapping[str, Any]:
+def _describe(kind: str, path: Path) -> Mapping[str, Json]:
     """Describes a source; quick when the data in use was made from it."""
     current = find_prepared()
     return describe_file_again(kind, path, current.source if current else None)
@@ -107,7 +108,7 @@ def _describe(kind: str, path: Path) -> Mapping[str, Any]:
 class _PlainUnpickler(pickle.Unpickler):
     """Builds containers and strings only; anything with a class is refused."""
 
-    def find_class(self, module_name: str, global_name: str) -> Any:
+    def find_class(self, module_name: str, global_name: str) -> NoReturn:
         raise pickle.UnpicklingError(f"unexpected {module_name}.{global_name}")
 
 

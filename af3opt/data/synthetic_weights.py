@@ -12,7 +12,6 @@ import hashlib
 import logging
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
 
 from af3opt.base.checked_json import parse_sealed, sealed_json
 from af3opt.base.errors import SetupError
@@ -22,6 +21,7 @@ from af3opt.data.prepared import prepared_root
 from af3opt.data.staging import build_directory
 from af3opt.engine.discovery import find_engine
 from af3opt.engine.modules import engine_module
+from af3opt.engine.protocols import Array
 
 _log = logging.getLogger(__name__)
 
@@ -171,7 +171,7 @@ def _fill(
 
 def _records(
     shapes: Mapping[tuple[str, str], tuple[int, ...]], identifier: str
-) -> Iterator[tuple[str, str, Any]]:
+) -> Iterator[tuple[str, str, Array]]:
     """Yields (scope, name, values) of every record of the file."""
     import numpy as np
 
@@ -180,7 +180,7 @@ def _records(
         yield scope, name, draw_parameter(scope, name, shape)
 
 
-def draw_parameter(scope: str, name: str, shape: tuple[int, ...]) -> Any:
+def draw_parameter(scope: str, name: str, shape: tuple[int, ...]) -> Array:
     """Draws one parameter.
 
     Each has a random stream of its own, seeded by its name: the same parameter

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from af3opt.base.errors import Af3optError
+from af3opt.base.json_types import JsonObject
 
 
 def main(backend: str, attention: str, model_dir: Path) -> None:
@@ -75,7 +76,7 @@ def _look_at_engine(backend: str, attention: str) -> None:
         _say(engine_seconds=seconds, **found)
 
 
-def _optimisations(backend: str, attention: str) -> dict[str, Any]:
+def _optimisations(backend: str, attention: str) -> JsonObject:
     """Why each optimisation for this backend would step aside, or None; which lack a package."""
     from af3opt.optimizations import OPTIMIZATIONS
     from af3opt.optimizations.base import Context

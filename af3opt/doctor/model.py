@@ -7,10 +7,10 @@ import subprocess
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 from af3opt.base.child_process import module_command
 from af3opt.base.errors import SetupError
+from af3opt.base.json_types import Json, JsonObject
 from af3opt.data.synthetic_weights import read_manifest
 from af3opt.doctor.check import (
     Check,
@@ -88,7 +88,7 @@ def check_model(subject: Subject) -> Iterator[Check]:
     yield from _engine(facts, seconds)
 
 
-def _device(facts: Mapping[str, Any]) -> Iterator[Check]:
+def _device(facts: Mapping[str, Json]) -> Iterator[Check]:
     if "device" in facts:
         yield ok("device", facts["device"])
     elif "device_error" in facts:
@@ -96,7 +96,7 @@ def _device(facts: Mapping[str, Any]) -> Iterator[Check]:
         yield failure_of("device", facts["device_error"], fix)
 
 
-def _weights_content(subject: Subject, facts: Mapping[str, Any]) -> Iterator[Check]:
+def _weights_content(subject: Subject, facts: Mapping[str, Json]) -> Iterator[Check]:
     # Files that are missing altogether are reported by `check_weights`.
     if not subject.settings.run_inference or not _weight_files(subject):
         return
@@ -106,7 +106,7 @@ def _weights_content(subject: Subject, facts: Mapping[str, Any]) -> Iterator[Che
         yield ok("weights content", "the engine takes these files; the first parameter is whole")
 
 
-def _engine(facts: Mapping[str, Any], seconds: float) -> Iterator[Check]:
+def _engine(facts: Mapping[str, Json], seconds: float) -> Iterator[Check]:
     if "engine_error" in facts:
         yield failure_of("engine import", facts["engine_error"], "reinstall the engine and JAX")
     elif "engine_seconds" in facts:
@@ -138,7 +138,7 @@ def _optimisations(
             )
 
 
-def _ask_engine(subject: Subject, backend: Backend | None) -> tuple[dict[str, Any], float]:
+def _ask_engine(subject: Subject, backend: Backend | None) -> tuple[JsonObject, float]:
     """Runs `engine_probe` and returns what it said before it ended or was ended."""
     environ = dict(subject.environ)
     if backend is not None:
@@ -161,7 +161,7 @@ def _ask_engine(subject: Subject, backend: Backend | None) -> tuple[dict[str, An
         ).stdout
     except subprocess.TimeoutExpired as error:
         output = error.stdout or b""
-    facts: dict[str, Any] = {}
+    facts: JsonObject = {}
     for line in output.decode(errors="replace").splitlines():
         if line.startswith("{"):
             facts |= json.loads(line)

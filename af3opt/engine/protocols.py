@@ -56,6 +56,39 @@ class Executable(Protocol):
         """The optimised program."""
 
 
+class AtomLayout(Protocol):
+    """The engine's layout: which atom each place holds, "" for none."""
+
+    atom_name: NDArray[Any]
+    res_id: NDArray[Any]
+    chain_id: NDArray[Any]
+    atom_element: NDArray[Any] | None
+    res_name: NDArray[Any] | None
+    chain_type: NDArray[Any] | None
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Shape of the columns."""
+
+
+class PaddingShapes(Protocol):
+    """The engine's sizes of a padded batch."""
+
+    num_tokens: int
+
+
+class ComponentEntry(Protocol):
+    """A component of a structure of its own."""
+
+    pdbx_smiles: str | None
+
+
+class ChemicalComponents(Protocol):
+    """The components that a structure brings."""
+
+    chem_comp: Mapping[str, ComponentEntry] | None
+
+
 class GatherInfo(Protocol):
     """The engine's table of where in one layout each place of another is found."""
 

@@ -4,13 +4,13 @@ import datetime
 import functools
 import logging
 from collections.abc import Mapping, Sequence
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import numpy as np
 
 from af3opt.base.key import json_digest
 from af3opt.engine.modules import engine_module
-from af3opt.engine.protocols import ComponentDictionary, Molecule
+from af3opt.engine.protocols import ChemicalComponents, ComponentDictionary, Molecule
 from af3opt.engine.refusals import EngineRefusalError
 from af3opt.features.embedding import embed, needs_macrocycles
 
@@ -64,7 +64,9 @@ class Component:
         bonds: Names of the bonded atoms as two sequences, or None.
     """
 
-    def __init__(self, name: str, digest: str, molecule: Molecule, cif: Mapping[str, Any]) -> None:
+    def __init__(
+        self, name: str, digest: str, molecule: Molecule, cif: Mapping[str, Sequence[str]]
+    ) -> None:
         self.name = name
         self.digest = digest
         self.molecule = molecule
@@ -134,7 +136,9 @@ class _ComponentCache:
 _cache = _ComponentCache()
 
 
-def make_component(name: str, ccd: ComponentDictionary, chemical_components_data: Any) -> Component:
+def make_component(
+    name: str, ccd: ComponentDictionary, chemical_components_data: ChemicalComponents | None
+) -> Component:
     """Makes the component that the engine uses for a residue name.
 
     Args:
@@ -149,13 +153,14 @@ def make_component(name: str, ccd: ComponentDictionary, chemical_components_data
     cif = ccd.get(name)
     if cif:
         return _from_dictionary(name, cif)
-    entry = (chemical_components_data.chem_comp or {}).get(name)
+    own = chemical_components_data.chem_comp if chemical_components_data else None
+    entry = (own or {}).get(name)
     if entry is None or not entry.pdbx_smiles:
         raise EngineRefusalError(f"No CCD entry or SMILES for {name}.")
     return _from_smiles(name, entry.pdbx_smiles)
 
 
-def _from_dictionary(name: str, cif: Mapping[str, Any]) -> Component:
+def _from_dictionary(name: str, cif: Mapping[str, Sequence[str]]) -> Component:
     digest = json_digest([name, {key: list(values) for key, values in cif.items()}])
     known = _cache.get(digest)
     if known is not None:

@@ -14,12 +14,13 @@ import json
 import struct
 import time
 from collections.abc import Mapping
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 import zstandard
 
 from af3opt.base.checked_json import parse_object
+from af3opt.base.json_types import Json, JsonObject
 from af3opt.caching.entry import DECODING_ERRORS
 
 Arrays = dict[str, np.ndarray]
@@ -84,7 +85,7 @@ def compress_features(
     *,
     level: int = DEFAULT_LEVEL,
     sparse: bool = True,
-    extra: Any = None,
+    extra: Json = None,
 ) -> CompressedFeatures:
     """Packs arrays without loss.
 
@@ -103,7 +104,7 @@ def compress_features(
     """
     start = time.perf_counter()
     compressor = zstandard.ZstdCompressor(level=level)
-    records: list[dict[str, Any]] = []
+    records: list[JsonObject] = []
     reports: list[ArrayReport] = []
     parts: list[np.ndarray] = []
     position = 0
@@ -150,7 +151,7 @@ def compress_features(
     )
 
 
-def decompress_features(packed: bytes | memoryview) -> tuple[Arrays, Any]:
+def decompress_features(packed: bytes | memoryview) -> tuple[Arrays, Json]:
     """Unpacks what `compress_features` packed.
 
     Args:
@@ -223,7 +224,7 @@ def _smaller(
     return sparse < len(compressor.compress(memoryview(flat.view(np.uint8))))
 
 
-def _decode(record: Mapping[str, Any], stream: np.ndarray) -> np.ndarray:
+def _decode(record: Mapping[str, Json], stream: np.ndarray) -> np.ndarray:
     dtype, shape = np.dtype(record["dtype"]), tuple(record["shape"])
     if dtype.kind not in _PLAIN_KINDS:
         raise TypeError(f"dtype {dtype} is never packed")

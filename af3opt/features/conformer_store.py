@@ -11,10 +11,10 @@ once lose one's additions, never the entry; what is lost is embedded again.
 
 import importlib.metadata
 from collections.abc import Mapping
-from typing import Any
 
 import numpy as np
 
+from af3opt.base.json_types import JsonObject
 from af3opt.base.key import CacheKey
 from af3opt.caching.entry import DECODING_ERRORS
 from af3opt.caching.locations import open_cache
@@ -30,7 +30,7 @@ _MAX_GB = 2.0
 MAX_CONFORMERS = 60_000
 
 
-def software_material() -> dict[str, Any]:
+def software_material() -> JsonObject:
     """The part of a key that does not concern the seed."""
     return {"rdkit": importlib.metadata.version("rdkit"), **own_material()}
 

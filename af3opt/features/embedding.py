@@ -7,7 +7,6 @@ they are left out. The list is all that they decide, so the conformer is the sam
 """
 
 import logging
-from typing import Any
 
 import numpy as np
 
@@ -43,7 +42,7 @@ def needs_macrocycles(molecule: Molecule) -> bool:
     """
     from rdkit.Chem import rdDistGeom
 
-    parameters: Any = rdDistGeom.ETKDGv3()
+    parameters: Molecule = rdDistGeom.ETKDGv3()
     try:
         with_them = _torsions(molecule, parameters)
         parameters.useMacrocycleTorsions = False
@@ -78,11 +77,13 @@ def embed(
     return None if conformer is None else conformer.GetPositions().astype(np.float32)
 
 
-def _embed_without_macrocycles(molecule: Molecule, seed: int, max_iterations: int | None) -> Any:
+def _embed_without_macrocycles(
+    molecule: Molecule, seed: int, max_iterations: int | None
+) -> Molecule:
     from rdkit.Chem import Mol, rdDistGeom
 
     # New ones each time: other threads embed with seeds of their own meanwhile.
-    parameters: Any = rdDistGeom.ETKDGv3()
+    parameters: Molecule = rdDistGeom.ETKDGv3()
     parameters.useMacrocycleTorsions = False
     parameters.randomSeed = seed
     if max_iterations is not None:
@@ -94,7 +95,7 @@ def _embed_without_macrocycles(molecule: Molecule, seed: int, max_iterations: in
         return None
 
 
-def _torsions(molecule: Molecule, parameters: Any) -> list[tuple[Any, ...]]:
+def _torsions(molecule: Molecule, parameters: Molecule) -> list[tuple[object, ...]]:
     """Returns RDKit's torsions with all that decides their potential."""
     from rdkit.Chem import rdDistGeom
 

@@ -6,14 +6,13 @@ their digest; each gives the same arrays, bit for bit.
 
 import threading
 from collections.abc import Iterator, Sequence
-from typing import Any
 
 import numpy as np
 
 from af3opt.engine.known_functions import known
 from af3opt.engine.modules import engine_module
 from af3opt.engine.patching import Make, Patch, PatchSet
-from af3opt.engine.protocols import EngineFunction
+from af3opt.engine.protocols import AtomLayout, EngineFunction, GatherInfo
 
 
 def _msa_features(original: EngineFunction, _: None) -> EngineFunction:
@@ -87,7 +86,9 @@ def _gather_indices(_original: EngineFunction, _: None) -> EngineFunction:
     """Looks atoms up in one dictionary of plain Python values instead of numpy scalars."""
     gather_info = engine_module("model.atom_layout.atom_layout").GatherInfo
 
-    def compute_gather_idxs(*, source_layout: Any, target_layout: Any, fill_value: int = 0) -> Any:
+    def compute_gather_idxs(
+        *, source_layout: AtomLayout, target_layout: AtomLayout, fill_value: int = 0
+    ) -> GatherInfo:
         position_of = dict(zip(_atoms(source_layout), range(source_layout.atom_name.size)))  # noqa: B905
         shape = target_layout.atom_name.shape
         found = np.fromiter(
@@ -96,16 +97,17 @@ def _gather_indices(_original: EngineFunction, _: None) -> EngineFunction:
             count=target_layout.atom_name.size,
         ).reshape(shape)
         mask = found >= 0
-        return gather_info(
+        gathered: GatherInfo = gather_info(
             gather_idxs=np.where(mask, found, fill_value),
             gather_mask=mask,
             input_shape=np.array(source_layout.atom_name.shape),
         )
+        return gathered
 
     return compute_gather_idxs
 
 
-def _atoms(layout: Any) -> Iterator[tuple[Any, Any, Any]]:
+def _atoms(layout: AtomLayout) -> Iterator[tuple[str, int, str]]:
     return zip(
         layout.chain_id.ravel().tolist(),
         layout.res_id.ravel().tolist(),
@@ -117,14 +119,15 @@ def _atoms(layout: Any) -> Iterator[tuple[Any, Any, Any]]:
 def _layout_array(_original: EngineFunction, _: None) -> EngineFunction:
     """Stacks a layout's columns without first copying every string in them."""
 
-    def to_array(self: Any) -> np.ndarray:
+    def to_array(self: AtomLayout) -> np.ndarray:
         columns = (
             self.atom_name, self.res_id, self.chain_id,
             self.atom_element, self.res_name, self.chain_type,
         )  # fmt: skip
-        if any(column is None for column in columns):
+        present = [column for column in columns if column is not None]
+        if len(present) < len(columns):
             raise ValueError("All optional fields need to be present.")
-        return np.stack(columns, axis=0)
+        return np.stack(present, axis=0)
 
     return to_array
 

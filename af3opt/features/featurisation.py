@@ -14,14 +14,20 @@ import dataclasses
 import functools
 import logging
 import threading
-from typing import Any
 
 import numpy as np
 
 from af3opt.engine.known_functions import known
 from af3opt.engine.modules import engine_module
 from af3opt.engine.patching import Patch, PatchSet, Target, first_unknown
-from af3opt.engine.protocols import ComponentDictionary, Descriptor, EngineFunction, FoldInput
+from af3opt.engine.protocols import (
+    Argument,
+    AtomLayout,
+    ComponentDictionary,
+    Descriptor,
+    EngineFunction,
+    FoldInput,
+)
 from af3opt.engine.seed_flow import seed_reaches_only_conformers
 from af3opt.features.conformer_store import ConformerStore
 from af3opt.features.conformers import ConformerPool, PendingConformers
@@ -178,8 +184,10 @@ class SharedFeatures:
         """Answers the pipeline's questions for reference structures inside a block."""
         thread = threading.get_ident()
 
-        def make(original: Descriptor, _: None) -> Any:
-            def compute_features(cls: Any, /, **arguments: Any) -> tuple[Any, Any]:
+        def make(original: Descriptor, _: None) -> Descriptor:
+            def compute_features(
+                cls: EngineFunction, /, **arguments: Argument
+            ) -> tuple[Argument, AtomLayout | None]:
                 if threading.get_ident() != thread:
                     return original.__get__(None, cls)(**arguments)  # type: ignore[no-any-return]
                 return self._answer(cls, seed, arguments)
@@ -189,7 +197,9 @@ class SharedFeatures:
         patch = Patch(name="reference_structure", replacements=((_REFERENCE, make),))
         return PatchSet([patch], None, required=True, lock=_interception)
 
-    def _answer(self, cls: EngineFunction, seed: int, arguments: dict[str, Any]) -> tuple[Any, Any]:
+    def _answer(
+        self, cls: EngineFunction, seed: int, arguments: dict[str, Argument]
+    ) -> tuple[Argument, AtomLayout | None]:
         state = arguments.pop("random_state")
         max_iterations = arguments.pop("conformer_max_iterations")
         # The pipeline asks twice: for the seed, and with a fixed seed of its own for

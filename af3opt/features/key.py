@@ -4,6 +4,7 @@ import importlib.metadata
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from af3opt.base.json_types import Json, JsonObject
 from af3opt.base.key import CacheKey, json_digest
 from af3opt.engine.discovery import find_engine
 from af3opt.engine.modules import engine_module
@@ -34,7 +35,7 @@ class FeatureKey:
             options: Featurisation options.
         """
         self.options = options
-        self._material: dict[str, Any] = {
+        self._material: JsonObject = {
             "name": fold_input.name,
             "input": json_digest(canonical_input(fold_input)),
             "components": json_digest(dict(_components(fold_input, ccd))),
@@ -64,7 +65,7 @@ class FeatureKey:
         )
 
 
-def environment_material() -> dict[str, Any]:
+def environment_material() -> JsonObject:
     """The part of a key that does not concern the input: the software that computes."""
     return {
         **own_material(),
@@ -83,7 +84,7 @@ def _stand_ins() -> list[str]:
     return ["reference structure", *embedding, *fast_loop_names()]
 
 
-def canonical_input(fold_input: FoldInput) -> Mapping[str, Any]:
+def canonical_input(fold_input: FoldInput) -> Mapping[str, Json]:
     """An input as plain JSON, without its name and seeds.
 
     Alignments and templates are in it as text, wherever the input file had them.

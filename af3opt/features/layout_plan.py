@@ -2,24 +2,28 @@
 
 import datetime
 from collections.abc import Callable, Sequence
-from typing import Any
 
 import numpy as np
 
 from af3opt.engine.modules import engine_module
-from af3opt.engine.protocols import ComponentDictionary
+from af3opt.engine.protocols import (
+    AtomLayout,
+    ChemicalComponents,
+    ComponentDictionary,
+    PaddingShapes,
+)
 from af3opt.features.components import Component, make_component
 from af3opt.features.reference import ReferencePlan
 
 
 def make_plan(
     *,
-    all_token_atoms_layout: Any,
+    all_token_atoms_layout: AtomLayout,
     ccd: ComponentDictionary,
-    padding_shapes: Any,
-    chemical_components_data: Any,
+    padding_shapes: PaddingShapes,
+    chemical_components_data: ChemicalComponents,
     ref_max_modified_date: datetime.date,
-    ligand_ligand_bonds: Any,
+    ligand_ligand_bonds: AtomLayout | None,
     wanted: Callable[[str], bool] | None = None,
 ) -> ReferencePlan:
     """Works out the order of the random stream and where each atom goes.
@@ -37,10 +41,12 @@ def make_plan(
         ValueError: a component is unknown, or an atom name is too long.
     """
     layout = all_token_atoms_layout
+    assert layout.res_name is not None
+    assert layout.chain_type is not None
     width = layout.shape[1]
     standard = engine_module("model.features")._STANDARD_RESIDUES
-    space_of: dict[tuple[Any, Any], int] = {}
-    residue_of: dict[tuple[Any, Any], int] = {}
+    space_of: dict[tuple[str, int], int] = {}
+    residue_of: dict[tuple[str, int], int] = {}
     component_of: dict[str, int] = {}
     components: list[Component] = []
     residues: list[int] = []
@@ -99,7 +105,7 @@ class _Bonds:
         self._chains: list[np.ndarray] = []
         self._residues: list[np.ndarray] = []
 
-    def add(self, component: Component, chain_id: Any, res_id: Any) -> None:
+    def add(self, component: Component, chain_id: str, res_id: int) -> None:
         if component.bonds is None:
             return
         names = np.stack(component.bonds, axis=1, dtype=object)
@@ -107,7 +113,7 @@ class _Bonds:
         self._chains.append(np.full_like(names, chain_id, dtype=object))
         self._residues.append(np.full_like(names, res_id, dtype=int))
 
-    def layout(self, given: Any) -> Any:
+    def layout(self, given: AtomLayout | None) -> AtomLayout | None:
         """Returns the engine's layout of the given bonds followed by these."""
         if not self._names:
             return given
@@ -117,9 +123,10 @@ class _Bonds:
             "res_id": self._residues,
         }
         head = [] if given is None else [given]
-        return engine_module("model.atom_layout.atom_layout").AtomLayout(
+        together: AtomLayout = engine_module("model.atom_layout.atom_layout").AtomLayout(
             **{
                 name: np.concatenate([*(getattr(layout, name) for layout in head), *parts])
                 for name, parts in columns.items()
             }
         )
+        return together

@@ -5,9 +5,10 @@ import datetime
 import inspect
 import logging
 from collections.abc import Mapping
-from typing import Any, Self
+from typing import Self
 
-from af3opt.engine.protocols import EngineFunction
+from af3opt.base.json_types import Json
+from af3opt.engine.protocols import Argument, EngineFunction
 from af3opt.settings.settings import Settings
 
 _log = logging.getLogger(__name__)
@@ -49,14 +50,14 @@ class FeatureOptions:
             fix_standalone_glycans=settings.fix_standalone_glycans,
         )
 
-    def arguments_for(self, featurise_input: EngineFunction) -> dict[str, Any]:
+    def arguments_for(self, featurise_input: EngineFunction) -> dict[str, Argument]:
         """Returns the keyword arguments that the engine's function knows.
 
         An option that it does not know is left out; one that was changed from its
         default is warned about, because it will have no effect.
         """
         accepted = inspect.signature(featurise_input).parameters
-        arguments: dict[str, Any] = {}
+        arguments: dict[str, Argument] = {}
         for field in dataclasses.fields(self):
             value = getattr(self, field.name)
             if field.name in accepted:
@@ -67,7 +68,7 @@ class FeatureOptions:
                 )
         return arguments
 
-    def material(self) -> Mapping[str, Any]:
+    def material(self) -> Mapping[str, Json]:
         """Returns the options that decide seed-independent features, as plain JSON.
 
         The padded size stands for the buckets there, and the iteration limit only

@@ -1,8 +1,8 @@
 """The part of every key of features that names af3opt's own code and the engine's variables."""
 
 import os
-from typing import Any
 
+from af3opt.base.json_types import JsonObject
 from af3opt.base.sources import sources_digest
 from af3opt.environment.neutral import engine_variables
 
@@ -11,6 +11,6 @@ from af3opt.environment.neutral import engine_variables
 _OWN_PARTS = ("data", "engine", "features")
 
 
-def own_material() -> dict[str, Any]:
+def own_material() -> JsonObject:
     """Returns plain JSON that differs when af3opt or a variable of the engine's does."""
     return {"af3opt": sources_digest(*_OWN_PARTS), "variables": engine_variables(os.environ)}

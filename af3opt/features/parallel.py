@@ -15,6 +15,8 @@ import multiprocessing
 import multiprocessing.connection
 import os
 from collections.abc import Iterator, Mapping, Sequence
+from multiprocessing.connection import Connection
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any
 
@@ -174,8 +176,8 @@ def _featurise_here(
 
 @dataclasses.dataclass(slots=True)
 class _Worker:
-    process: Any
-    pipe: Any
+    process: BaseProcess
+    pipe: Connection
     job: int | None = None
     answered: bool = False
 
@@ -243,9 +245,10 @@ class _Pool:
         finished: dict[int, _Result],
     ) -> None:
         """Waits until a worker answers or dies."""
-        busy = {worker.pipe: worker for worker in self._workers if worker.job is not None}
-        for ready in multiprocessing.connection.wait(list(busy)):
-            worker = busy[ready]
+        busy = [worker for worker in self._workers if worker.job is not None]
+        worker_of: dict[object, _Worker] = {worker.pipe: worker for worker in busy}
+        for ready in multiprocessing.connection.wait([worker.pipe for worker in busy]):
+            worker = worker_of[ready]
             assert worker.job is not None
             job = worker.job
             try:
@@ -281,7 +284,7 @@ def _unpack(packed: Sequence[tuple[int, bytes]]) -> dict[int, Batch]:
     return batches
 
 
-def _work(pipe: Any, cache_dir: Path | None) -> None:
+def _work(pipe: Connection, cache_dir: Path | None) -> None:
     """A worker's life: receives inputs until the pipe closes."""
     os.environ["JAX_PLATFORMS"] = "cpu"
     os.environ["CUDA_VISIBLE_DEVICES"] = ""

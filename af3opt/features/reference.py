@@ -13,10 +13,10 @@ parsing components, embedding, augmentation. Here is only what they are applied 
 import dataclasses
 import datetime
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
 
 import numpy as np
 
+from af3opt.engine.protocols import AtomLayout, EngineFunction
 from af3opt.features.components import AtomTable, Component
 from af3opt.features.conformer_store import Conformers
 
@@ -64,7 +64,7 @@ class ReferencePlan:
     slot_residues: np.ndarray
     slot_names: Sequence[str]
     space_uids: np.ndarray
-    bonds: Any
+    bonds: AtomLayout | None
     ref_max_modified_date: datetime.date
 
     def molecules(self) -> list[bool]:
@@ -103,7 +103,7 @@ def reference_features(
     plan: ReferencePlan,
     draws: Sequence[Draws],
     conformers: Conformers,
-    augment: Any,
+    augment: EngineFunction,
 ) -> dict[str, np.ndarray]:
     """Fills in the reference structure of one seed, after its conformers were embedded.
 

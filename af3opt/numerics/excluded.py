@@ -10,12 +10,12 @@ import functools
 import json
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import zstandard
 
 from af3opt.base.atomic import atomic_write_bytes
+from af3opt.base.json_types import Json
 from af3opt.engine.protocols import Features, ModelResult, Structure, Tree
 from af3opt.engine.structures import predicted_structures, with_legal_comment, with_metadata
 
@@ -215,10 +215,10 @@ def _summary(sample: NonFiniteSample) -> str:
     )
 
 
-def _nullable(array: np.ndarray) -> list[Any]:
+def _nullable(array: np.ndarray) -> list[Json]:
     """Nested lists rounded to 2 decimals as the engine does, null where not finite."""
     rounded = np.round(np.asarray(array, dtype=np.float64), 2)
     plain = rounded.astype(object)
     plain[~np.isfinite(rounded)] = None
-    values: list[Any] = plain.tolist()
+    values: list[Json] = plain.tolist()
     return values

@@ -9,12 +9,11 @@ chain_pairwise_predicted_tm_scores, get_iptm_xchain).
 
 import dataclasses
 from collections.abc import Mapping
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from af3opt.engine.protocols import Features
+from af3opt.engine.protocols import Features, Tree
 from af3opt.numerics.verdict import ArrayFinding
 
 
@@ -73,7 +72,7 @@ _ALWAYS_DEFINED = ("fraction_disordered", "has_clash")
 
 
 def check_summary(
-    metadata: Mapping[str, Any], undefined: UndefinedByDesign
+    metadata: Mapping[str, Tree], undefined: UndefinedByDesign
 ) -> tuple[ArrayFinding, ...]:
     """Finds summary values of one sample that are non-finite without being meant to be.
 

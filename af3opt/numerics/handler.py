@@ -2,7 +2,6 @@
 
 import logging
 from collections.abc import Mapping
-from typing import Any
 
 import numpy as np
 
@@ -144,7 +143,7 @@ class NumericsHandler:
         return verdict
 
     def check_sample_summary(
-        self, metadata: Mapping[str, Any], batch: Features
+        self, metadata: Mapping[str, Tree], batch: Features
     ) -> tuple[ArrayFinding, ...]:
         """Checks the scores the engine derived for one sample.
 

@@ -11,8 +11,8 @@ import json
 import threading
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
+from af3opt.base.json_types import JsonObject
 from af3opt.output.run_record import (
     FORMAT,
     BackendRecord,
@@ -133,7 +133,7 @@ class RecordBuilder:
 
 
 def _seeds_of(path: Path) -> list[SeedRecord]:
-    content: dict[str, Any] = {}
+    content: JsonObject = {}
     with contextlib.suppress(OSError, ValueError):
         content = json.loads(path.read_bytes())
     if not isinstance(content, dict) or content.get("format") != FORMAT:

@@ -2,9 +2,9 @@
 
 import dataclasses
 from collections.abc import Iterable
-from typing import Any, Protocol
+from typing import Protocol
 
-from af3opt.engine.protocols import InferenceResult
+from af3opt.engine.protocols import Device, InferenceResult
 from af3opt.environment.backend import Backend
 from af3opt.environment.environment import Variable
 from af3opt.host.host import Host
@@ -73,7 +73,7 @@ def host_record(host: Host, backend: Backend) -> HostRecord:
     )
 
 
-def backend_record(backend: Backend, device: Any) -> BackendRecord:
+def backend_record(backend: Backend, device: Device) -> BackendRecord:
     """Where the model ran; `device` is the JAX device, or None."""
     return BackendRecord(
         name=backend.name,

@@ -16,9 +16,9 @@ import platform
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 from af3opt.base.atomic import atomic_write_text
+from af3opt.base.json_types import Json, JsonObject
 from af3opt.base.version import COMPUTING, __version__, installed_version
 
 FORMAT = "af3opt-run-record/1"
@@ -45,7 +45,7 @@ def package_versions() -> dict[str, str | None]:
 class SettingRecord:
     """A setting and where its value came from ("flag", "default", ...)."""
 
-    value: Any
+    value: Json
     source: str
 
 
@@ -162,7 +162,7 @@ class SampleRecord:
     ranked: bool = True
     finite: bool = True
     has_clash: bool | None = None
-    plausibility: Mapping[str, Any] | None = None
+    plausibility: Mapping[str, Json] | None = None
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -178,7 +178,7 @@ class SeedRecord:
     """
 
     seed: int
-    numerics: Mapping[str, Any] | None
+    numerics: Mapping[str, Json] | None
     attempts: int = 1
     safer_numerics: str = ""
     samples: Sequence[SampleRecord] = ()
@@ -239,9 +239,9 @@ class RunRecord:
     seeds: Sequence[SeedRecord] = ()
     versions: Mapping[str, str | None] = dataclasses.field(default_factory=package_versions)
 
-    def as_json(self) -> dict[str, Any]:
+    def as_json(self) -> JsonObject:
         """The record as plain JSON values, secrets hidden."""
-        plain: dict[str, Any] = {"format": FORMAT} | _plain(dataclasses.asdict(self))
+        plain: JsonObject = {"format": FORMAT} | _plain(dataclasses.asdict(self))
         plain["seconds"] = (self.ended - self.started).total_seconds()
         plain["command"] = [_hide_in_argument(argument) for argument in plain["command"]]
         for variable in plain["environment"]:
@@ -270,15 +270,15 @@ def write_run_record(record: RunRecord, path: Path) -> None:
     atomic_write_text(path, text + "\n")
 
 
-def load_schema() -> dict[str, Any]:
+def load_schema() -> JsonObject:
     """The record's JSON Schema (draft 2020-12)."""
     file = importlib.resources.files("af3opt.output") / "run_record.schema.json"
-    schema: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
+    schema: JsonObject = json.loads(file.read_text(encoding="utf-8"))
     return schema
 
 
 def settings_record(
-    settings: Mapping[str, Any], sources: Mapping[str, str]
+    settings: Mapping[str, Json], sources: Mapping[str, str]
 ) -> dict[str, SettingRecord]:
     """Joins values and sources by option name; an option without a source is a default."""
     return {
@@ -287,7 +287,7 @@ def settings_record(
     }
 
 
-def _plain(value: Any) -> Any:
+def _plain(value: Json) -> Json:
     """Turns a value into what JSON has; numbers that are not finite become null."""
     if isinstance(value, Mapping):
         return {str(key): _plain(item) for key, item in value.items()}
@@ -302,7 +302,7 @@ def _plain(value: Any) -> Any:
     return str(value)
 
 
-def _hide(name: str, value: Any) -> Any:
+def _hide(name: str, value: Json) -> Json:
     if value and _SECRET_NAME.search(name):
         return _HIDDEN
     return _URL_USER.sub(f"{_HIDDEN}@", value) if isinstance(value, str) else value

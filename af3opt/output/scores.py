@@ -4,7 +4,8 @@ import csv
 import json
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+
+from af3opt.base.json_types import JsonObject
 
 COLUMNS = (
     *("job", "directory", "seed", "sample", "ranking_score", "best"),
@@ -14,7 +15,7 @@ _SUMMARY_COLUMNS = ("ptm", "iptm", "fraction_disordered", "has_clash")
 _SUFFIX = "_ranking_scores.csv"
 
 
-def collect_scores(output_dir: Path) -> Iterator[dict[str, Any]]:
+def collect_scores(output_dir: Path) -> Iterator[JsonObject]:
     """Yields a row for each sample, job by job.
 
     Upstream's own output can be read as well. What a file does not hold is None.
@@ -53,7 +54,7 @@ def _ranking(table: Path) -> Iterator[tuple[int, int, float]]:
         return
 
 
-def _summary(path: Path) -> dict[str, Any]:
+def _summary(path: Path) -> JsonObject:
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError):

@@ -14,9 +14,8 @@ import types
 import typing
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
 
-from af3opt.settings.field import Names, OptionSpec, spec_of
+from af3opt.settings.field import Names, OptionSpec, Value, spec_of
 from af3opt.settings.own import OwnOptions
 from af3opt.settings.upstream import UpstreamOptions
 
@@ -36,7 +35,7 @@ class Kind(enum.Enum):
     NAMES = "comma-separated names"
 
 
-_KINDS: dict[Any, Kind] = {
+_KINDS: dict[object, Kind] = {
     bool: Kind.BOOLEAN,
     int: Kind.INTEGER,
     float: Kind.FLOAT,
@@ -68,14 +67,14 @@ class Option:
     kind: Kind
     optional: bool
     spec: OptionSpec
-    default: Callable[[], Any]
+    default: Callable[[], Value]
 
     @property
     def variable(self) -> str:
         """Name of its environment variable."""
         return VARIABLE_PREFIX + self.name.upper()
 
-    def from_text(self, text: str) -> Any:
+    def from_text(self, text: str) -> Value:
         """Reads a value written as a flag or variable; an empty text unsets an optional one.
 
         Raises:
@@ -85,11 +84,11 @@ class Option:
             return None
         return self._checked(_READERS[self.kind](text))
 
-    def from_texts(self, texts: list[str]) -> Any:
+    def from_texts(self, texts: list[str]) -> Value:
         """Reads the values of a repeated flag; see `from_text`."""
         return self._checked(tuple(_read_path_text(text) for text in texts))
 
-    def from_toml(self, value: Any) -> Any:
+    def from_toml(self, value: Value) -> Value:
         """Reads a value of a TOML preset.
 
         Raises:
@@ -113,7 +112,7 @@ class Option:
             value = value.isoformat()
         return self.from_text(_of_type(str, value))
 
-    def to_text(self, value: Any) -> str:
+    def to_text(self, value: Value) -> str:
         """Writes a value so that `from_text` reads it back; unset is the empty text."""
         match value:
             case None:
@@ -125,7 +124,7 @@ class Option:
                 return separator.join(map(str, value))
         return str(value)
 
-    def _checked(self, value: Any) -> Any:
+    def _checked(self, value: Value) -> Value:
         choices, lower = self.spec.choices, self.spec.lower_bound
         if choices is not None and value not in choices:
             raise ValueError(f"must be one of {', '.join(choices)}")
@@ -192,7 +191,7 @@ def _read_names(text: str) -> tuple[str, ...]:
     return names
 
 
-_READERS: Mapping[Kind, Callable[[str], Any]] = {
+_READERS: Mapping[Kind, Callable[[str], Value]] = {
     Kind.BOOLEAN: _read_boolean,
     Kind.INTEGER: _read_integer,
     Kind.FLOAT: _read_float,
@@ -203,10 +202,10 @@ _READERS: Mapping[Kind, Callable[[str], Any]] = {
     Kind.NAMES: _read_names,
 }
 
-_TOML_NAMES = {bool: "true or false", int: "an integer", str: "a string"}
+_TOML_NAMES: dict[object, str] = {bool: "true or false", int: "an integer", str: "a string"}
 
 
-def _of_type(expected: Any, value: Any) -> Any:
+def _of_type(expected: type | tuple[type, ...], value: Value) -> Value:
     """Returns `value` if it has the type; a TOML boolean is never taken for an integer."""
     wrong_boolean = isinstance(value, bool) and expected is not bool
     if wrong_boolean or not isinstance(value, expected):
@@ -214,7 +213,7 @@ def _of_type(expected: Any, value: Any) -> Any:
     return value
 
 
-def _option(field: "dataclasses.Field[Any]") -> Option:
+def _option(field: "dataclasses.Field[Value]") -> Option:
     alternatives = typing.get_args(field.type) if isinstance(field.type, types.UnionType) else ()
     optional = type(None) in alternatives
     plain = next(t for t in alternatives if t is not type(None)) if optional else field.type
@@ -224,7 +223,7 @@ def _option(field: "dataclasses.Field[Any]") -> Option:
     return Option(field.name, _KINDS[plain], optional, spec_of(field), default)
 
 
-def _constant(value: Any) -> Any:
+def _constant(value: Value) -> Value:
     return value
 
 

@@ -4,6 +4,8 @@ import dataclasses
 from collections.abc import Callable
 from typing import Any
 
+# The value of an option; which type it has is known by the option's kind alone.
+type Value = Any
 # Several names in one value, written with commas between them.
 type Names = tuple[str, ...]
 
@@ -31,14 +33,14 @@ class OptionSpec:
     lower_bound: float | None = None
     default_text: str | None = None
     affects_results: bool = False
-    check: Callable[[Any], str | None] | None = None
+    check: Callable[[Value], str | None] | None = None
 
 
 _METADATA_KEY = "af3opt"
 
 
 def option(
-    default: Any,
+    default: Value,
     help_text: str,
     *,
     group: str,
@@ -47,8 +49,8 @@ def option(
     lower_bound: float | None = None,
     default_text: str | None = None,
     affects_results: bool = False,
-    check: Callable[[Any], str | None] | None = None,
-) -> Any:
+    check: Callable[[Value], str | None] | None = None,
+) -> Value:
     """Declares a dataclass field as an option; a callable `default` is evaluated late."""
     spec = OptionSpec(
         help=help_text,
@@ -66,7 +68,7 @@ def option(
     return dataclasses.field(default=default, metadata=metadata)
 
 
-def spec_of(field: "dataclasses.Field[Any]") -> OptionSpec:
+def spec_of(field: "dataclasses.Field[Value]") -> OptionSpec:
     """Returns the declaration behind a dataclass field."""
     spec = field.metadata[_METADATA_KEY]
     assert isinstance(spec, OptionSpec)

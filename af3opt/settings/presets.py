@@ -8,9 +8,9 @@ import dataclasses
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 from af3opt.base.errors import UsageError
+from af3opt.settings.field import Value
 
 _SHIPPED = Path(__file__).parent.parent / "configs"
 _ENVIRONMENT_TABLE = "environment"
@@ -27,7 +27,7 @@ class Preset:
     """
 
     name: str
-    settings: Mapping[str, Any]
+    settings: Mapping[str, Value]
     environment: Mapping[str, str]
 
 
@@ -69,7 +69,7 @@ def _find(name_or_path: str) -> Path:
     return path
 
 
-def _checked_environment(table: Any, preset: str) -> dict[str, str]:
+def _checked_environment(table: Value, preset: str) -> dict[str, str]:
     if not isinstance(table, dict):
         raise UsageError(f"--config={preset}: environment must be a table of variables")
     for name, value in table.items():

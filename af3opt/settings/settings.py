@@ -14,6 +14,7 @@ from absl import flags
 
 from af3opt.base.errors import UsageError
 from af3opt.settings.catalogue import VARIABLE_PREFIX, Kind, Option, all_options
+from af3opt.settings.field import Value
 from af3opt.settings.own import OwnOptions
 from af3opt.settings.presets import load_preset
 from af3opt.settings.upstream import UpstreamOptions
@@ -68,10 +69,10 @@ def resolve_settings(argv: Sequence[str], environ: Mapping[str, str]) -> Setting
     """
     from_flags = _read_flags(argv)
     from_variables = _read_variables(environ)
-    values: dict[str, Any] = {}
+    values: dict[str, Value] = {}
     sources: dict[str, str] = {}
 
-    def take(layer: Mapping[str, tuple[Any, str]]) -> None:
+    def take(layer: Mapping[str, tuple[Value, str]]) -> None:
         for name, (value, source) in layer.items():
             values[name], sources[name] = value, source
 
@@ -144,11 +145,11 @@ def format_settings(settings: Settings) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _shown(option: Option, value: Any) -> str:
+def _shown(option: Option, value: Value) -> str:
     return "(unset)" if value is None else option.to_text(value)
 
 
-def _read_flags(argv: Sequence[str]) -> dict[str, tuple[Any, str]]:
+def _read_flags(argv: Sequence[str]) -> dict[str, tuple[Value, str]]:
     parser = _define_flags(all_options().values())
     try:
         leftover = parser(["af3opt", *argv])[1:]
@@ -191,11 +192,11 @@ def _define_flags(options: Iterable[Option]) -> flags.FlagValues:
     return parser
 
 
-def _read_variables(environ: Mapping[str, str]) -> dict[str, tuple[Any, str]]:
+def _read_variables(environ: Mapping[str, str]) -> dict[str, tuple[Value, str]]:
     """Reads AF3OPT_* variables; an empty one counts as not set."""
     by_variable = {option.variable: option for option in all_options().values()}
     script = by_variable[f"{VARIABLE_PREFIX}RUN_ALPHAFOLD_SCRIPT"]
-    given: dict[str, tuple[Any, str]] = {}
+    given: dict[str, tuple[Value, str]] = {}
     for variable, text in environ.items():
         if not variable.startswith(VARIABLE_PREFIX) or variable in _OTHER_VARIABLES or not text:
             continue
@@ -210,7 +211,7 @@ def _read_variables(environ: Mapping[str, str]) -> dict[str, tuple[Any, str]]:
     return given
 
 
-def _read_site_variables(environ: Mapping[str, str]) -> dict[str, tuple[Any, str]]:
+def _read_site_variables(environ: Mapping[str, str]) -> dict[str, tuple[Value, str]]:
     given = {}
     for name, variable in _SITE_VARIABLES.items():
         text = environ.get(variable)
@@ -220,7 +221,7 @@ def _read_site_variables(environ: Mapping[str, str]) -> dict[str, tuple[Any, str
     return given
 
 
-def _read_preset(preset: str, content: Mapping[str, Any]) -> dict[str, tuple[Any, str]]:
+def _read_preset(preset: str, content: Mapping[str, Value]) -> dict[str, tuple[Value, str]]:
     options = {name: option for name, option in all_options().items() if name != "config"}
     given = {}
     for name, value in content.items():
@@ -231,7 +232,7 @@ def _read_preset(preset: str, content: Mapping[str, Any]) -> dict[str, tuple[Any
     return given
 
 
-def _read(reader: Callable[[Any], Any], value: Any, where: str) -> Any:
+def _read(reader: Callable[[Value], Value], value: Value, where: str) -> Value:
     try:
         return reader(value)
     except ValueError as error:

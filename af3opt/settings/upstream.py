@@ -13,9 +13,8 @@ import itertools
 import os
 import shutil
 from pathlib import Path
-from typing import Any
 
-from af3opt.settings.field import option
+from af3opt.settings.field import Value, option
 
 INPUT_OUTPUT = "Input and output paths"
 STAGES = "Stages to run"
@@ -61,7 +60,7 @@ def _bucket_problem(buckets: tuple[int, ...]) -> str | None:
     return None
 
 
-def _binary(name: str) -> Any:
+def _binary(name: str) -> Value:
     return _result(
         functools.partial(shutil.which, name),
         f"Path to the {name} binary.",
@@ -70,11 +69,11 @@ def _binary(name: str) -> Any:
     )
 
 
-def _database(file_name: str, use: str) -> Any:
+def _database(file_name: str, use: str) -> Value:
     return _result("${DB_DIR}/" + file_name, f"{use}.", group=DATABASES)
 
 
-def _z_value(unit: str) -> Any:
+def _z_value(unit: str) -> Value:
     return _result(
         None,
         f"Database size in {unit} for the E-value calculation. Must be set for a sharded database.",
@@ -83,7 +82,7 @@ def _z_value(unit: str) -> Any:
     )
 
 
-def _tool_cpus(tool: str) -> Any:
+def _tool_cpus(tool: str) -> Value:
     return _up(
         _msa_tool_cpus,
         f"CPUs for one {tool} process; above 8 there is little further speed-up.",
@@ -93,7 +92,7 @@ def _tool_cpus(tool: str) -> Any:
     )
 
 
-def _max_shards(tool: str) -> Any:
+def _max_shards(tool: str) -> Value:
     return _up(
         None,
         f"Most {tool} processes at once when a database is sharded; unset: one per shard.",
