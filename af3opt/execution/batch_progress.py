@@ -1,15 +1,18 @@
 """How far the jobs of an output directory are, read from plans, journals and claims."""
 
+import contextlib
 import dataclasses
 import enum
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from af3opt.execution.claims.verdicts import Sign, Standing, look_at_claims
+from af3opt.execution.job.identity import input_digest
 from af3opt.execution.job.journal import read_seed_record
 from af3opt.execution.outcomes import read_failures
-from af3opt.execution.planning.kept_plans import ExpectedJob, read_plans
+from af3opt.execution.planning.kept_plans import ExpectedJob, Source, read_plans
 from af3opt.execution.planning.observed_times import ObservedTimes
 from af3opt.execution.planning.plan import sanitised_name
 from af3opt.execution.state_directory import jobs_directory
@@ -36,6 +39,7 @@ class JobProgress:
         seeds: Seeds it should have.
         seeds_done: Seeds that are finished.
         reason: Why it failed, who works on it, or what became of who did.
+        path: Its input file, "" if the plan does not tell.
     """
 
     name: str
@@ -44,6 +48,7 @@ class JobProgress:
     seeds: int
     seeds_done: int
     reason: str = ""
+    path: str = ""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -69,43 +74,96 @@ def read_progress(output_dir: Path) -> BatchProgress:
     Nothing is written, so the directory may be on a read-only mount. Schedulers are
     asked once for all jobs; where there is none, heartbeats and processes tell.
     """
-    failures = {
-        sanitised_name(failure["name"]): failure["reason"] for failure in read_failures(output_dir)
-    }
-    times = ObservedTimes()
     root = jobs_directory(output_dir)
-    expected = {job.name: job for job in read_plans(output_dir)}
+    expected: dict[str, list[ExpectedJob]] = {}
+    for job in read_plans(output_dir):
+        expected.setdefault(job.name, []).append(job)
     if root.is_dir():
         for path in root.iterdir():
-            expected.setdefault(path.name, ExpectedJob(path.name, 0, 1))
+            expected.setdefault(path.name, [ExpectedJob(path.name, 0, 1)])
+    failures: dict[str, list[dict[str, str]]] = {}
+    for failure in read_failures(output_dir):
+        failures.setdefault(sanitised_name(failure["name"]), []).append(failure)
     standings = look_at_claims([root / name for name in expected])
-    jobs = []
-    for name in sorted(expected):
-        seeds, done = _newest_run(root / name, expected[name], times)
-        state, reason = _state(
-            standings.get(root / name),
-            failure=failures.get(name),
-            finished=done >= seeds > 0,
-            searched=not done and _is_searched(root / name),
+    times = ObservedTimes()
+    jobs = [
+        progress
+        for name in sorted(expected)
+        for progress in _jobs_of_name(
+            root / name, expected[name], standings.get(root / name), failures.get(name, ()), times
         )
-        jobs.append(
-            JobProgress(
-                name=name,
-                state=state,
-                tokens=expected[name].tokens,
-                seeds=seeds,
-                seeds_done=done,
-                reason=reason,
-            )
-        )
+    ]
     return BatchProgress(jobs, _seconds_left(times, jobs))
 
 
+def _jobs_of_name(
+    directory: Path,
+    expected: Sequence[ExpectedJob],
+    standing: Standing | None,
+    failures: Sequence[Mapping[str, str]],
+    times: ObservedTimes,
+) -> Iterator[JobProgress]:
+    """Yields how far the jobs of one name are; they share journal and claim."""
+    alone = len(expected) == 1
+    for job, digest in [(expected[0], None)] if alone else _told_apart(expected):
+        seeds, done = _newest_run(directory, job, digest, times)
+        state, reason = _state(
+            standing,
+            failure=_failure(failures, None if alone else job.source),
+            # Who holds the claim works on one of them: not on what is finished.
+            finished=done >= seeds > 0,
+            held_means_running=alone or done < seeds,
+            searched=not done and _is_searched(directory, digest),
+        )
+        if state is JobState.RUNNING:
+            standing = None if not alone else standing
+        yield JobProgress(
+            name=job.name,
+            state=state,
+            tokens=job.tokens,
+            seeds=seeds,
+            seeds_done=done,
+            reason=reason,
+            path="" if job.source is None else str(job.source.path),
+        )
+
+
+def _told_apart(jobs: Sequence[ExpectedJob]) -> Iterator[tuple[ExpectedJob, str | None]]:
+    """Yields jobs of one name with the digests of their inputs; equal ones are one job.
+
+    An input that is gone has no digest, and so no run that could be its own.
+    """
+    seen = set()
+    for job in jobs:
+        digest, first_seed = "", None
+        if job.source is not None:
+            first_seed = job.source.first_seed
+            with contextlib.suppress(OSError, ValueError, LookupError, AttributeError):
+                digest = input_digest(job.source.path, job.source.position)
+        if not digest or (digest, first_seed) not in seen:
+            seen.add((digest, first_seed))
+            yield job, digest
+
+
+def _failure(failures: Sequence[Mapping[str, str]], source: Source | None) -> str | None:
+    """Why a job failed, None if it did not; without its source any failure is its own."""
+    for failure in failures:
+        if source is None or Path(failure["file"]).absolute() == source.path:
+            return failure["reason"]
+    return None
+
+
 def _state(
-    standing: Standing | None, *, failure: str | None, finished: bool, searched: bool
+    standing: Standing | None,
+    *,
+    failure: str | None,
+    finished: bool,
+    held_means_running: bool,
+    searched: bool,
 ) -> tuple[JobState, str]:
     """A job's state, and why it failed, who works on it or who has left it."""
-    if standing is not None and standing.verdict.sign is Sign.HELD:
+    held = standing is not None and standing.verdict.sign is Sign.HELD
+    if standing is not None and held and held_means_running:
         return JobState.RUNNING, standing.claimed_by
     if failure is not None:
         return JobState.FAILED, failure
@@ -125,30 +183,61 @@ def _why_left(standing: Standing) -> str:
     return standing.verdict.reason
 
 
-def _newest_run(directory: Path, expected: ExpectedJob, times: ObservedTimes) -> tuple[int, int]:
-    """Wanted and finished seeds of the job's latest run."""
-    runs = sorted(directory.glob("*/run.json"), key=lambda path: path.stat().st_mtime)
+def _newest_run(
+    directory: Path, job: ExpectedJob, digest: str | None, times: ObservedTimes
+) -> tuple[int, int]:
+    """Wanted and finished seeds of the job's latest run.
+
+    Args:
+        directory: The journals of all jobs of this name.
+        job: The job.
+        digest: Digest of its input; None if all runs are its own.
+        times: Learns how long the seeds took.
+    """
+    runs = []
+    for path in directory.glob("*/run.json"):
+        run = _read(path)
+        seeds = run.get("seeds")
+        numbers = isinstance(seeds, list) and all(isinstance(seed, int) for seed in seeds)
+        if numbers and _is_run_of(run, job, digest):
+            runs.append((path.stat().st_mtime, path.parent, frozenset(run["seeds"])))
     if not runs:
-        return expected.seeds, 0
-    try:
-        wanted = set(map(int, json.loads(runs[-1].read_text())["seeds"]))
-    except (OSError, ValueError, KeyError, TypeError):
-        return expected.seeds, 0
-    records = [read_seed_record(path) for path in runs[-1].parent.glob("seed-*.json")]
+        return job.seeds, 0
+    _, journal, wanted = max(runs)
+    records = [read_seed_record(path) for path in journal.glob("seed-*.json")]
     finished = [record for record in records if record is not None and record.seed in wanted]
     if finished:
-        times.learn(expected.tokens, [record.seconds for record in finished])
+        times.learn(job.tokens, [record.seconds for record in finished])
     return len(wanted), len(finished)
 
 
-def _is_searched(directory: Path) -> bool:
+def _is_run_of(run: Mapping[str, Any], job: ExpectedJob, digest: str | None) -> bool:
+    if digest is None:
+        return True
+    parts = run.get("parts")
+    if not isinstance(parts, dict) or parts.get("input") != digest:
+        return False
+    first = job.source.first_seed if job.source is not None else None
+    return first is None or parts.get("first_seed") == first
+
+
+def _is_searched(directory: Path, digest: str | None) -> bool:
     for path in directory.glob("data-*.json"):
-        try:
-            if json.loads(path.read_text()).get("done"):
-                return True
-        except (OSError, ValueError, AttributeError):
-            continue
+        record = _read(path)
+        identity = record.get("identity")
+        own = digest is None or (isinstance(identity, dict) and identity.get("input") == digest)
+        if record.get("done") and own:
+            return True
     return False
+
+
+def _read(path: Path) -> dict[str, Any]:
+    """Reads a record; an empty one when it is missing or damaged."""
+    try:
+        content = json.loads(path.read_text())
+    except (OSError, ValueError):
+        return {}
+    return content if isinstance(content, dict) else {}
 
 
 def _seconds_left(times: ObservedTimes, jobs: Sequence[JobProgress]) -> float | None:

@@ -12,7 +12,12 @@ from af3opt.base.errors import ExitCode
 from af3opt.execution.claims import claim as claims
 from af3opt.execution.claims import verdicts
 from af3opt.execution.claims.holder import newest_claim, read_holder
-from af3opt.execution.state_directory import jobs_directory
+from af3opt.execution.job.identity import input_digest
+from af3opt.execution.outcomes import Outcome, Status, write_failures
+from af3opt.execution.planning.kept_plans import write_plan
+from af3opt.execution.planning.plan import read_jobs
+from af3opt.execution.state_directory import STATE_DIRECTORY, jobs_directory
+from tests.execution.conftest import write_input
 
 
 @pytest.fixture
@@ -120,3 +125,81 @@ def test_claims_of_earlier_versions_are_read(tmp_path):
     path.write_text(json.dumps(content))
     holder = read_holder(path)
     assert (holder.job_name, holder.job_restarts) == (("slurm", "12_3"), 2)
+
+
+class TestEqualNames:
+    """Jobs of one name share journal and claim; each is counted."""
+
+    @pytest.fixture
+    def paths(self, tmp_path, output):
+        sequences = ("MKV", "MKVA", "MKVAA", "MKVAAA", "MKVAAAA")
+        paths = [
+            write_input(tmp_path / f"in{number}", "same", [1], sequence)
+            for number, sequence in enumerate(sequences)
+        ]
+        output.mkdir()
+        write_plan(output, [job for path in paths for job in read_jobs(path)])
+        return paths
+
+    def run(self, output, path, *, done=True, seed=1):
+        """What a run of an input leaves in the journal."""
+        digest = input_digest(path, 0)
+        journal = jobs_directory(output) / "same" / f"{digest}{seed}"
+        journal.mkdir(parents=True)
+        content = {
+            "directory": "same",
+            "seeds": [seed],
+            "parts": {"input": digest, "first_seed": seed},
+        }
+        (journal / "run.json").write_text(json.dumps(content))
+        if done:
+            record = {"seed": seed, "scores": [], "files": {}, "seconds": 1.0}
+            (journal / f"seed-{seed}.json").write_text(json.dumps(record))
+
+    def states(self, capfd, output):
+        capfd.readouterr()
+        assert cli.main(["status", str(output), "--json"]) == ExitCode.OK
+        jobs = json.loads(capfd.readouterr().out)["jobs"]
+        assert {job["name"] for job in jobs} == {"same"}
+        return {job["path"].split("/")[-2]: job["state"] for job in jobs}
+
+    def test_each_has_its_own_state(self, paths, output, capfd):
+        self.run(output, paths[0])
+        self.run(output, paths[1], done=False)
+        searched = {"done": True, "identity": {"input": input_digest(paths[2], 0)}}
+        (jobs_directory(output) / "same" / "data-x.json").write_text(json.dumps(searched))
+        failed = Outcome(name="same", path=paths[3], status=Status.FAILED, reason="is empty")
+        write_failures(output, [failed])
+        expected = {
+            **{"in0": "done", "in1": "left", "in2": "searched"},
+            **{"in3": "failed", "in4": "left"},
+        }
+        assert self.states(capfd, output) == expected
+        # One process holds the claim of all, and works on one that is not finished.
+        claims.try_claim(jobs_directory(output) / "same")
+        assert self.states(capfd, output) == expected | {"in1": "running"}
+
+    def test_equal_inputs_are_one_job(self, paths, output, tmp_path, capfd):
+        again = write_input(tmp_path / "copy", "same", [1], "MKV")
+        other_seed = write_input(tmp_path / "seed", "same", [7], "MKV")
+        plan = [job for path in (*paths, again, other_seed) for job in read_jobs(path)]
+        write_plan(output, plan)
+        self.run(output, paths[0])
+        found = self.states(capfd, output)
+        assert len(found) == len(paths) + 1
+        assert list(found.values()).count("done") == 1
+        assert found["seed"] == "left"
+
+    def test_plans_of_earlier_versions_are_read(self, output, capfd):
+        plan = output / STATE_DIRECTORY / "plans" / "old.json"
+        plan.parent.mkdir(parents=True)
+        plan.write_text('[["same", 8, 2], ["other", 8, 1]]')
+        (job, other) = status_jobs(capfd, output)
+        assert (other["name"], other["seeds"], other["path"]) == ("same", 2, "")
+        assert job["name"] == "other"
+
+
+def status_jobs(capfd, output):
+    capfd.readouterr()
+    assert cli.main(["status", str(output), "--json"]) == ExitCode.OK
+    return json.loads(capfd.readouterr().out)["jobs"]

@@ -9,11 +9,27 @@ import dataclasses
 import json
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from af3opt.base.atomic import atomic_write_text, remove_unfinished
 from af3opt.base.key import text_digest
 from af3opt.execution.planning.plan import PlannedJob
 from af3opt.execution.state_directory import STATE_DIRECTORY
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Source:
+    """Where a job is from: what tells jobs of one name apart.
+
+    Attributes:
+        path: Its input file.
+        position: Its index among the fold jobs of that file.
+        first_seed: First seed of the input, None for an input without seeds.
+    """
+
+    path: Path
+    position: int
+    first_seed: int | None
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -24,16 +40,24 @@ class ExpectedJob:
         name: Its sanitised name, which is that of its directory.
         tokens: Estimated number of tokens.
         seeds: Number of seeds of the input, at least 1.
+        source: Where it is from; None in plans of earlier versions.
     """
 
     name: str
     tokens: int
     seeds: int
+    source: Source | None = dataclasses.field(default=None, compare=False)
 
 
 def write_plan(output_dir: Path, plan: Sequence[PlannedJob]) -> None:
     """Keeps a plan; one that cannot be kept is no reason to fail."""
-    entries = [[job.sanitised_name, job.tokens, max(1, len(job.seeds))] for job in plan]
+    entries = [
+        [
+            *(job.sanitised_name, job.tokens, max(1, len(job.seeds))),
+            *(str(job.path.absolute()), job.position, next(iter(job.seeds), None)),
+        ]
+        for job in plan
+    ]
     text = json.dumps(entries)
     path = output_dir / STATE_DIRECTORY / "plans" / f"{text_digest(text)}.json"
     with contextlib.suppress(OSError):
@@ -46,10 +70,21 @@ def write_plan(output_dir: Path, plan: Sequence[PlannedJob]) -> None:
 
 
 def read_plans(output_dir: Path) -> list[ExpectedJob]:
-    """Returns the jobs of all plans of an output directory, each name once, sorted."""
-    jobs: dict[str, ExpectedJob] = {}
+    """Returns the jobs of all plans of an output directory, each once, sorted by name."""
+    jobs: dict[tuple[str, Source | None], ExpectedJob] = {}
     for path in (output_dir / STATE_DIRECTORY / "plans").glob("*.json"):
         with contextlib.suppress(OSError, ValueError, TypeError):
-            for name, tokens, seeds in json.loads(path.read_text()):
-                jobs[name] = ExpectedJob(str(name), int(tokens), int(seeds))
-    return [jobs[name] for name in sorted(jobs)]
+            for name, tokens, seeds, *source in json.loads(path.read_text()):
+                job = ExpectedJob(str(name), int(tokens), int(seeds), _source(source))
+                jobs[job.name, job.source] = job
+    named = {name for name, source in jobs if source is not None}
+    # Of an earlier version's plan, jobs that a newer plan tells more of are left out.
+    told = [job for job in jobs.values() if job.source is not None or job.name not in named]
+    return sorted(told, key=lambda job: (job.name, str(job.source)))
+
+
+def _source(values: Sequence[Any]) -> Source | None:
+    if not values:
+        return None
+    path, position, first_seed = values
+    return Source(Path(path), int(position), None if first_seed is None else int(first_seed))
