@@ -20,6 +20,7 @@ from af3opt import commands
 from af3opt.base.errors import Af3optError, ExitCode, UsageError
 from af3opt.base.garbage import skip_last_collection
 from af3opt.base.logs import DEBUG_VARIABLE, Verbosity, configure_logging, debug_exported
+from af3opt.base.plain_text import visible
 from af3opt.base.version import __version__
 
 _DEFAULT_COMMAND = "run"
@@ -142,4 +143,4 @@ def _reader_went_away() -> bool:
 
 
 def _complain(text: str) -> None:
-    sys.stderr.write(f"af3opt: error: {text}\n")
+    sys.stderr.write(f"af3opt: error: {visible(text)}\n")

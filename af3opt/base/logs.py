@@ -15,6 +15,8 @@ import traceback
 import warnings
 from typing import Protocol
 
+from af3opt.base.plain_text import visible
+
 DEBUG_VARIABLE = "AF3OPT_DEBUG"
 
 _FORMAT = "%(asctime)s %(levelname)s %(message)s"
@@ -100,7 +102,7 @@ def _own_level(settings: HasVerbosity) -> int:
 def _formatter(settings: HasVerbosity) -> logging.Formatter:
     if settings.log_format == "json":
         return _JsonFormatter(_FORMAT)
-    return (logging.Formatter if settings.debug else _OneLineFormatter)(_FORMAT, _TIME_FORMAT)
+    return (_WholeFormatter if settings.debug else _OneLineFormatter)(_FORMAT, _TIME_FORMAT)
 
 
 class _EngineMessages(logging.Filter):
@@ -133,10 +135,17 @@ class _OneLineFormatter(logging.Formatter):
         error = record.exc_info[1] if record.exc_info else None
         if error is not None:
             line = f"{line} ({type(error).__name__}: {error})"
-        return " ".join(line.splitlines())
+        return visible(" ".join(line.splitlines()))
 
     def _stamp(self, record: logging.LogRecord) -> str:
         return self.formatTime(record, self.datefmt)
+
+
+class _WholeFormatter(logging.Formatter):
+    """Shows a record with its traceback, and nothing that a terminal would obey."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        return visible(super().format(record), keep="\n\t")
 
 
 class _JsonFormatter(logging.Formatter):

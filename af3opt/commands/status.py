@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from af3opt.base.command_parser import CommandParser
 from af3opt.base.errors import ExitCode, UsageError
+from af3opt.base.plain_text import visible
 
 if TYPE_CHECKING:
     from af3opt.execution.batch_progress import BatchProgress, JobState
@@ -37,7 +38,8 @@ def main(argv: list[str]) -> int:
             f"af3opt status: {arguments.directory} is not the output directory of a batch"
         )
     progress = read_progress(arguments.directory)
-    sys.stdout.write(_as_json(progress) if arguments.json else _as_text(progress))
+    text = _as_json(progress) if arguments.json else _as_text(progress)
+    sys.stdout.write(visible(text, keep="\n\t"))
     return ExitCode.OK
 
 

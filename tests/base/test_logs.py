@@ -6,7 +6,9 @@ import warnings
 import pytest
 from absl import logging as absl_logging
 
+from af3opt import cli
 from af3opt.base.logs import Verbosity, configure_logging
+from af3opt.base.plain_text import visible
 
 
 @pytest.fixture(autouse=True)
@@ -84,3 +86,33 @@ def test_real_problems_of_libraries_are_shown_on_one_line(capsys):
         absl_logging.exception("lost %s", "file")
     (line,) = capsys.readouterr().err.splitlines()
     assert line.endswith("ERROR lost file (ValueError: bad value)")
+
+
+EVIL = "\x1b]0;gotcha\x07\x1b[2Jname\x9b31m\u202egnp\x7f\r"
+
+
+@pytest.mark.parametrize("debug", [False, True])
+@pytest.mark.parametrize("log_format", ["plain", "json"])
+def test_a_name_cannot_speak_to_the_terminal(debug, log_format, capsys):
+    configure_logging(Verbosity(debug=debug, log_format=log_format))
+    logging.getLogger("af3opt.test").warning("Job %s failed", EVIL)
+    try:
+        raise ValueError(EVIL)
+    except ValueError:
+        logging.getLogger("af3opt.test").exception("Job failed")
+    shown = capsys.readouterr().err
+    assert "gotcha" in shown
+    assert not set(shown) & set("\x1b\x07\x9b\u202e\x7f\r")
+
+
+def test_an_error_cannot_speak_to_the_terminal(capsys):
+    assert cli.main(["cache", "ls", f"--{EVIL}"]) == 2
+    shown = capsys.readouterr().err
+    assert "gotcha" in shown
+    assert not set(shown) & set("\x1b\x07\x9b\u202e\x7f\r")
+
+
+def test_plain_text_stays_as_it_is():
+    assert visible("Ligand αβ 蛋白 - 5 Å") == "Ligand αβ 蛋白 - 5 Å"
+    assert visible("a\tb\nc") == "a\\tb\\nc"
+    assert visible("a\tb\nc", keep="\n\t") == "a\tb\nc"

@@ -103,7 +103,7 @@ def _sample_files(
 def is_job_directory(directory: Path) -> bool:
     """Tells whether `directory` looks like the output of one job, even a partial one."""
     for path in _entries(directory):
-        if _SAMPLE_DIRECTORY.fullmatch(path.name) and path.is_dir():
+        if _SAMPLE_DIRECTORY.fullmatch(path.name) and _is_own_directory(path):
             return True
         if path.name.endswith((*_JOB_FILE_ENDINGS, *_STRUCTURE_ENDINGS)) and path.is_file():
             return True
@@ -112,7 +112,14 @@ def is_job_directory(directory: Path) -> bool:
 
 def find_job_directories(directory: Path) -> list[Path]:
     """Returns the job directories directly inside `directory`, sorted by name."""
-    return [path for path in _entries(directory) if path.is_dir() and is_job_directory(path)]
+    return [
+        path for path in _entries(directory) if _is_own_directory(path) and is_job_directory(path)
+    ]
+
+
+def _is_own_directory(path: Path) -> bool:
+    """Whether it is a directory that lies here: a link may lead to anything of the reader's."""
+    return path.is_dir() and not path.is_symlink()
 
 
 def find_job_files(directory: Path) -> JobFiles:
@@ -130,7 +137,7 @@ def find_job_files(directory: Path) -> JobFiles:
     samples = []
     for path in entries:
         match = _SAMPLE_DIRECTORY.fullmatch(path.name)
-        if match and path.is_dir():
+        if match and _is_own_directory(path):
             inner = [file for file in _entries(path) if file.is_file()]
             identity = (int(match[1]), int(match[2]), match[3].strip("_-. "))
             samples.append(_sample_files(inner, f"{prefix}_{path.name}_", path.name, identity))
