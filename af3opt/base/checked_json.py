@@ -9,14 +9,16 @@ import hashlib
 import json
 import math
 from collections.abc import Mapping
-from typing import Any, NoReturn
+from typing import NoReturn
+
+from af3opt.base.json_types import Json, JsonObject
 
 SEAL = "seal"
 # Deeper than anything that is written here, and far from where recursion ends.
 _MOST_LEVELS = 64
 
 
-def parse_json(raw: bytes | str) -> Any:
+def parse_json(raw: bytes | str) -> Json:
     """Parses JSON strictly.
 
     Args:
@@ -33,7 +35,7 @@ def parse_json(raw: bytes | str) -> Any:
     return value
 
 
-def parse_object(raw: bytes | str) -> dict[str, Any]:
+def parse_object(raw: bytes | str) -> JsonObject:
     """Parses a JSON object strictly; see `parse_json`.
 
     Raises:
@@ -45,7 +47,7 @@ def parse_object(raw: bytes | str) -> dict[str, Any]:
     return value
 
 
-def sealed_json(content: Mapping[str, Any], *, indent: int | None = None) -> str:
+def sealed_json(content: Mapping[str, Json], *, indent: int | None = None) -> str:
     """Writes an object with a digest of itself.
 
     Args:
@@ -56,7 +58,7 @@ def sealed_json(content: Mapping[str, Any], *, indent: int | None = None) -> str
     return json.dumps({**plain, SEAL: _digest(plain)}, indent=indent)
 
 
-def parse_sealed(raw: bytes | str) -> dict[str, Any]:
+def parse_sealed(raw: bytes | str) -> JsonObject:
     """Reads what `sealed_json` wrote.
 
     Returns:
@@ -71,7 +73,7 @@ def parse_sealed(raw: bytes | str) -> dict[str, Any]:
     return content
 
 
-def _digest(content: Mapping[str, Any]) -> str:
+def _digest(content: Mapping[str, Json]) -> str:
     text = json.dumps(content, sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(text.encode("ascii")).hexdigest()
 
@@ -87,7 +89,7 @@ def _refuse_constant(name: str) -> NoReturn:
     raise ValueError(f"{name} is not a JSON number")
 
 
-def _check_depth(value: Any) -> None:
+def _check_depth(value: Json) -> None:
     level = [value]
     for _ in range(_MOST_LEVELS):
         level = [inner for outer in level for inner in _inside(outer)]
@@ -96,7 +98,7 @@ def _check_depth(value: Any) -> None:
     raise ValueError("nested too deeply")
 
 
-def _inside(value: Any) -> list[Any]:
+def _inside(value: Json) -> list[Json]:
     if isinstance(value, dict):
         return list(value.values())
     return value if isinstance(value, list) else []

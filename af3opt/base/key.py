@@ -4,7 +4,8 @@ import dataclasses
 import hashlib
 import json
 from collections.abc import Mapping
-from typing import Any
+
+from af3opt.base.json_types import Json
 
 DIGEST_DIGITS = 40
 
@@ -20,11 +21,11 @@ class CacheKey:
         digest: 40 hexadecimal digits of the SHA-256 of the material.
     """
 
-    material: Mapping[str, Any]
+    material: Mapping[str, Json]
     digest: str
 
     @classmethod
-    def of(cls, material: Mapping[str, Any]) -> "CacheKey":
+    def of(cls, material: Mapping[str, Json]) -> "CacheKey":
         """Makes a key.
 
         Args:
@@ -38,7 +39,7 @@ class CacheKey:
         return cls(material=json.loads(_canonical(material)), digest=json_digest(material))
 
 
-def json_digest(value: Any) -> str:
+def json_digest(value: Json) -> str:
     """Digest of a JSON value, independent of the order of mapping keys.
 
     Args:
@@ -59,13 +60,13 @@ def text_digest(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
-def _canonical(value: Any) -> str:
+def _canonical(value: Json) -> str:
     return json.dumps(
         value, sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False
     )
 
 
-def differences(mine: Any, other: Any, path: str = "") -> list[str]:
+def differences(mine: Json, other: Json, path: str = "") -> list[str]:
     """Lists where two materials differ, one text each.
 
     Args:
@@ -87,6 +88,6 @@ def differences(mine: Any, other: Any, path: str = "") -> list[str]:
     return [f"{path}: entry has {_short(other)}, now {_short(mine)}"]
 
 
-def _short(value: Any) -> str:
+def _short(value: Json) -> str:
     text = "nothing" if value is None else str(value)
     return text if len(text) <= 60 else f"{text[:57]}..."

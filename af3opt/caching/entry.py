@@ -16,11 +16,11 @@ import struct
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 from af3opt.base.atomic import atomic_file
 from af3opt.base.checked_json import parse_object
 from af3opt.base.foreign_files import open_foreign, read_foreign, read_private
+from af3opt.base.json_types import Json
 from af3opt.base.key import CacheKey
 from af3opt.base.version import __version__
 
@@ -62,17 +62,17 @@ class EntryHeader:
         information: What the cache that owns it wants listed; plain JSON.
     """
 
-    material: Mapping[str, Any]
+    material: Mapping[str, Json]
     created: float
     writer: str
-    information: Mapping[str, Any]
+    information: Mapping[str, Json]
 
 
 def write_entry(
     path: Path,
     key: CacheKey,
     payload: Sequence[Buffer],
-    information: Mapping[str, Any],
+    information: Mapping[str, Json],
     *,
     mode: int = 0o600,
 ) -> int:

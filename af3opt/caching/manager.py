@@ -12,8 +12,8 @@ import os
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
+from af3opt.base.json_types import Json
 from af3opt.base.key import CacheKey, differences
 from af3opt.base.ownership import RefusedFileError, trust_problem
 from af3opt.base.paths import make_private
@@ -152,7 +152,7 @@ class CacheManager:
         self,
         key: CacheKey,
         payload: Sequence[Buffer],
-        information: Mapping[str, Any] | None = None,
+        information: Mapping[str, Json] | None = None,
     ) -> bool:
         """Stores a payload, then prunes if the cache has outgrown its limit.
 

@@ -20,6 +20,7 @@ from typing import Any
 import zstandard
 
 from af3opt.base.checked_json import parse_object
+from af3opt.base.json_types import Json, JsonObject
 from af3opt.base.key import CacheKey, json_digest
 from af3opt.caching.entry import DECODING_ERRORS
 from af3opt.caching.locations import open_cache
@@ -41,6 +42,7 @@ _RESULTS = ("unpaired_msa", "paired_msa", "templates")
 # Settings that change how fast a search is, not what it finds.
 _SPEED_ONLY = ("_n_cpu", "_n_workers", "_max_parallel_shards")
 
+# A chain of the engine's, whose fields depend on its kind.
 type Chain = Any
 type Process = Callable[[Chain], Chain]
 
@@ -75,7 +77,7 @@ class MsaCache:
             process = getattr(pipeline, name)
             setattr(pipeline, name, self._reusing(process, searched_with))
 
-    def key(self, chain: Chain, searched_with: Mapping[str, Any]) -> CacheKey | None:
+    def key(self, chain: Chain, searched_with: Mapping[str, Json]) -> CacheKey | None:
         """Returns the key of a chain's results, or None if nothing is searched for it."""
         given = {name: getattr(chain, name) for name in _RESULTS if hasattr(chain, name)}
         if all(value is not None for value in given.values()):
@@ -96,7 +98,7 @@ class MsaCache:
             }
         )
 
-    def _reusing(self, process: Process, searched_with: Mapping[str, Any]) -> Process:
+    def _reusing(self, process: Process, searched_with: Mapping[str, Json]) -> Process:
         def process_chain(chain: Chain) -> Chain:
             key = self.key(chain, searched_with)
             if key is None:
@@ -138,7 +140,7 @@ class MsaCache:
         self.manager.put(key, [packed], information)
 
 
-def search_material(config: Any) -> dict[str, Any]:
+def search_material(config: Any) -> JsonObject:
     """Everything but the chain that decides what a search finds.
 
     Args:
@@ -147,9 +149,9 @@ def search_material(config: Any) -> dict[str, Any]:
     Returns:
         Plain JSON: identities of databases and programs, and options.
     """
-    databases: dict[str, Any] = {}
-    programs: dict[str, Any] = {}
-    options: dict[str, Any] = {}
+    databases: JsonObject = {}
+    programs: JsonObject = {}
+    options: JsonObject = {}
     for field in dataclasses.fields(config):
         value = getattr(config, field.name)
         if field.name.endswith("_database_path"):
@@ -169,7 +171,7 @@ def search_material(config: Any) -> dict[str, Any]:
     }
 
 
-def database_identity(spec: str) -> list[Any]:
+def database_identity(spec: str) -> list[Json]:
     """Identity of a database without reading all of it.
 
     Args:
@@ -184,11 +186,11 @@ def database_identity(spec: str) -> list[Any]:
     return [_directory_identity(path) if path.is_dir() else _sampled(path) for path in files]
 
 
-def _directory_identity(path: Path) -> dict[str, Any]:
+def _directory_identity(path: Path) -> JsonObject:
     return {"directory": str(path.resolve()), "modified_ns": path.stat().st_mtime_ns}
 
 
-def _sampled(path: Path) -> dict[str, Any]:
+def _sampled(path: Path) -> JsonObject:
     digest = hashlib.sha256()
     with path.open("rb") as stream:
         size = stream.seek(0, 2)
@@ -207,7 +209,7 @@ def _file_digest(path: Path) -> str:
         return hashlib.file_digest(stream, "sha256").hexdigest()[:32]
 
 
-def _plain(name: str, value: Any) -> Any:
+def _plain(name: str, value: Json) -> Json:
     if name != "templates" or value is None:
         return value
     return [
@@ -215,7 +217,7 @@ def _plain(name: str, value: Any) -> Any:
     ]
 
 
-def _unpack(packed: memoryview) -> dict[str, Any]:
+def _unpack(packed: memoryview) -> JsonObject:
     """Decodes results and checks their form.
 
     Raises:
@@ -230,7 +232,7 @@ def _unpack(packed: memoryview) -> dict[str, Any]:
     return results
 
 
-def _is_result(name: str, value: Any) -> bool:
+def _is_result(name: str, value: Json) -> bool:
     if value is None or name != "templates":
         return value is None or isinstance(value, str)
     return all(
@@ -239,7 +241,7 @@ def _is_result(name: str, value: Any) -> bool:
     )
 
 
-def _with_results(chain: Chain, results: Mapping[str, Any]) -> Chain:
+def _with_results(chain: Chain, results: Mapping[str, Json]) -> Chain:
     """Makes the chain that the pipeline would have returned."""
     restored = dict(results)
     if "templates" in restored:

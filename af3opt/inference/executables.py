@@ -17,8 +17,8 @@ import os
 import pickle
 import sys
 from collections.abc import Mapping
-from typing import Any
 
+from af3opt.base.json_types import Json
 from af3opt.base.key import CacheKey, differences
 from af3opt.base.sources import sources_digest
 from af3opt.base.version import COMPUTING, installed_version
@@ -98,7 +98,7 @@ class ExecutableStore:
         key: CacheKey,
         compiled: Executable,
         work: OperationCount,
-        information: Mapping[str, Any],
+        information: Mapping[str, Json],
     ) -> None:
         """Stores a compiled model; where that is impossible, says so in the debug log.
 
@@ -137,7 +137,7 @@ def executable_key(
     engine_fingerprint: str,
     live_code: str,
     optimizations: tuple[str, ...],
-    config: Mapping[str, Any],
+    config: Mapping[str, Json],
     samples_at_once: int,
     arguments: Tree,
     device: Device,

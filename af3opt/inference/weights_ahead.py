@@ -20,10 +20,10 @@ import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 from af3opt.base.child_process import module_command
 from af3opt.base.errors import Af3optError
+from af3opt.base.json_types import JsonObject
 from af3opt.inference.weights_copy import (
     ReadFiles,
     copy_directory,
@@ -232,7 +232,7 @@ def _tell(line: str) -> None:
     sys.stdout.flush()
 
 
-def _layout_from(said: dict[str, Any]) -> WeightsLayout:
+def _layout_from(said: JsonObject) -> WeightsLayout:
     arrays = tuple(
         (scope, name, dtype, tuple(shape)) for scope, name, dtype, shape in said["arrays"]
     )

@@ -21,12 +21,12 @@ import shutil
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from af3opt.base.atomic import fsync_tree, is_temporary, remove_unfinished, temporary_sibling
 from af3opt.base.errors import SetupError
+from af3opt.base.json_types import JsonObject
 from af3opt.base.ownership import RefusedFileError
 from af3opt.base.paths import af3opt_home, private_directory
 from af3opt.inference.block_writer import BLOCK, BlockWriter
@@ -134,7 +134,7 @@ def file_states(files: WeightFiles) -> list[list[int]]:
     return [file_state(path) for path in files.paths]
 
 
-def _matches_original(index: dict[str, Any], files: WeightFiles, directory: Path) -> bool:
+def _matches_original(index: JsonObject, files: WeightFiles, directory: Path) -> bool:
     states = file_states(files)
     if index["original"] == states:
         return True
@@ -324,7 +324,7 @@ def _write_copy(files: WeightFiles, scratch: Path, known: ReadFiles | None) -> M
 
 def _write_array(
     output: BlockWriter, header: RecordHeader, pieces: Iterable[memoryview]
-) -> dict[str, Any]:
+) -> JsonObject:
     """Appends an array and returns its entry in the index."""
     output.pad(ALIGNMENT)
     offset = output.tell()

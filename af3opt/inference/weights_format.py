@@ -13,9 +13,9 @@ import hashlib
 import io
 import struct
 import sys
-from collections.abc import Iterator
+from collections.abc import Buffer, Iterator
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import BinaryIO
 
 import ml_dtypes  # noqa: F401 - teaches numpy the name bfloat16, which weights are stored in
 import numpy as np
@@ -149,7 +149,7 @@ class RecordHeader:
     position: int
     scope: str
     name: str
-    dtype: np.dtype[Any]
+    dtype: np.dtype[np.generic]
     shape: tuple[int, ...]
 
     @property
@@ -170,7 +170,7 @@ class _Parts(io.RawIOBase):
     def readable(self) -> bool:
         return True
 
-    def readinto(self, buffer: Any) -> int:
+    def readinto(self, buffer: Buffer) -> int:
         while True:
             if self._open is None:
                 if not self._pending:
@@ -205,7 +205,7 @@ class _Frame(io.RawIOBase):
     def readable(self) -> bool:
         return True
 
-    def readinto(self, buffer: Any) -> int:
+    def readinto(self, buffer: Buffer) -> int:
         while not self._ready:
             if self._decompressor.eof:
                 return 0

@@ -16,13 +16,14 @@ import mmap
 import os
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import BinaryIO
 
 import numpy as np
 
 from af3opt.base.atomic import atomic_write_text
 from af3opt.base.checked_json import parse_sealed, sealed_json
 from af3opt.base.foreign_files import open_private, read_private
+from af3opt.base.json_types import JsonObject
 from af3opt.inference.block_writer import BLOCK, block_checksum
 from af3opt.inference.weights_format import Record
 from af3opt.memory.aligned import ALIGNMENT
@@ -66,7 +67,7 @@ def file_state(path: Path) -> list[int]:
     return [status.st_size, status.st_mtime_ns]
 
 
-def write_index(directory: Path, index: dict[str, Any]) -> None:
+def write_index(directory: Path, index: JsonObject) -> None:
     """Writes the index of a copy, all or nothing.
 
     Args:
@@ -79,7 +80,7 @@ def write_index(directory: Path, index: dict[str, Any]) -> None:
     atomic_write_text(directory / INDEX_FILE, sealed_json(index), mode=0o600)
 
 
-def read_index(directory: Path) -> dict[str, Any]:
+def read_index(directory: Path) -> JsonObject:
     """Reads the index of a copy.
 
     Raises:
@@ -96,7 +97,7 @@ def read_index(directory: Path) -> dict[str, Any]:
     return index
 
 
-def map_weights(directory: Path, index: dict[str, Any]) -> MappedWeights:
+def map_weights(directory: Path, index: JsonObject) -> MappedWeights:
     """Maps a copy and compares every block with its checksum.
 
     Args:
@@ -126,7 +127,7 @@ def map_weights(directory: Path, index: dict[str, Any]) -> MappedWeights:
     )
 
 
-def map_arrays(path: Path, entries: Iterable[dict[str, Any]]) -> list[Record]:
+def map_arrays(path: Path, entries: Iterable[JsonObject]) -> list[Record]:
     """Maps arrays that this process has just written.
 
     Args:
@@ -140,7 +141,7 @@ def map_arrays(path: Path, entries: Iterable[dict[str, Any]]) -> list[Record]:
         return records_in(_map(stream), entries)
 
 
-def records_in(mapped: mmap.mmap, entries: Iterable[dict[str, Any]]) -> list[Record]:
+def records_in(mapped: mmap.mmap, entries: Iterable[JsonObject]) -> list[Record]:
     """Makes read-only views of a mapped file.
 
     Raises:

@@ -1,14 +1,12 @@
 """Arrays that start on the boundary that XLA wants."""
 
-from typing import Any
-
 import numpy as np
 
 # XLA:CPU uses a host buffer in place when it starts on such a boundary.
 ALIGNMENT = 64
 
 
-def aligned_empty(shape: tuple[int, ...], dtype: np.dtype[Any]) -> np.ndarray:
+def aligned_empty(shape: tuple[int, ...], dtype: np.dtype[np.generic]) -> np.ndarray:
     """Allocates an array that starts on an `ALIGNMENT` boundary.
 
     Args:

@@ -2,15 +2,15 @@
 
 from collections import Counter
 from pathlib import Path
-from typing import Any
 
+from af3opt.base.json_types import JsonObject
 from af3opt.report.job import Job
 from af3opt.report.packing import rounded
 from af3opt.report.payload import page_stamp
 from af3opt.scores.reading.files import UnreadableFileError, read_json
 
 
-def batch_payload(name: str, rows: list[dict[str, Any]]) -> dict[str, Any]:
+def batch_payload(name: str, rows: list[JsonObject]) -> JsonObject:
     """Returns the data of a batch's page.
 
     Args:
@@ -20,7 +20,7 @@ def batch_payload(name: str, rows: list[dict[str, Any]]) -> dict[str, Any]:
     return {"name": name, **page_stamp(), "jobs": rows}
 
 
-def batch_row(job: Job, href: str | None) -> dict[str, Any]:
+def batch_row(job: Job, href: str | None) -> JsonObject:
     """What the batch page says of one job.
 
     Args:
@@ -47,7 +47,7 @@ def batch_row(job: Job, href: str | None) -> dict[str, Any]:
     }
 
 
-def add_failures(rows: list[dict[str, Any]], failed: Path) -> None:
+def add_failures(rows: list[JsonObject], failed: Path) -> None:
     """Adds what `failed.json` says: a remark to a job's row, or a row of its own.
 
     Args:
@@ -79,7 +79,7 @@ def _failures(path: Path) -> list[tuple[str, str]]:
     ]
 
 
-def _empty_row(name: str) -> dict[str, Any]:
+def _empty_row(name: str) -> JsonObject:
     """The row of a job without results."""
     undefined = ("href", "tokens", "ranking_score", "iptm", "ptm", "mean_plddt", "clash")
     words = ("contents", "descriptions", "remarks")

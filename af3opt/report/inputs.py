@@ -1,7 +1,8 @@
 """What was folded, from the processed input `<name>_data.json`."""
 
 import dataclasses
-from typing import Any
+
+from af3opt.base.json_types import Json, JsonObject
 
 _KINDS = {"protein": "protein", "rna": "RNA", "dna": "DNA", "ligand": "ligand"}
 _MSA_FIELDS = ("unpairedMsa", "pairedMsa")
@@ -30,13 +31,13 @@ class InputChain:
     templates: int
 
 
-def input_name(data: dict[str, Any]) -> str:
+def input_name(data: JsonObject) -> str:
     """The job's name as the user spelt it, or ""."""
     name = data.get("name")
     return name if isinstance(name, str) else ""
 
 
-def input_chains(data: dict[str, Any]) -> list[InputChain]:
+def input_chains(data: JsonObject) -> list[InputChain]:
     """Lists the chains of an input; entries of unknown shape are left out."""
     entries = data.get("sequences")
     chains = []
@@ -50,7 +51,7 @@ def input_chains(data: dict[str, Any]) -> list[InputChain]:
     return chains
 
 
-def _chain(identifier: str, kind: str, body: dict[str, Any]) -> InputChain:
+def _chain(identifier: str, kind: str, body: JsonObject) -> InputChain:
     codes = body.get("ccdCodes")
     if kind == "ligand":
         content = " ".join(map(str, codes)) if isinstance(codes, list) else body.get("smiles")
@@ -73,5 +74,5 @@ def _rows(alignment: str) -> int:
     return alignment.count("\n>") + alignment.startswith(">")
 
 
-def _length(value: Any) -> int:
+def _length(value: Json) -> int:
     return len(value) if isinstance(value, list) else 0

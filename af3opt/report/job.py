@@ -3,10 +3,10 @@
 import dataclasses
 import math
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
+from af3opt.base.json_types import JsonObject
 from af3opt.report.inputs import InputChain, input_chains, input_name
 from af3opt.report.pae import PaeMap, reduce_pae
 from af3opt.report.record import record_problems, sample_entries, sample_flags
@@ -88,7 +88,7 @@ class Job:
     files: JobFiles
     samples: list[Sample] = dataclasses.field(default_factory=list)
     chains: list[InputChain] = dataclasses.field(default_factory=list)
-    record: dict[str, Any] | None = None
+    record: JsonObject | None = None
     terms: str = ""
     synthetic: bool = False
     problems: list[str] = dataclasses.field(default_factory=list)

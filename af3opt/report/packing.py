@@ -4,9 +4,10 @@ import base64
 import json
 import math
 import zlib
-from typing import Any
 
 import numpy as np
+
+from af3opt.base.json_types import Json, JsonObject
 
 _MAX_DEPTH = 12
 
@@ -21,7 +22,7 @@ def pack(array: np.ndarray) -> str:
     return base64.b64encode(zlib.compress(data, 9)).decode("ascii")
 
 
-def pack_words(words: tuple[str, ...]) -> dict[str, Any]:
+def pack_words(words: tuple[str, ...]) -> JsonObject:
     """Encodes repeated words as a list of distinct ones and an index, uint32 [words]."""
     index = {word: i for i, word in enumerate(dict.fromkeys(words))}
     return {"words": list(index), "index": pack(np.array([index[w] for w in words], np.uint32))}
@@ -32,14 +33,14 @@ def rounded(value: float | None, digits: int = 4) -> float | None:
     return round(float(value), digits) if value is not None and math.isfinite(value) else None
 
 
-def numbers(array: np.ndarray | None) -> Any:
+def numbers(array: np.ndarray | None) -> Json:
     """A float array as nested lists of rounded numbers, None for what is not finite."""
     if array is None:
         return None
     return [numbers(row) if row.ndim else rounded(float(row)) for row in array]
 
 
-def strict(value: Any, depth: int = 0) -> Any:
+def strict(value: Json, depth: int = 0) -> Json:
     """Copies JSON data of unknown origin without NaN, infinities and bottomless nesting."""
     if isinstance(value, dict | list) and depth >= _MAX_DEPTH:
         return "…"
@@ -52,7 +53,7 @@ def strict(value: Any, depth: int = 0) -> Any:
     return value
 
 
-def json_for_script(value: Any) -> str:
+def json_for_script(value: Json) -> str:
     """JSON that can stand inside a script element whatever strings it holds.
 
     No `<`, `>` or `&` remains, so that no string can end the element or open a

@@ -9,8 +9,8 @@ import hashlib
 import html
 import importlib.resources
 import re
-from typing import Any
 
+from af3opt.base.json_types import JsonObject
 from af3opt.report.packing import json_for_script
 
 _ASSETS = importlib.resources.files(__package__) / "assets"
@@ -26,13 +26,13 @@ _VIEWER_CREDIT = "Drawn with 3Dmol.js (Rego and Koes, Bioinformatics 2015)."
 _PLACEHOLDER = re.compile(r"@@([A-Z]+)@@")
 
 
-def job_page(title: str, data: dict[str, Any]) -> str:
+def job_page(title: str, data: JsonObject) -> str:
     """Returns the HTML of a job's page; see `payload.job_payload` for `data`."""
     scripts = [_asset(_VIEWER), _bundle(_JOB_SCRIPTS)]
     return _page("job.html", title, data, scripts, tools=_PALETTE, credit=_VIEWER_CREDIT)
 
 
-def batch_page(title: str, data: dict[str, Any]) -> str:
+def batch_page(title: str, data: JsonObject) -> str:
     """Returns the HTML of a batch's page; see `batch.batch_payload` for `data`."""
     return _page("batch.html", title, data, [_bundle(_BATCH_SCRIPTS)])
 
@@ -50,7 +50,7 @@ def _bundle(names: tuple[str, ...]) -> str:
 def _page(
     main: str,
     title: str,
-    data: dict[str, Any],
+    data: JsonObject,
     scripts: list[str],
     *,
     tools: str = "",

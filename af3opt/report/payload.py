@@ -2,10 +2,10 @@
 
 import dataclasses
 import datetime
-from typing import Any
 
 import numpy as np
 
+from af3opt.base.json_types import JsonObject
 from af3opt.base.version import __version__
 from af3opt.report.job import Job, Sample
 from af3opt.report.packing import numbers, pack, pack_words, rounded, strict
@@ -20,7 +20,7 @@ _NO_COORDINATE = -(2**31)
 _NO_PLDDT = 65535
 
 
-def job_payload(job: Job) -> dict[str, Any]:
+def job_payload(job: Job) -> JsonObject:
     """Returns the data of a job's page.
 
     Coordinates are superposed on the best sample's; see `superpose`.
@@ -76,9 +76,9 @@ class _Tables:
 
 def _sample(
     sample: Sample, reference: Structure | None, frame: np.ndarray | None, tables: _Tables
-) -> dict[str, Any]:
+) -> JsonObject:
     scores = sample.scores
-    result: dict[str, Any] = {
+    result: JsonObject = {
         "label": sample.files.label,
         "seed": sample.files.seed,
         "sample": sample.files.sample,
@@ -142,7 +142,7 @@ def _plddt(values: np.ndarray) -> str:
     return pack(np.where(finite, steps, _NO_PLDDT).astype(np.uint16))
 
 
-def _pae(pae: PaeMap | None) -> dict[str, Any] | None:
+def _pae(pae: PaeMap | None) -> JsonObject | None:
     """Packs a PAE map; each value as the difference from its left neighbour, modulo 256."""
     if pae is None:
         return None
@@ -156,7 +156,7 @@ def _pae(pae: PaeMap | None) -> dict[str, Any] | None:
     }
 
 
-def _topology(topology: Topology) -> dict[str, Any]:
+def _topology(topology: Topology) -> JsonObject:
     return {
         "chains": [
             {"id": chain, "kind": kind}
@@ -171,7 +171,7 @@ def _topology(topology: Topology) -> dict[str, Any]:
     }
 
 
-def _tokens(tokens: Tokens) -> dict[str, Any]:
+def _tokens(tokens: Tokens) -> JsonObject:
     return {
         "chain_ids": list(tokens.chain_ids),
         "chain": pack(tokens.chain),

@@ -4,7 +4,7 @@ Tolerant on purpose: records of other versions, damaged or edited ones, lose the
 clauses that cannot be formed and nothing else.
 """
 
-from typing import Any
+from af3opt.base.json_types import Json, JsonObject
 
 _STATUS = {
     "failed": "the run failed",
@@ -13,7 +13,7 @@ _STATUS = {
 }
 
 
-def record_problems(record: dict[str, Any]) -> list[str]:
+def record_problems(record: JsonObject) -> list[str]:
     """What the record says went wrong with the job."""
     status = record.get("status")
     clause = _STATUS.get(status) if isinstance(status, str) else None
@@ -23,7 +23,7 @@ def record_problems(record: dict[str, Any]) -> list[str]:
     return [f"{clause}: {reason}" if isinstance(reason, str) and reason else clause]
 
 
-def sample_entries(record: dict[str, Any]) -> dict[tuple[int, int], tuple[dict[str, Any], str]]:
+def sample_entries(record: JsonObject) -> dict[tuple[int, int], tuple[JsonObject, str]]:
     """Maps (seed, sample) to the sample's entry and the seed's remark on numerics."""
     entries = {}
     for seed in _objects(record.get("seeds")):
@@ -36,7 +36,7 @@ def sample_entries(record: dict[str, Any]) -> dict[tuple[int, int], tuple[dict[s
     return entries
 
 
-def sample_flags(entry: dict[str, Any]) -> list[str]:
+def sample_flags(entry: JsonObject) -> list[str]:
     """Doubts about a sample that only the record knows of."""
     flags = [] if entry.get("finite", True) is not False else ["values that are not finite"]
     found = entry.get("plausibility")
@@ -56,5 +56,5 @@ def sample_flags(entry: dict[str, Any]) -> list[str]:
     return flags
 
 
-def _objects(value: Any) -> list[dict[str, Any]]:
+def _objects(value: Json) -> list[JsonObject]:
     return [item for item in value if isinstance(item, dict)] if isinstance(value, list) else []

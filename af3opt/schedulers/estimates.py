@@ -6,8 +6,8 @@ import json
 import math
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
 
+from af3opt.base.json_types import JsonObject
 from af3opt.execution.job.journal import read_seed_record
 from af3opt.execution.planning.deadline import SEED_STAGE, depth_label, seed_workload
 from af3opt.execution.planning.kept_plans import read_plans
@@ -116,7 +116,7 @@ def _observed(
     return times
 
 
-def _finished_runs(output_dir: Path, wanted: dict[str, Any]) -> Iterator[tuple[str, list[float]]]:
+def _finished_runs(output_dir: Path, wanted: JsonObject) -> Iterator[tuple[str, list[float]]]:
     """Yields job name and seconds of its seeds for each run with the wanted settings."""
     for path in jobs_directory(output_dir).glob("*/*/run.json"):
         try:

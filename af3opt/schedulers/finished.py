@@ -8,8 +8,8 @@ all there; engine, weights, backend and optimisations are not looked at.
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
+from af3opt.base.json_types import Json, JsonObject
 from af3opt.execution.job.identity import data_identity, input_digest, run_identity
 from af3opt.execution.job.journal import JobJournal, read_seed_record
 from af3opt.execution.planning.plan import PlannedJob
@@ -95,7 +95,7 @@ class FinishedJobs:
         except (OSError, ValueError, LookupError, AttributeError, RecursionError):
             return None
 
-    def _are_wanted(self, job: PlannedJob, seeds: Any) -> bool:
+    def _are_wanted(self, job: PlannedJob, seeds: Json) -> bool:
         """Tells whether a run's seeds are those of a job; one without any keeps what it got."""
         if not isinstance(seeds, list) or not seeds:
             return False
@@ -106,7 +106,7 @@ class FinishedJobs:
         return list(wanted) == seeds
 
 
-def _runs(directory: Path) -> Iterator[tuple[Path, dict[str, Any]]]:
+def _runs(directory: Path) -> Iterator[tuple[Path, JsonObject]]:
     for path in directory.glob("*/run.json"):
         try:
             content = json.loads(path.read_text())
@@ -116,13 +116,13 @@ def _runs(directory: Path) -> Iterator[tuple[Path, dict[str, Any]]]:
             yield path, content
 
 
-def _agree(wanted: Mapping[str, Any], parts: Any) -> bool:
+def _agree(wanted: Mapping[str, Json], parts: Json) -> bool:
     return isinstance(parts, Mapping) and all(
         parts.get(name) == part for name, part in wanted.items()
     )
 
 
-def _is_whole(journal: Path, directory: Path, seed: Any) -> bool:
+def _is_whole(journal: Path, directory: Path, seed: Json) -> bool:
     record = read_seed_record(journal / f"seed-{seed}.json")
     if record is None or not directory.is_dir():
         return False

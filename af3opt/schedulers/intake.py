@@ -3,9 +3,9 @@
 import dataclasses
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 from af3opt.base.errors import InputError
+from af3opt.base.json_types import Json
 from af3opt.execution.planning.plan import PlannedJob, padded_size
 from af3opt.inputs.checking import check_file
 from af3opt.schedulers.finished import FinishedJobs
@@ -87,7 +87,7 @@ def take_in(
 
 def _usable(
     path: Path, planned: Sequence[PlannedJob], intake: Intake
-) -> tuple[list[PlannedJob], list[Mapping[str, Any]]]:
+) -> tuple[list[PlannedJob], list[Mapping[str, Json]]]:
     """Checks a file; returns the jobs that can be run, and their JSON; notes the others."""
     try:
         checked = check_file(path)
@@ -95,7 +95,7 @@ def _usable(
         intake.unusable += [(job, str(error)) for job in planned]
         return [], []
     jobs: list[PlannedJob] = []
-    contents: list[Mapping[str, Any]] = []
+    contents: list[Mapping[str, Json]] = []
     for job, found in zip(planned, checked, strict=True):
         if found.findings.errors:
             intake.unusable.append((job, f"{found.source}: {found.findings.summary}"))
@@ -108,7 +108,7 @@ def _usable(
 def _work(
     path: Path,
     jobs: Sequence[PlannedJob],
-    contents: Sequence[Mapping[str, Any]],
+    contents: Sequence[Mapping[str, Json]],
     settings: Settings,
     buckets: Sequence[int],
     costs: Costs,

@@ -7,8 +7,8 @@ import statistics
 import string
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Any
 
+from af3opt.base.json_types import Json
 from af3opt.caching.entry import EntryHeader
 from af3opt.features.msa_cache import MsaCache
 from af3opt.settings.settings import Settings
@@ -77,7 +77,7 @@ class SearchCosts:
         return self.rate * chain.residues * self.gigabytes[chain.kind]
 
 
-def chains_to_search(entry: Mapping[str, Any]) -> frozenset[Chain]:
+def chains_to_search(entry: Mapping[str, Json]) -> frozenset[Chain]:
     """Returns the chains of a fold job that bring no MSA along, each once.
 
     Args:
@@ -112,7 +112,7 @@ def find_search_costs(settings: Settings) -> SearchCosts:
     return SearchCosts(_PUBLISHED_RATE, gigabytes, cached, "published times on 8 cores")
 
 
-def _searched(sequences: Any) -> Iterator[Chain]:
+def _searched(sequences: Json) -> Iterator[Chain]:
     for item in sequences if isinstance(sequences, list) else ():
         for name, content in item.items() if isinstance(item, dict) else ():
             kind = _KINDS.get(name)
@@ -123,7 +123,7 @@ def _searched(sequences: Any) -> Iterator[Chain]:
             yield Chain(kind, digest, len(sequence))
 
 
-def _brings_msa(kind: str, content: Mapping[str, Any]) -> bool:
+def _brings_msa(kind: str, content: Mapping[str, Json]) -> bool:
     needed = ("unpairedMsa", "pairedMsa") if kind == "protein" else ("unpairedMsa",)
     return all(
         any(content.get(name) is not None for name in (field, f"{field}Path")) for field in needed

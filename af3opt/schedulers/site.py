@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from af3opt.base.errors import UsageError
+from af3opt.base.json_types import Json, JsonObject
 from af3opt.schedulers.core import StageResources, limit_seconds
 from af3opt.schedulers.every import SCHEDULERS, choose_scheduler
 
@@ -78,7 +79,7 @@ def load_site(name_or_path: str, scheduler: str | None = None, flag: str = "--sl
     return _read_site(content[chosen], where, chosen)
 
 
-def _read_file(name_or_path: str, where: str) -> dict[str, Any]:
+def _read_file(name_or_path: str, where: str) -> JsonObject:
     if "/" in name_or_path or name_or_path.endswith(".toml"):
         path = Path(name_or_path).expanduser()
     else:
@@ -96,7 +97,7 @@ def _read_file(name_or_path: str, where: str) -> dict[str, Any]:
         raise UsageError(f"{where}: not valid TOML: {error}") from error
 
 
-def _read_site(table: dict[str, Any], where: str, name: str) -> Site:
+def _read_site(table: JsonObject, where: str, name: str) -> Site:
     own = {
         field.name: field
         for field in dataclasses.fields(Site)
@@ -115,7 +116,7 @@ def _read_site(table: dict[str, Any], where: str, name: str) -> Site:
     return site
 
 
-def _read_stage(values: dict[str, Any], where: str, scheduler: str, stage: str) -> StageResources:
+def _read_stage(values: JsonObject, where: str, scheduler: str, stage: str) -> StageResources:
     name = f"{scheduler}.{stage}"
     if scheduler == "slurm":
         resources: StageResources = _read(StageResources, values, where, name)
@@ -130,7 +131,7 @@ def _read_stage(values: dict[str, Any], where: str, scheduler: str, stage: str) 
     return resources
 
 
-def _read(kind: Any, values: dict[str, Any], where: str, name: str, **given: Any) -> Any:
+def _read(kind: Any, values: JsonObject, where: str, name: str, **given: Any) -> Json:
     fields = {field.name: field for field in dataclasses.fields(kind)}
     checked = {}
     for key, value in values.items():
@@ -141,7 +142,7 @@ def _read(kind: Any, values: dict[str, Any], where: str, name: str, **given: Any
     return kind(**checked, **given)
 
 
-def _checked(default: Any, value: Any, where: str) -> Any:
+def _checked(default: Json, value: Json, where: str) -> Json:
     if isinstance(default, tuple):
         if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
             raise UsageError(f"{where}: must be a list of strings")
