@@ -9,7 +9,7 @@ from af3opt.base.errors import UsageError
 class CommandParser(argparse.ArgumentParser):
     """Reports errors as af3opt does: one line that says where help is, exit code 2."""
 
-    def __init__(self, *, prog: str, **options: Any) -> None:
+    def __init__(self, *, prog: str, **options: Any) -> None:  # argparse's own options
         """Makes a parser that takes flags by their whole names only.
 
         Args:

@@ -8,12 +8,11 @@ import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 from af3opt.base.atomic import remove_tree
 from af3opt.base.command_parser import CommandParser
 from af3opt.base.errors import ExitCode, UsageError
-from af3opt.base.json_types import JsonObject
+from af3opt.base.json_types import Json, JsonObject
 from af3opt.base.logs import Verbosity, configure_logging
 from af3opt.base.plain_text import visible
 from af3opt.caching.locations import CACHES, open_cache
@@ -39,7 +38,7 @@ _NOTHING_AGAINST = (
 _REPAIR = "run `af3opt prepare --force`"
 
 type _Caches = Mapping[str, CacheManager]
-type _Report = tuple[Any, list[str]]
+type _Report = tuple[Json, list[str]]
 
 
 def main(argv: list[str]) -> int:

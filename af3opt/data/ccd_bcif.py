@@ -53,6 +53,8 @@ _LAST_ASCII = 127
 _MASKED = {1: ".", 2: "?"}
 
 
+# A category of biotite's, which has no type hints.
+type _Category = Any
 type _Bounds = tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]
 
 
@@ -112,7 +114,7 @@ def read_bcif(path: Path) -> tuple[list[str], list[bytes]]:
     return codes, [_RECORD.join(parts) for parts in records]
 
 
-def _row_bounds(category: Any, name: str, codes: list[str]) -> _Bounds:
+def _row_bounds(category: _Category, name: str, codes: list[str]) -> _Bounds:
     """Finds each component's rows, which must be contiguous.
 
     Returns:
@@ -130,7 +132,7 @@ def _row_bounds(category: Any, name: str, codes: list[str]) -> _Bounds:
     return bounds[:, 0], bounds[:, 1]
 
 
-def _columns(category: Any, name: str) -> Iterator[tuple[str, npt.NDArray[Any]]]:
+def _columns(category: _Category, name: str) -> Iterator[tuple[str, npt.NDArray[Any]]]:
     """Yields (item, one string a row) in the wwPDB's order, unknown items last."""
     known = [item for item in _ORDER[name] if item in category]
     for item in known + sorted(set(category.keys()) - set(known)):

@@ -5,7 +5,7 @@ import importlib
 import pickle
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import NoReturn
 
 from af3opt.base.errors import SetupError
 from af3opt.base.json_types import Json
@@ -143,5 +143,5 @@ def read_engine_msgpack(path: Path) -> Serialised:
         raise SetupError(f"{path} is not a component dictionary ({error})") from error
 
 
-def _serialise(components: Any) -> Serialised:
+def _serialise(components: Json) -> Serialised:
     return list(components), [encode_component(value) for value in components.values()]

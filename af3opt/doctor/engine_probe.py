@@ -10,10 +10,9 @@ import logging
 import sys
 import time
 from pathlib import Path
-from typing import Any
 
 from af3opt.base.errors import Af3optError
-from af3opt.base.json_types import JsonObject
+from af3opt.base.json_types import Json, JsonObject
 
 
 def main(backend: str, attention: str, model_dir: Path) -> None:
@@ -95,7 +94,7 @@ def _text(error: Exception) -> str:
     return " ".join(f"{type(error).__name__}: {error}".split())[:300]
 
 
-def _say(**facts: Any) -> None:
+def _say(**facts: Json) -> None:
     sys.stdout.write(json.dumps(facts) + "\n")
     sys.stdout.flush()
 

@@ -12,12 +12,12 @@ import json
 import logging
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 from af3opt.base.atomic import atomic_write_text
 from af3opt.base.checked_json import parse_object
 from af3opt.base.errors import SetupError
 from af3opt.base.foreign_files import read_private
+from af3opt.base.json_types import Json
 from af3opt.base.paths import af3opt_home, private_directory
 from af3opt.engine.discovery import find_engine
 from af3opt.environment.known_flags import KNOWN_FLAGS
@@ -104,7 +104,7 @@ def load_tuning(settings: Settings, host: Host) -> Candidate | None:
         return None
 
 
-def _candidate(chosen: Mapping[str, Any]) -> Candidate:
+def _candidate(chosen: Mapping[str, Json]) -> Candidate:
     """Makes a candidate of what a file says.
 
     Raises:

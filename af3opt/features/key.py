@@ -2,7 +2,6 @@
 
 import importlib.metadata
 from collections.abc import Iterator, Mapping
-from typing import Any
 
 from af3opt.base.json_types import Json, JsonObject
 from af3opt.base.key import CacheKey, json_digest
@@ -97,7 +96,9 @@ def canonical_input(fold_input: FoldInput) -> Mapping[str, Json]:
     }
 
 
-def _components(fold_input: FoldInput, ccd: ComponentDictionary) -> Iterator[tuple[str, Any]]:
+def _components(
+    fold_input: FoldInput, ccd: ComponentDictionary
+) -> Iterator[tuple[str, JsonObject]]:
     """Yields the dictionary's entries that can matter to an input."""
     residue_names = engine_module("constants.residue_names")
     codes = {

@@ -18,7 +18,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
 from pathlib import Path
-from typing import Any
 
 import psutil
 
@@ -128,6 +127,8 @@ def _residues(fold_input: FoldInput) -> int:
     return sum(len(getattr(chain, "sequence", "")) for chain in fold_input.chains)
 
 
+# Batches by seed, or why there are none.
+type _Featurised = tuple[dict[int, Batch], str | None]
 type _Result = tuple[list[tuple[int, bytes]], str | None]
 
 
@@ -142,7 +143,8 @@ def _in_this_process(
     from af3opt.features.featurise import usable_threads
 
     threads = max(1, min(usable_threads(), len(jobs)))
-    ahead: collections.deque[Any] = collections.deque()
+    ahead: collections.deque[tuple[FeatureJob, concurrent.futures.Future[_Featurised]]]
+    ahead = collections.deque()
     with concurrent.futures.ThreadPoolExecutor(threads, "featurise") as executor:
         upcoming = iter(jobs)
         while True:
@@ -154,9 +156,7 @@ def _in_this_process(
             yield _outcome(job, future.result())
 
 
-def _featurise_here(
-    job: FeatureJob, cache_dir: Path | None, threads: int | None
-) -> tuple[dict[int, Batch], str | None]:
+def _featurise_here(job: FeatureJob, cache_dir: Path | None, threads: int | None) -> _Featurised:
     """Featurises one input in this process; an exception becomes a text."""
     from af3opt.features.cache import FeatureCache
     from af3opt.features.conformer_store import ConformerStore

@@ -15,7 +15,6 @@ import hashlib
 import logging
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 from af3opt.base.errors import SetupError, UsageError
 from af3opt.base.key import CacheKey
@@ -57,7 +56,7 @@ class CompileCache:
     hits: int = 0
     requests: int = 0
 
-    def count(self, event: str, **_: Any) -> None:
+    def count(self, event: str, **_: object) -> None:
         """Listener for JAX's monitoring events."""
         if event == _HIT_EVENT:
             self.hits += 1
@@ -202,7 +201,7 @@ def _install_store() -> bool:
     return bool(patches.in_force)
 
 
-def _store_factory(interface: Any) -> Callable[[str], Any]:
+def _store_factory(interface: type) -> Callable[[str], object]:
     class Store(interface):  # type: ignore[misc]
         """JAX's cache interface on top of a `CacheManager`."""
 

@@ -9,10 +9,10 @@ import threading
 import time
 from collections.abc import Iterator, Mapping
 from types import MappingProxyType
-from typing import Any
 
 from af3opt.host.host import Memory
 from af3opt.memory.usage import (
+    Device,
     MemoryUsage,
     available_bytes,
     children_bytes,
@@ -62,7 +62,9 @@ class Freed:
 class MemoryManager:
     """Measures memory by stage, against the limits of machine, cgroup and Slurm job."""
 
-    def __init__(self, limit: Memory, *, device: Any = None, gpu_uuid: str | None = None) -> None:
+    def __init__(
+        self, limit: Memory, *, device: Device | None = None, gpu_uuid: str | None = None
+    ) -> None:
         """Sets what is watched.
 
         Args:
@@ -76,7 +78,7 @@ class MemoryManager:
         self._peaks: dict[str, StagePeak] = {}
         self._lock = threading.Lock()
 
-    def watch_device(self, device: Any, gpu_uuid: str | None = None) -> None:
+    def watch_device(self, device: Device | None, gpu_uuid: str | None = None) -> None:
         """Watches a device from now on, for a manager made before JAX was imported.
 
         Args:
@@ -147,7 +149,7 @@ class MemoryManager:
             if allocator_after is not None and allocator_after != allocator_before:
                 self._raise_peak(stage, StagePeak(0, allocator_after))
 
-    def cleanup(self, finished: Any = None, *, compiled: bool = False) -> Freed:
+    def cleanup(self, finished: object = None, *, compiled: bool = False) -> Freed:
         """Frees memory between jobs.
 
         Args:
@@ -200,7 +202,7 @@ class MemoryManager:
             self._peaks[stage] = known.merged(seen) if known else seen
 
 
-def _delete_arrays(tree: Any) -> None:
+def _delete_arrays(tree: object) -> None:
     import jax
 
     for leaf in jax.tree.leaves(tree):

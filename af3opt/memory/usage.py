@@ -2,9 +2,21 @@
 
 import contextlib
 import dataclasses
-from typing import Any
+from collections.abc import Mapping
+from typing import Protocol
 
 import psutil
+
+
+class Device(Protocol):
+    """What is asked of a JAX device."""
+
+    @property
+    def platform(self) -> str:
+        """Such as "cpu"."""
+
+    def memory_stats(self) -> Mapping[str, int] | None:
+        """What its allocator counts, if it does."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -71,7 +83,7 @@ def available_bytes(limit: int | None, used: int) -> int:
     return free if limit is None else max(0, min(limit - used, free))
 
 
-def device_memory(device: Any, gpu_uuid: str | None = None) -> DeviceMemory | None:
+def device_memory(device: Device | None, gpu_uuid: str | None = None) -> DeviceMemory | None:
     """Reads the memory of a JAX device.
 
     Args:

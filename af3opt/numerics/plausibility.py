@@ -8,7 +8,6 @@ first in its summary (`has_clash`, a threshold per chain) and the second by
 
 import dataclasses
 import logging
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -81,11 +80,11 @@ def check_plausibility(structure: Structure) -> Plausibility:
 class _Atoms:
     """Polymer atoms as arrays of one length."""
 
-    chain: NDArray[Any]
+    chain: NDArray[np.str_ | np.object_]
     residue: NDArray[np.int_]
-    residue_name: NDArray[Any]
-    name: NDArray[Any]
-    xyz: NDArray[np.floating[Any]]
+    residue_name: NDArray[np.str_ | np.object_]
+    name: NDArray[np.str_ | np.object_]
+    xyz: NDArray[np.floating]
 
     @classmethod
     def of(cls, structure: Structure) -> "_Atoms":
@@ -97,7 +96,7 @@ class _Atoms:
             np.asarray(structure.coords),
         )
 
-    def positions(self, name: str) -> dict[tuple[str, int], NDArray[np.floating[Any]]]:
+    def positions(self, name: str) -> dict[tuple[str, int], NDArray[np.floating]]:
         """Coordinates of the atoms of this name by (chain, residue)."""
         chosen = np.flatnonzero(self.name == name)
         return {(str(self.chain[i]), int(self.residue[i])): self.xyz[i] for i in chosen}

@@ -131,7 +131,7 @@ def _read_stage(values: JsonObject, where: str, scheduler: str, stage: str) -> S
     return resources
 
 
-def _read(kind: Any, values: JsonObject, where: str, name: str, **given: Any) -> Json:
+def _read(kind: Any, values: JsonObject, where: str, name: str, **given: Json) -> Json:
     fields = {field.name: field for field in dataclasses.fields(kind)}
     checked = {}
     for key, value in values.items():
