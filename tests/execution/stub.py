@@ -4,12 +4,14 @@ Everything around it is real: inputs, featurisation, extraction, files, journal.
 a program: `python -m tests.execution.stub` takes the flags of `af3opt run`;
 AF3_STUB_SECONDS is the length of a device step, AF3_STUB_LOG a file that gets a line
 for each, AF3_STUB_KILLED_BY a seed that kills the process, AF3_STUB_KILLED_ONCE_BY
-one that does so the first time.
+one that does so the first time, AF3_STUB_TOGETHER how many processes must have begun
+their first step before one ends it.
 """
 
 import os
 import signal
 import sys
+import time
 from pathlib import Path
 
 from scripts.measure.stubbed_device import StubbedRunner
@@ -21,8 +23,10 @@ class StubRunner(StubbedRunner):
     def __init__(self, seconds=0.0, samples=1, log=None):
         super().__init__(seconds, samples)
         self._log = log
+        self._together = int(os.environ.get("AF3_STUB_TOGETHER", "1"))
 
     def run_inference(self, batch, seed, samples_at_once=None):
+        self._meet_others()
         result = super().run_inference(batch, seed, samples_at_once)
         if self._log is not None:
             with Path(self._log).open("a") as log:
@@ -32,6 +36,18 @@ class StubRunner(StubbedRunner):
 
     def variant(self, config_overrides, optimizations):
         return self  # There is nothing to make safer.
+
+    def _meet_others(self):
+        together, self._together = self._together, 1
+        if together == 1:
+            return
+        begun = Path(f"{self._log}.begun")
+        with begun.open("a") as file:
+            file.write(f"{os.getpid()}\n")
+        end = time.monotonic() + 120
+        while len(set(begun.read_text().split())) < together:
+            assert time.monotonic() < end, "the other processes have not begun"
+            time.sleep(0.02)
 
     def _die_if_told(self, seed):
         once = os.environ.get("AF3_STUB_KILLED_ONCE_BY") == str(seed)

@@ -45,7 +45,7 @@ def test_a_pool_does_each_job_once_and_compiles_each_bucket_once(runs, inputs, t
     trace = tmp_path / "trace.json"
     # Two of the four jobs are in another bucket.
     flags = ("--cpu_workers=2", "--buckets=6,16", f"--trace={trace}")
-    pool = Pool(runs, inputs, tmp_path / "pool", *flags, AF3_STUB_SECONDS="0.5")
+    pool = Pool(runs, inputs, tmp_path / "pool", *flags, AF3_STUB_TOGETHER="2")
     assert pool.end() == ExitCode.OK, pool.log
     steps = runs.steps()
     assert len(steps) == len({seed for _, _, seed in steps}) == 12
