@@ -298,15 +298,17 @@ class BatchRun:
             size = self._memory.size(padded)
             if size.seeds_in_flight == 1:
                 self._unwritten.wait_for_none()
+            once_before = self._session.runner.once_seconds
             checked = job.infer(batch, unit.seed, size.samples)
-            seconds = ready.seconds + time.monotonic() - start
+            once = self._session.runner.once_seconds - once_before
+            seconds = ready.seconds + time.monotonic() - start - once
         except Exception as error:
             self._job_failed(job, error)
             return None
         if self._leases is not None:
             self._leases.compiled(unit.bucket)
         self._unwritten.add()
-        return Ran(unit, batch, checked, padded, seconds)
+        return Ran(unit, batch, checked, padded, seconds, once)
 
     def _write(self, ran: Ran | JobEnd) -> None:
         if isinstance(ran, JobEnd):
@@ -322,7 +324,9 @@ class BatchRun:
             return
         finally:
             self._unwritten.remove()
-        self._deadline.learn(ran.padded, ran.seconds + time.monotonic() - start)
+        # One that was computed twice says nothing of the others.
+        if ran.checked.attempts == 1:
+            self._deadline.learn(ran.padded, ran.seconds + time.monotonic() - start, ran.once)
 
     def _end_job(self, end: JobEnd) -> None:
         job = end.job

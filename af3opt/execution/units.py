@@ -50,6 +50,7 @@ class Ran:
         checked: The model's result.
         padded: Padded tokens of the features.
         seconds: Time that features and model took.
+        once: Time that compiling and loading the weights took besides.
     """
 
     unit: SeedToDo
@@ -57,6 +58,7 @@ class Ran:
     checked: CheckedResult
     padded: int
     seconds: float
+    once: float
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

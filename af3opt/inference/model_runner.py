@@ -100,6 +100,8 @@ class ModelRunner:
         self._executables: dict[tuple[BatchSignature, int], CompiledModel] = {}
         # What making each executable took, in the order they were needed.
         self.compile_reports: list[CompileReport] = []
+        # What loading the weights and making executables took until now.
+        self.once_seconds = 0.0
         # The most samples at once that batches of a shape have been found to allow.
         self._samples_at_once: dict[BatchSignature, int] = {}
         self._program_kind = f"{identity.engine_fingerprint}-{device.device_kind}"
@@ -167,6 +169,7 @@ class ModelRunner:
                     "were read; run again"
                 )
             self._weights = weights
+            self.once_seconds += weights.seconds
             _log.info("Loading model parameters took %.2f seconds.", weights.seconds)
         return self._weights
 
@@ -287,6 +290,7 @@ class ModelRunner:
                 raise
             problem = f"does not run ({(str(error).splitlines() or [''])[0]})"
             compiled = self._compiler.compile_again(parameters, features, chunk, problem)
+            self.once_seconds += compiled.report.seconds
             self._executables[(batch_signature(features), chunk)] = compiled
             return compute(compiled)
 
@@ -299,6 +303,7 @@ class ModelRunner:
             compiled = self._compiler.compile(parameters, features, chunk)
             self._learn_memory(compiled.report, chunk)
             self.compile_reports.append(compiled.report)
+            self.once_seconds += compiled.report.seconds
             self._executables[key] = compiled
         return self._executables[key]
 

@@ -29,6 +29,7 @@ class StubbedRunner:
         self.device: Any = None
         self.compile_reports: list[Any] = []
         self.program_kind = "stub"
+        self.once_seconds = 0.0
 
     def describe_weights(self) -> Any:
         """Stands for what is known of the weights."""

@@ -75,3 +75,20 @@ def test_what_is_learned_serves_the_next_process(times, tmp_path):
     assert again.estimate(16) == 50.0
     assert not find(again, {}, "--max_runtime=60").allows(16)
     assert find(again, {}, "--max_runtime=600").allows(16)
+
+
+def test_a_guess_never_keeps_a_seed_from_starting(times, caplog):
+    caplog.set_level("INFO", logger="af3opt")
+    limit = find(times, {}, "--max_runtime=900")
+    limit.learn(16, 8.0, once=12.0)
+    times.learn(16, 8.0)
+    assert limit.allows(5120)
+    assert limit.allows(5120)
+    (line,) = caplog.messages
+    assert line.startswith("A seed of 5120 tokens is tried though it may not end in time: 900 s")
+
+
+def test_compiling_is_not_counted(times):
+    times.learn(16, 8.0, once=500.0)
+    assert find(times, {}, "--max_runtime=60").allows(16)
+    assert times.once(16) == 500.0

@@ -1,4 +1,5 @@
 import contextlib
+import dataclasses
 import io
 import json
 import logging
@@ -13,6 +14,7 @@ from af3opt.host.host import Memory
 from af3opt.memory import MemoryManager
 from af3opt.progress import LearnedTimes, Reporter, Workload, open_display
 from af3opt.progress.display import NoDisplay
+from af3opt.progress.growth import model_work
 from af3opt.progress.stages import DATA_PIPELINE, EXTRACT, FEATURISE, INFERENCE, STAGES
 
 WORKLOAD = Workload(device="cpu", tokens=128, samples=5, recycles=10, steps=200)
@@ -130,8 +132,53 @@ def test_times_are_learned_and_scaled(tmp_path):
     again = LearnedTimes(path)
     assert again.estimate("inference", WORKLOAD) == pytest.approx(13.0)
     larger = Workload(device="cpu", tokens=256, samples=5, recycles=10, steps=200)
-    assert again.estimate("inference", larger) == pytest.approx(13.0 * 2**2.5)
+    growth = model_work(256, 5, 10, 200) / model_work(128, 5, 10, 200)
+    assert again.estimate("inference", larger) == pytest.approx(13.0 * growth)
     assert again.estimate("featurise", WORKLOAD) is None
+
+
+def sized(tokens):
+    return dataclasses.replace(WORKLOAD, tokens=tokens)
+
+
+def test_a_peptide_says_little_of_a_protein(tmp_path):
+    times = LearnedTimes(tmp_path / "times.json")
+    times.learn("seed", sized(16), 6.0, once=14.0)
+    assert times.estimate("seed", sized(16)) == 6.0
+    assert 30 < times.estimate("seed", sized(208)) < 200
+    assert times.once("seed", sized(208)) == 14.0
+    # All that is certain: no less than the peptide.
+    assert times.at_least("seed", sized(208)) == 6.0
+    assert times.at_least("seed", sized(8)) == 0.0
+
+
+def test_two_sizes_tell_the_fixed_part(tmp_path):
+    times = LearnedTimes(tmp_path / "times.json")
+    work = {tokens: model_work(tokens, 5, 10, 200) for tokens in (128, 256, 512, 1024)}
+    for tokens in (128, 512):
+        times.learn("seed", sized(tokens), 40.0 + work[tokens] / 1e13)
+    for tokens in (256, 1024):
+        assert times.estimate("seed", sized(tokens)) == pytest.approx(40.0 + work[tokens] / 1e13)
+
+
+def test_a_smaller_size_never_seems_to_take_longer_than_the_next(tmp_path):
+    times = LearnedTimes(tmp_path / "times.json")
+    times.learn("seed", sized(128), 50.0)
+    times.learn("seed", sized(256), 30.0)
+    assert times.estimate("seed", sized(200)) == 50.0
+    assert times.estimate("seed", sized(512)) > 30.0
+
+
+def test_times_of_the_first_layout_are_read_and_are_not_certain(tmp_path):
+    path = tmp_path / "times.json"
+    path.write_text(json.dumps({sized(128).family("seed"): {"128": 20.0}}))
+    times = LearnedTimes(path)
+    assert times.estimate("seed", sized(128)) == 20.0
+    assert times.at_least("seed", sized(128)) == 0.0
+    times.learn("seed", sized(128), 8.0, once=12.0)
+    times.save()
+    again = LearnedTimes(path)
+    assert again.at_least("seed", sized(128)) == again.estimate("seed", sized(128)) == 8.0
 
 
 DEEP = "[" * 100_000
@@ -140,9 +187,15 @@ FAMILY = f'{{"{WORKLOAD.family("inference")}": {{"{WORKLOAD.tokens}": %s}}}}'
 
 @pytest.mark.parametrize(
     "content",
-    ["", "[]", '{"a": 1}', '{"a": {"x": "y"}}', "\x00", DEEP, FAMILY % "Infinity",
-     FAMILY % "1e999", FAMILY % "-3", FAMILY % "0", FAMILY % ("9" * 400)],
-)  # fmt: skip
+    [
+        *("", "[]", '{"a": 1}', '{"a": {"x": "y"}}', "\x00", DEEP, FAMILY % "Infinity"),
+        *(FAMILY % "1e999", FAMILY % "-3", FAMILY % "0", FAMILY % ("9" * 400)),
+        *("{}", '{"a":' * 50_000),
+        *('{"a": {"16": Infinity}}', '{"a": {"16": -1}}', '{"a": {"0": 1}}', '{"a": {"1": "1"}}'),
+        '{"format": "af3opt-times/2", "families": {"a": {"16": {"seconds": NaN}}}}',
+        '{"format": "af3opt-times/3", "families": {}}',
+    ],
+)
 def test_damaged_times_are_forgotten(tmp_path, content):
     path = tmp_path / "times.json"
     path.write_text(content)

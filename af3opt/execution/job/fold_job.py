@@ -246,8 +246,8 @@ class FoldJob:
             with self.session.safer_runner(changes) as safer:
                 return safer.run_inference(batch, seed, samples_at_once)
 
-        compiled_before = len(runner.compile_reports)
-        with self.report.stage(INFERENCE, seed):
+        compiled_before, once_before = len(runner.compile_reports), runner.once_seconds
+        with self.report.stage(INFERENCE, seed) as words:
             checked = infer_checked(
                 compute,
                 batch,
@@ -255,6 +255,7 @@ class FoldJob:
                 handler=self.session.numerics,
                 safer=safer_numerics(runner.config, self.session.active_optimizations),
             )
+            words["once"] = runner.once_seconds - once_before
         for report in runner.compile_reports[compiled_before:]:
             self.report.cache_used(
                 "compile", hit=report.origin != COMPILED, seconds_saved=report.seconds_saved

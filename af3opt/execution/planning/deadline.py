@@ -27,9 +27,11 @@ _log = logging.getLogger(__name__)
 class Deadline:
     """The end of the process's time, and how long seeds take.
 
-    A seed is taken to last as long as the slowest one of its bucket that this process
-    has run, or as earlier processes on such a device have learned, whichever is
-    longer. Where nothing is known, any seed may start as long as time is left.
+    A seed does not start when it is certain that it would not end in time: it takes as
+    long as the slowest one of its bucket, or of a smaller one, that this process has run
+    or that earlier ones on such a device have learned. Compiling is not counted, which
+    a cache may save. What is only estimated from other sizes never keeps a seed from
+    starting; a line says so.
     """
 
     def __init__(self, seconds: float | None, times: "SeedTimes") -> None:
@@ -44,14 +46,21 @@ class Deadline:
         self._times = times
         self._slowest: dict[int, float] = {}
         self._said = False
+        self._doubted: set[int] = set()
 
-    def learn(self, bucket: int, seconds: float) -> None:
-        """Notes how long a seed of a bucket took, compilation included, waiting not."""
+    def learn(self, bucket: int, seconds: float, once: float = 0.0) -> None:
+        """Notes how long a seed of a bucket took, waiting not included.
+
+        Args:
+            bucket: Padded tokens.
+            seconds: What any seed of the bucket takes.
+            once: What it took besides, to compile and to load the weights.
+        """
         self._slowest[bucket] = max(seconds, self._slowest.get(bucket, 0.0))
-        self._times.learn(bucket, seconds)
+        self._times.learn(bucket, seconds, once)
 
     def allows(self, bucket: int, ahead: Iterable[int] = ()) -> bool:
-        """Tells whether a seed of this bucket would finish in time.
+        """Tells whether a seed of this bucket may start.
 
         Args:
             bucket: Padded tokens of the seed.
@@ -59,21 +68,35 @@ class Deadline:
         """
         if self._end is None:
             return True
-        known = sum(map(self._seconds, (bucket, *ahead)))
+        certain = sum(map(self._at_least, (bucket, *ahead)))
         left = self._end - time.monotonic()
-        if known + _MARGIN_SECONDS < left:
+        if certain + _MARGIN_SECONDS < left:
+            self._doubt(bucket, left)
             return True
         if not self._said:
             self._said = True
             _log.warning(
                 "No time for a seed of %d tokens: %.0f s are left, and it takes about %.0f s "
                 "with what is before it, %.0f s to spare included",
-                bucket, max(left, 0.0), known + _MARGIN_SECONDS, _MARGIN_SECONDS,
+                bucket, max(left, 0.0), certain + _MARGIN_SECONDS, _MARGIN_SECONDS,
             )  # fmt: skip
         return False
 
-    def _seconds(self, bucket: int) -> float:
-        return max(self._slowest.get(bucket, 0.0), self._times.estimate(bucket) or 0.0)
+    def _at_least(self, bucket: int) -> float:
+        here = [seconds for size, seconds in self._slowest.items() if size <= bucket]
+        return max(self._times.at_least(bucket), *here, 0.0)
+
+    def _doubt(self, bucket: int, left: float) -> None:
+        """Says once for a bucket when it may not end in time, by what other sizes took."""
+        estimate = self._times.estimate(bucket)
+        if estimate is None or estimate < left or bucket in self._doubted:
+            return
+        self._doubted.add(bucket)
+        _log.info(
+            "A seed of %d tokens is tried though it may not end in time: %.0f s are left; by "
+            "what other sizes took, it takes about %.0f s",
+            bucket, left, estimate,
+        )  # fmt: skip
 
 
 class SeedTimes:
@@ -95,9 +118,17 @@ class SeedTimes:
         """Seconds that a seed of this bucket should take, None when nothing is known."""
         return self._learned.estimate(SEED_STAGE, self._workload(bucket))
 
-    def learn(self, bucket: int, seconds: float) -> None:
-        """Notes how long the stages of a seed took together."""
-        self._learned.learn(SEED_STAGE, self._workload(bucket), seconds)
+    def once(self, bucket: int) -> float | None:
+        """Seconds to compile for this bucket, None when nothing is known."""
+        return self._learned.once(SEED_STAGE, self._workload(bucket))
+
+    def at_least(self, bucket: int) -> float:
+        """Seconds that a seed of this bucket takes for certain, by measurements alone."""
+        return self._learned.at_least(SEED_STAGE, self._workload(bucket))
+
+    def learn(self, bucket: int, seconds: float, once: float = 0.0) -> None:
+        """Notes how long the stages of a seed took together; see `Deadline.learn`."""
+        self._learned.learn(SEED_STAGE, self._workload(bucket), seconds, once)
         self._learned.save()
 
     def _workload(self, bucket: int) -> Workload:

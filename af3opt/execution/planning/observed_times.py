@@ -2,10 +2,13 @@
 
 import statistics
 from collections.abc import Sequence
-from pathlib import Path
 
-from af3opt.execution.planning.deadline import SEED_STAGE
-from af3opt.progress import LearnedTimes, Workload
+from af3opt.progress.growth import model_work, seconds_for
+
+# The engine's own numbers; sizes are compared with each other only.
+_SAMPLES, _RECYCLES, _STEPS = 5, 10, 200
+# Weight of the newest job among those of one size.
+_NEWEST = 0.3
 
 
 class ObservedTimes:
@@ -17,8 +20,7 @@ class ObservedTimes:
 
     def __init__(self) -> None:
         """Knows nothing yet."""
-        # Nothing is read or kept: only the rule for other sizes is used.
-        self._learned = LearnedTimes(Path("/nonexistent"))
+        self._seconds: dict[float, float] = {}
         self.seeds = 0
 
     def learn(self, tokens: int, seconds: Sequence[float]) -> None:
@@ -28,14 +30,16 @@ class ObservedTimes:
             tokens: Tokens of the job.
             seconds: What each of its seeds took, at least one.
         """
-        # The median: the first seed of a process includes compiling.
-        self._learned.learn(SEED_STAGE, _workload(tokens), statistics.median(seconds))
+        # The median: the first seed of a process takes longer than the others.
+        middle, work = statistics.median(seconds), _work(tokens)
+        known = self._seconds.get(work, middle)
+        self._seconds[work] = known + _NEWEST * (middle - known)
         self.seeds += len(seconds)
 
     def estimate(self, tokens: int) -> float | None:
         """Seconds that a seed should take, None when nothing is known."""
-        return self._learned.estimate(SEED_STAGE, _workload(tokens))
+        return seconds_for(_work(tokens), self._seconds) if self._seconds else None
 
 
-def _workload(tokens: int) -> Workload:
-    return Workload(device="", tokens=max(tokens, 1), samples=0, recycles=0, steps=0)
+def _work(tokens: int) -> float:
+    return model_work(max(tokens, 1), _SAMPLES, _RECYCLES, _STEPS)

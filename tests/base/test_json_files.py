@@ -1,0 +1,63 @@
+import dataclasses
+import json
+import os
+
+import pytest
+
+from af3opt.base.json_files import from_json, read_json, to_json, write_json
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Point:
+    x: int
+    label: str = ""
+    weights: dict[int, float] = dataclasses.field(default_factory=dict)
+
+
+def test_what_is_written_is_read(tmp_path):
+    path = tmp_path / "point.json"
+    write_json(path, Point(3, "näme", {2: 0.5}))
+    assert read_json(path, Point) == Point(3, "näme", {2: 0.5})
+    assert list(json.loads(path.read_text(encoding="utf-8"))) == ["label", "weights", "x"]
+
+
+def test_files_of_other_versions_are_read():
+    assert from_json('{"x": 1}', Point) == Point(1)
+    assert from_json('{"x": 1, "newer": [{}]}', Point) == Point(1)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *("", "{", "{}", "[]", "null", "\x00", '{"x": "1"}', '{"x": 1.5}', '{"x": null}'),
+        *('{"x": Infinity}', '{"x": NaN}', '{"x": 1, "weights": {"1": 1e999}}'),
+        *('{"x": 1, "weights": {"a": 1}}', '{"x": 1, "label": "\\ud800"}'),
+        *("[" * 100_000, '{"x":' * 100_000, '{"new": ' + "[" * 100_000),
+    ],
+)
+def test_junk_is_a_miss(tmp_path, text):
+    assert from_json(text, Point) is None
+    path = tmp_path / "point.json"
+    path.write_text(text)
+    assert read_json(path, Point) is None
+
+
+def test_only_plain_files_of_ours_are_read(tmp_path):
+    path = tmp_path / "point.json"
+    assert read_json(path, Point) is None
+    os.mkfifo(path)
+    assert read_json(path, Point) is None
+    path.unlink()
+    path.mkdir()
+    assert read_json(path, Point) is None
+    write_json(tmp_path / "there.json", Point(1))
+    link = tmp_path / "link.json"
+    link.symlink_to("there.json")
+    assert read_json(link, Point) is None
+    (tmp_path / "there.json").chmod(0o666)
+    assert read_json(tmp_path / "there.json", Point) == Point(1)
+    assert read_json(tmp_path / "there.json", Point, private=True) is None
+
+
+def test_numbers_that_json_has_not_become_null():
+    assert json.loads(to_json({"a": float("nan"), "b": [float("inf")]})) == {"a": None, "b": [None]}
