@@ -295,11 +295,12 @@ class BatchRun:
         try:
             start = time.monotonic()
             padded = int(batch["token_index"].shape[0])
-            size = self._memory.size(padded)
+            size = self._memory.size(batch)
             if size.seeds_in_flight == 1:
                 self._unwritten.wait_for_none()
             once_before = self._session.runner.once_seconds
             checked = job.infer(batch, unit.seed, size.samples)
+            self._memory.ran(batch)
             once = self._session.runner.once_seconds - once_before
             seconds = ready.seconds + time.monotonic() - start - once
         except Exception as error:

@@ -26,7 +26,7 @@ from af3opt.execution.planning.plan import PlannedJob, duplicate_names, make_pla
 from af3opt.execution.planning.preview import preview_jobs, preview_lines
 from af3opt.execution.trace import Trace, write_trace
 from af3opt.inference.model_runner import create_model_runner
-from af3opt.memory import KnownPrograms, MemoryManager
+from af3opt.memory import KnownPrograms, MemoryManager, Program
 from af3opt.progress import LearnedTimes, Reporter, open_display
 from af3opt.settings.settings import Settings
 
@@ -152,15 +152,17 @@ def preview_batch(settings: Settings, startup: Startup) -> Iterator[str]:
     plan = make_plan(settings, session.buckets, os.environ)
     warn_of_duplicates(plan)
     device = backend.gpu.name if backend.gpu else backend.name
-    kind = f"{session.engine_info.fingerprint}-{device}-{backend.flash_attention}"
-    flash_attention = backend.flash_attention != "xla"
+    program = Program(
+        kind=f"{session.engine_info.fingerprint}-{device}-{backend.flash_attention}",
+        flash_attention=backend.flash_attention != "xla",
+    )
     programs = KnownPrograms()
     jobs = preview_jobs(
         plan,
         settings,
         session.buckets,
         times=SeedTimes(settings, session.device_label, LearnedTimes()),
-        device_need=lambda size: programs.need(kind, size, flash_attention=flash_attention),
+        device_need=lambda size: programs.need(program, size),
         is_finished=JobOpener(session, InterruptGuard()).is_finished,
     )
     yield from preview_lines(list(jobs))

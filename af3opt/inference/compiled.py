@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 from af3opt.base.errors import SetupError
 from af3opt.base.garbage import no_collection
-from af3opt.base.key import CacheKey
+from af3opt.base.key import CacheKey, json_digest
 from af3opt.engine.model import DIFFUSION_SAMPLES, config_value, forward_function
 from af3opt.engine.protocols import (
     Array,
@@ -25,6 +25,7 @@ from af3opt.inference.executables import ExecutableStore, executable_key
 from af3opt.inference.live_code import live_code_digest, model_modules
 from af3opt.inference.operations import OperationCount, count_operations
 from af3opt.inference.splitting import samples_in_chunks
+from af3opt.memory import Program
 from af3opt.optimizations import fused_pair
 
 _log = logging.getLogger(__name__)
@@ -216,6 +217,30 @@ class ModelCompiler:
             information = {"tokens": report.num_tokens, "seconds": round(report.seconds, 3)}
             if self._store is not None:
                 self._store.save(key, compiled.executable, report.work, information)
+
+    def program(self, params: Parameters, batch: Features) -> Program:
+        """What decides the memory of the program for a batch.
+
+        Args:
+            params: Weights, or their abstract shapes.
+            batch: Numeric features, or their abstract shapes.
+        """
+        import jax
+
+        material = dict(self._key(params, batch, samples_at_once=0).material)
+        shapes = json_digest(material.pop("arguments"))
+        leaves = jax.tree.leaves(params)
+        # The depth of the model shows in its parameters, if not in its configuration.
+        material["parameters"] = [[*leaf.shape, str(leaf.dtype)] for leaf in leaves]
+        attention = config_value(self._config, "global_config.flash_attention_implementation")
+        fingerprint = self._identity.engine_fingerprint
+        return Program(
+            kind=f"{fingerprint}-{self._device.device_kind}-{attention}",
+            family=json_digest(material),
+            shapes=shapes,
+            flash_attention=attention != "xla",
+            weight_bytes=sum(leaf.size * leaf.dtype.itemsize for leaf in leaves),
+        )
 
     def _key(self, params: Parameters, batch: Features, samples_at_once: int) -> CacheKey:
         return executable_key(

@@ -46,7 +46,7 @@ from af3opt.inference.weights import (
     load_weights,
 )
 from af3opt.inference.weights_format import WeightsLayout
-from af3opt.memory.forecast import JobSize, KnownPrograms
+from af3opt.memory import JobSize, KnownPrograms, Program
 from af3opt.settings.settings import Settings
 
 _log = logging.getLogger(__name__)
@@ -104,7 +104,7 @@ class ModelRunner:
         self.once_seconds = 0.0
         # The most samples at once that batches of a shape have been found to allow.
         self._samples_at_once: dict[BatchSignature, int] = {}
-        self._program_kind = f"{identity.engine_fingerprint}-{device.device_kind}"
+        self._programs: dict[BatchSignature, Program] = {}
 
     def variant(
         self, overrides: Mapping[str, ConfigOverride], optimizations: tuple[str, ...]
@@ -301,13 +301,13 @@ class ModelRunner:
                 abstract_parameters(self.describe_weights()), self._identity.optimizations
             )
             compiled = self._compiler.compile(parameters, features, chunk)
-            self._learn_memory(compiled.report, chunk)
+            self._learn_memory(features, compiled.report, chunk)
             self.compile_reports.append(compiled.report)
             self.once_seconds += compiled.report.seconds
             self._executables[key] = compiled
         return self._executables[key]
 
-    def _learn_memory(self, report: CompileReport, chunk: int) -> None:
+    def _learn_memory(self, features: Mapping[str, Any], report: CompileReport, chunk: int) -> None:
         """Keeps what XLA says the program needs, for plans made before later jobs."""
         if report.total_bytes is not None:
             size = JobSize(
@@ -316,13 +316,27 @@ class ModelRunner:
                 embeddings=self.config.return_embeddings,
                 distogram=self.config.return_distogram,
             )
-            KnownPrograms().learn(self.program_kind, size, report.total_bytes)
+            KnownPrograms().learn(self._program(features), size, report.total_bytes)
 
-    @property
-    def program_kind(self) -> str:
-        """Engine, device and attention kernels: the kind that `KnownPrograms` files under."""
-        attention = config_value(self.config, "global_config.flash_attention_implementation")
-        return f"{self._program_kind}-{attention}"
+    def program(self, batch: Mapping[str, Any]) -> Program:
+        """What decides the memory of the program that a batch needs.
+
+        Args:
+            batch: A featurised example, or numeric features by name.
+
+        Raises:
+            SetupError: no usable weights in the model directory.
+        """
+        return self._program(self._features(batch))
+
+    def _program(self, features: Mapping[str, Any]) -> Program:
+        signature = batch_signature(features)
+        if signature not in self._programs:
+            parameters = model_parameters(
+                abstract_parameters(self.describe_weights()), self._identity.optimizations
+            )
+            self._programs[signature] = self._compiler.program(parameters, features)
+        return self._programs[signature]
 
 
 def create_model_runner(

@@ -1,6 +1,7 @@
 """Memory: measured by stage, predicted before a job, given back after it."""
 
-from af3opt.memory.forecast import JobSize, KnownPrograms
+from af3opt.memory.forecast import JobSize
+from af3opt.memory.known_programs import KnownPrograms, Program
 from af3opt.memory.manager import Freed, MemoryManager, StagePeak
 from af3opt.memory.plan import MemoryPlan, MemoryShortageError, Room, plan_memory, room_now
 from af3opt.memory.usage import DeviceMemory, MemoryUsage
@@ -14,6 +15,7 @@ __all__ = [
     "MemoryPlan",
     "MemoryShortageError",
     "MemoryUsage",
+    "Program",
     "Room",
     "StagePeak",
     "plan_memory",

@@ -1,25 +1,13 @@
 """Will a job fit into memory? Asked before it starts, answered with numbers.
 
 Host memory follows from the shapes of the arrays that have to exist at once. Device
-memory is known exactly once a program of that size has been compiled, since XLA
-reports it; those reports are kept between runs. Until then it is bounded from the
-sizes that are known, or from what is published.
+memory is known once the very program has been compiled, since XLA reports it; see
+`known_programs`. Until then it is estimated from other sizes, or from what is published.
 """
 
-import contextlib
 import dataclasses
-import json
-from collections.abc import Mapping
-from pathlib import Path
-
-from af3opt.base.atomic import atomic_write_text
-from af3opt.base.checked_json import parse_object
-from af3opt.base.errors import SetupError
-from af3opt.base.foreign_files import read_private
-from af3opt.base.paths import af3opt_home, private_directory
 
 GIB = 1 << 30
-_MOST_BYTES = 1 << 24
 
 # The engine pads every MSA to this many rows: int8 residues, int8 deletions, bool mask.
 _MSA_ROWS = 16_384
@@ -34,7 +22,7 @@ _DISTOGRAM_BYTES = 64 * 6
 _TEXT_BYTES = 2 * 6
 
 # 368.4 million parameters, most of them float32.
-_WEIGHTS_BYTES = 1_400_000_000
+WEIGHT_BYTES = 1_400_000_000
 # DeepMind's docs/performance.md: 5,120 tokens run on one GPU with 80 GB (flash attention).
 _PUBLISHED_TOKENS = 5_120
 _PUBLISHED_BYTES = 80_000_000_000
@@ -42,8 +30,11 @@ _PUBLISHED_BYTES = 80_000_000_000
 # tokens (engine 3.1.18, jax 0.12.0, 1 and 5 samples; within 6 %).
 _PORTABLE_TOKEN_BYTES = 1_150_000
 _PORTABLE_PAIR_BYTES = 9_600
-# Work arrays grow at most with tokens^3 (attention logits of the portable kernels).
-_MOST_GROWTH = 3.0
+# Those reports are of 5 samples; the results of each are that much of a pair's bytes.
+_FITTED_SAMPLES = 5
+_RESULT_PAIR_BYTES = _PAIR_ARRAYS_PER_SAMPLE * _FLOAT
+# The published size, all of it taken to be pairs.
+_FLASH_PAIR_BYTES = (_PUBLISHED_BYTES - WEIGHT_BYTES) // _PUBLISHED_TOKENS**2
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -94,9 +85,10 @@ class DeviceNeed:
 
     Attributes:
         bytes: Arguments, results and work arrays together.
-        basis: Where the number comes from: "compiled" is exact, "larger" and
-            "smaller" are upper bounds from another size, "fitted" is a fit to
-            measurements, "published" derives from a size known to be enough.
+        basis: Where the number comes from: "compiled" is what XLA reported for the very
+            program, "measured" the smallest room in which it ran although XLA had reported
+            more; "larger" and "smaller" follow from programs of other sizes, "fitted" is a
+            fit to measurements, "published" derives from a size known to be enough.
     """
 
     bytes: int
@@ -105,70 +97,47 @@ class DeviceNeed:
     @property
     def certain(self) -> bool:
         """Whether less would not do."""
-        return self.basis == "compiled"
+        return self.basis in ("compiled", "measured")
 
 
-class KnownPrograms:
-    """Memory of programs compiled before, kept in `programs.json` under `af3opt_home()`."""
+def growing_bytes(size: JobSize, *, flash_attention: bool) -> float:
+    """What a program needs besides its weights, for comparing one size with another.
 
-    def __init__(self, path: Path | None = None) -> None:
-        """Reads what is known; a missing or damaged file is an empty one."""
-        self._path = path or af3opt_home() / "programs.json"
-        self._bytes: dict[str, dict[int, int]] = {}
-        with contextlib.suppress(OSError, ValueError, TypeError, AttributeError, OverflowError):
-            for kind, sizes in parse_object(read_private(self._path, _MOST_BYTES)).items():
-                known = {int(tokens): int(size) for tokens, size in sizes.items()}
-                self._bytes[kind] = {
-                    tokens: size for tokens, size in known.items() if min(tokens, size) > 0
-                }
+    A part for each token and a part for each pair of tokens, of which the results of each
+    sample are one; by XLA's reports with portable attention and by DeepMind's published
+    size with flash attention, see the constants.
 
-    def learn(self, kind: str, size: JobSize, program_bytes: int) -> None:
-        """Keeps the memory of a compiled program.
-
-        Args:
-            kind: Engine, device and attention kernels, as one word.
-            size: The job it was compiled for.
-            program_bytes: Arguments, results and work arrays.
-        """
-        self._bytes.setdefault(_key(kind, size), {})[size.tokens] = program_bytes
-        # Another run may have learned meanwhile; losing that costs one estimate.
-        with contextlib.suppress(OSError, SetupError):
-            private_directory(self._path.parent)
-            text = json.dumps(self._bytes, indent=1, sort_keys=True)
-            atomic_write_text(self._path, text + "\n", mode=0o600)
-
-    def need(self, kind: str, size: JobSize, *, flash_attention: bool = False) -> DeviceNeed:
-        """Device memory for a job.
-
-        Args:
-            kind: As for `learn`.
-            size: The job.
-            flash_attention: Whether attention kernels keep their logits on chip.
-        """
-        known = self._bytes.get(_key(kind, size), {})
-        return _bound(known, size.tokens) or _guess(size.tokens, flash_attention=flash_attention)
+    Args:
+        size: Padded tokens and samples at once.
+        flash_attention: Whether attention kernels keep their logits on chip.
+    """
+    pair = _FLASH_PAIR_BYTES if flash_attention else _PORTABLE_PAIR_BYTES
+    pair += _RESULT_PAIR_BYTES * (size.samples - _FITTED_SAMPLES)
+    return _PORTABLE_TOKEN_BYTES * size.tokens + pair * size.tokens**2
 
 
-def _key(kind: str, size: JobSize) -> str:
-    extras = f"{'+embeddings' * size.embeddings}{'+distogram' * size.distogram}"
-    return f"{kind}|{size.samples}{extras}"
+def scaled_need(
+    known_bytes: int, weight_bytes: int, known: JobSize, size: JobSize, *, flash_attention: bool
+) -> int:
+    """Device memory of one size by that of another: a fixed part and a part that grows.
+
+    Args:
+        known_bytes: Memory of a program.
+        weight_bytes: What of it are weights, which are the same whatever the size.
+        known: What that program computes.
+        size: What is asked for.
+        flash_attention: Whether attention kernels keep their logits on chip.
+    """
+    growth = growing_bytes(size, flash_attention=flash_attention) / growing_bytes(
+        known, flash_attention=flash_attention
+    )
+    return weight_bytes + int((known_bytes - weight_bytes) * growth)
 
 
-def _bound(known: Mapping[int, int], tokens: int) -> DeviceNeed | None:
-    if tokens in known:
-        return DeviceNeed(known[tokens], "compiled")
-    bounds = [DeviceNeed(size, "larger") for other, size in known.items() if other > tokens]
-    bounds += [
-        DeviceNeed(int(size * (tokens / other) ** _MOST_GROWTH), "smaller")
-        for other, size in known.items()
-        if other < tokens
-    ]
-    return min(bounds, key=lambda need: need.bytes, default=None)
-
-
-def _guess(tokens: int, *, flash_attention: bool) -> DeviceNeed:
+def guessed_need(tokens: int, *, flash_attention: bool) -> DeviceNeed:
+    """Device memory for a size when no program of this kind is known."""
     if not flash_attention:
         work = _PORTABLE_TOKEN_BYTES * tokens + _PORTABLE_PAIR_BYTES * tokens**2
-        return DeviceNeed(_WEIGHTS_BYTES + work, "fitted")
-    work = int((_PUBLISHED_BYTES - _WEIGHTS_BYTES) * (tokens / _PUBLISHED_TOKENS) ** 2)
-    return DeviceNeed(_WEIGHTS_BYTES + work, "published")
+        return DeviceNeed(WEIGHT_BYTES + work, "fitted")
+    work = int((_PUBLISHED_BYTES - WEIGHT_BYTES) * (tokens / _PUBLISHED_TOKENS) ** 2)
+    return DeviceNeed(WEIGHT_BYTES + work, "published")

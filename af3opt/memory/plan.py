@@ -78,6 +78,7 @@ def plan_memory(
     device_need: Callable[[JobSize], DeviceNeed],
     *,
     can_split_samples: bool,
+    force: bool = False,
 ) -> MemoryPlan:
     """Finds the least change that makes a job fit.
 
@@ -86,6 +87,7 @@ def plan_memory(
         room: What there is.
         device_need: Device memory of a job, such as `KnownPrograms.need`.
         can_split_samples: Whether samples can be computed in smaller groups.
+        force: Try a job all the same when the numbers are certain that it does not fit.
 
     Returns:
         The plan. When the numbers are estimates and nothing fits by them, the job
@@ -102,9 +104,18 @@ def plan_memory(
     need = device_need(least)
     text = _shortage(least, room, need)
     if _certainly_too_large(least, room, need):
+        if force:
+            return MemoryPlan(size=least, warning=f"tried by --force_memory: {text}")
         spilling = dataclasses.replace(room, unified=True)
         raise MemoryShortageError(text, spilling_helps=_fits(least, spilling, need))
     return MemoryPlan(size=size, warning=text)
+
+
+def program_room(size: JobSize, room: Room) -> int:
+    """Bytes that a plan leaves to the program itself: its device's, or the host's rest."""
+    if room.device_bytes is not None:
+        return room.device_bytes
+    return max(0, room.host_bytes - host_bytes(size))
 
 
 def _smaller(size: JobSize, *, can_split_samples: bool) -> Iterator[JobSize]:
@@ -161,7 +172,7 @@ def _shortage(size: JobSize, room: Room, need: DeviceNeed) -> str:
     return (
         f"{size.tokens} tokens with {size.samples} sample(s) need{basis} {needs}; "
         "use a machine or a Slurm --mem with more memory, fewer --num_diffusion_samples, "
-        "or --unified_memory on a GPU"
+        "--unified_memory on a GPU, or --force_memory to try all the same"
     )
 
 

@@ -47,6 +47,12 @@ class OwnOptions:
         "inputs fit. Unset: only for jobs that do not fit otherwise, after all others.",
         group=ENVIRONMENT,
     )
+    force_memory: bool = option(
+        False,
+        "Try jobs that would be refused because they need more memory than there is. One that "
+        "succeeds is not refused again.",
+        group=ENVIRONMENT,
+    )
     num_threads: int | None = option(
         None,
         "CPU threads for the model. Unset: what affinity, cgroup and scheduler allow.",

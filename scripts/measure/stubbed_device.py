@@ -11,6 +11,8 @@ from typing import Any
 
 import numpy as np
 
+from af3opt.memory import Program
+
 
 class StubbedRunner:
     """Stands where `ModelRunner` does."""
@@ -28,12 +30,15 @@ class StubbedRunner:
         self.config = types.SimpleNamespace(global_config=types.SimpleNamespace(bfloat16="none"))
         self.device: Any = None
         self.compile_reports: list[Any] = []
-        self.program_kind = "stub"
         self.once_seconds = 0.0
 
     def describe_weights(self) -> Any:
         """Stands for what is known of the weights."""
         return types.SimpleNamespace(sha256="0" * 64)
+
+    def program(self, batch: Mapping[str, Any]) -> Program:
+        """Stands for the program that a batch needs."""
+        return Program(kind="stub", family="stub", shapes=str(batch["token_index"].shape))
 
     def run_inference(
         self, batch: Mapping[str, Any], seed: int, samples_at_once: int | None = None

@@ -1,10 +1,13 @@
 """Whether a seed fits into memory, and how it has to be run so that it does."""
 
+import dataclasses
 import logging
 import threading
 
 from af3opt.execution.job.session import Session
-from af3opt.memory import JobSize, KnownPrograms, MemoryPlan, plan_memory, room_now
+from af3opt.features.engine_features import Batch
+from af3opt.memory import JobSize, KnownPrograms, Program, plan_memory, room_now
+from af3opt.memory.plan import program_room
 
 _log = logging.getLogger(__name__)
 
@@ -33,8 +36,17 @@ class UnwrittenResults:
             self._changed.wait_for(lambda: not self._number)
 
 
+@dataclasses.dataclass(frozen=True, slots=True)
+class _Planned:
+    """How seeds of one program are run, and the room that was left to it."""
+
+    size: JobSize
+    room_bytes: int
+    unified: bool
+
+
 class MemoryFit:
-    """Plans the memory of seeds; one answer and one log line for each padded size."""
+    """Plans the memory of seeds; one answer and one log line for each program."""
 
     def __init__(self, session: Session, *, seeds_in_flight: int = 1) -> None:
         """Connects what plans need.
@@ -45,32 +57,37 @@ class MemoryFit:
         """
         self._session = session
         self._seeds_in_flight = seeds_in_flight
-        self._sizes: dict[int, JobSize] = {}
+        self._planned: dict[Program, _Planned] = {}
 
-    def size(self, padded_tokens: int) -> JobSize:
+    def size(self, batch: Batch) -> JobSize:
         """Returns how many samples to compute together, and seeds to have in memory.
 
         Args:
-            padded_tokens: Size of the input with padding.
+            batch: Features of a seed, padded.
 
         Raises:
             MemoryShortageError: it is certain that the seed does not fit; the text
                 has the numbers.
         """
-        if padded_tokens not in self._sizes:
-            plan = self._plan(padded_tokens)
-            if plan.warning:
-                _log.warning("%d tokens: %s", padded_tokens, plan.warning)
-            self._sizes[padded_tokens] = plan.size
-        return self._sizes[padded_tokens]
+        program = self._session.runner.program(batch)
+        if program not in self._planned:
+            self._planned[program] = self._plan(program, int(batch["token_index"].shape[0]))
+        return self._planned[program].size
 
-    def _plan(self, padded_tokens: int) -> MemoryPlan:
+    def ran(self, batch: Batch) -> None:
+        """Notes that a seed of these features was computed in the room that there was."""
+        program = self._session.runner.program(batch)
+        planned = self._planned.get(program)
+        # What spilt to host memory says nothing of the device's.
+        if planned is not None and not planned.unified:
+            KnownPrograms().ran(program, planned.size, planned.room_bytes)
+
+    def _plan(self, program: Program, padded_tokens: int) -> _Planned:
         settings, startup = self._session.settings, self._session.startup
-        kind = self._session.runner.program_kind
-        flash_attention = self._session.backend.flash_attention != "xla"
         unified = bool(settings.unified_memory)
         known = KnownPrograms()
-        return plan_memory(
+        room = room_now(startup.host.memory, startup.backend.gpu, unified=unified)
+        plan = plan_memory(
             JobSize(
                 tokens=padded_tokens,
                 samples=settings.num_diffusion_samples,
@@ -78,7 +95,11 @@ class MemoryFit:
                 embeddings=settings.save_embeddings,
                 distogram=settings.save_distogram,
             ),
-            room_now(startup.host.memory, startup.backend.gpu, unified=unified),
-            lambda size: known.need(kind, size, flash_attention=flash_attention),
+            room,
+            lambda size: known.need(program, size),
             can_split_samples=True,
+            force=settings.force_memory,
         )
+        if plan.warning:
+            _log.warning("%d tokens: %s", padded_tokens, plan.warning)
+        return _Planned(plan.size, program_room(plan.size, room), unified)
