@@ -6,6 +6,8 @@ __version__ = "0.1.0"
 
 # Distributions, besides the engine, whose code computes the model's results.
 COMPUTING = ("jax", "jaxlib", "dm-haiku", "tokamax", "numpy", "colabfold-kernels")
+# And those whose versions decide results: conformers come from RDKit.
+DECIDING = (*COMPUTING, "rdkit")
 
 
 def installed_version(package: str) -> str | None:

@@ -19,12 +19,9 @@ from pathlib import Path
 
 from af3opt.base.atomic import atomic_write_text
 from af3opt.base.json_types import Json, JsonObject
-from af3opt.base.version import COMPUTING, __version__, installed_version
+from af3opt.base.version import DECIDING, __version__, installed_version
 
 FORMAT = "af3opt-run-record/1"
-
-# Distributions whose versions can change a result.
-_DISTRIBUTIONS = (*COMPUTING, "rdkit")
 
 _SECRET_NAME = re.compile(r"token|secret|passw|credential|api_?key|access_?key", re.IGNORECASE)
 _URL_USER = re.compile(r"(?<=://)[^/@\s]+@")
@@ -37,7 +34,7 @@ def package_versions() -> dict[str, str | None]:
     return {
         "af3opt": __version__,
         "python": platform.python_version(),
-        **{name: installed_version(name) for name in _DISTRIBUTIONS},
+        **{name: installed_version(name) for name in DECIDING},
     }
 
 

@@ -2,7 +2,7 @@
 
 A login node may have neither the engine nor a GPU nor the databases. So a job counts as
 finished when its input, its seeds and every setting are those of a run whose files are
-all there; engine, weights, backend and optimisations are not looked at.
+all there; engine, weights, backend, optimisations and versions are not looked at.
 """
 
 import json
@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from af3opt.base.json_types import Json, JsonObject
-from af3opt.execution.job.identity import data_identity, input_digest, run_identity
+from af3opt.execution.job.identity import Computing, data_identity, input_digest, run_identity
 from af3opt.execution.job.journal import JobJournal, read_seed_record
 from af3opt.execution.planning.plan import PlannedJob
 from af3opt.settings.settings import Settings
@@ -36,16 +36,7 @@ class FinishedJobs:
         """
         self._settings = settings
         self._output_dir = output_dir
-        parts = run_identity(
-            settings,
-            resolved_input="",
-            first_seed=0,
-            weights_digest="",
-            engine_fingerprint="",
-            backend="",
-            buckets=(),
-            optimisations=(),
-        ).parts
+        parts = run_identity(settings, Computing(), resolved_input="", first_seed=0).parts
         self._wanted = {name: part for name, part in parts.items() if name not in _UNKNOWN_HERE}
 
     def is_searched(self, job: PlannedJob) -> bool:

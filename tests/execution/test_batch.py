@@ -1,5 +1,6 @@
 """Batches with a stubbed device step: resume, failures, signals, and what the disk does."""
 
+import importlib.metadata
 import json
 import os
 import shutil
@@ -91,6 +92,27 @@ def test_another_setting_is_another_run_and_is_explained(runs, inputs, tmp_path)
     # Each of the two runs is known by itself afterwards.
     assert runs.run(inputs / "job0.json", output, "--num_recycles=3") == ExitCode.OK
     assert runs.run(inputs / "job0.json", output) == ExitCode.OK
+    assert len(runs.steps()) == 6
+
+
+def test_another_version_is_another_run_and_is_explained(runs, inputs, tmp_path):
+    def newer_jax():
+        from af3opt.execution.job import session
+
+        known = session.deciding_versions()
+        session.deciding_versions = lambda: {**known, "jax": "99.0"}
+
+    output = tmp_path / "out"
+    runs.run(inputs / "job0.json", output)
+    flags = ("--explain_resume",)
+    assert runs.run(inputs / "job0.json", output, *flags, before=newer_jax) == ExitCode.OK
+    installed = importlib.metadata.version("jax")
+    assert f'jax: "{installed}" -> "99.0"' in runs.output
+    assert len(runs.steps()) == 6
+    assert len([path for path in output.glob("job0*") if path.is_dir()]) == 2
+    # Each of the two runs is known by itself afterwards.
+    assert runs.run(inputs / "job0.json", output) == ExitCode.OK
+    assert runs.run(inputs / "job0.json", output, before=newer_jax) == ExitCode.OK
     assert len(runs.steps()) == 6
 
 

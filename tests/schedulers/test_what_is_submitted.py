@@ -9,7 +9,7 @@ from af3opt import cli
 from af3opt.base.errors import ExitCode
 from af3opt.base.key import CacheKey
 from af3opt.caching.locations import open_cache
-from af3opt.execution.job.identity import data_identity, input_digest, run_identity
+from af3opt.execution.job.identity import Computing, data_identity, input_digest, run_identity
 from af3opt.execution.job.journal import JobJournal
 from af3opt.output.tree import JobTree, SampleScore, write_ranking
 from af3opt.schedulers.search_work import chains_to_search, find_search_costs
@@ -73,13 +73,11 @@ class Cluster:
             return
         identity = run_identity(
             settings,
+            Computing(
+                weights="w", engine="e", backend="gpu", buckets=(256,), versions={"jax": "1.0"}
+            ),
             resolved_input="resolved",
             first_seed=seeds[0],
-            weights_digest="w",
-            engine_fingerprint="e",
-            backend="gpu",
-            buckets=(256,),
-            optimisations=(),
         )
         run = journal.run(identity)
         run.begin(tree.root, seeds, {**data.parts, **identity.parts})

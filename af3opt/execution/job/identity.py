@@ -2,13 +2,14 @@
 
 There are two. MSAs and templates depend on the input and, when they are searched for,
 on the databases. Predictions depend on the input with those filled in, on the seed,
-every setting that affects results, the weights, the engine and the active
-optimisations. So another number of recycles does not search again, and inference may
-follow on a node that has no databases. The parts are kept beside their digest, so
-that a difference can be explained.
+every setting that affects results, the weights, the engine, the active optimisations
+and the versions of what computes. So another number of recycles does not search again,
+and inference may follow on a node that has no databases. The parts are kept beside their
+digest, so that a difference can be explained.
 """
 
 import dataclasses
+import functools
 import hashlib
 import json
 import string
@@ -17,11 +18,15 @@ from pathlib import Path
 from typing import Any
 
 from af3opt.base.key import text_digest
+from af3opt.base.sources import sources_digest
+from af3opt.base.version import DECIDING, installed_version
 from af3opt.settings.field import spec_of
 from af3opt.settings.settings import Settings
 
 _LOCATIONS = frozenset({"model_dir", "db_dir"})
 _DATABASE_SUFFIX = "_database_path"
+# af3opt's folders whose code decides numbers.
+_DECIDING_PARTS = ("data", "engine", "features", "inference", "numerics", "optimizations")
 _OUTPUT_SETTINGS = (
     *("save_embeddings", "save_distogram", "save_terms_of_use"),
     *("compress_large_output_files", "save_pdb"),
@@ -89,29 +94,50 @@ def data_identity(
     return Identity(parts)
 
 
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Computing:
+    """What computes the numbers, besides the settings.
+
+    Attributes:
+        weights: Digest of the weights.
+        engine: Fingerprint from `engine.discovery`.
+        backend: "cpu", "gpu" or "mps".
+        buckets: Token counts in force.
+        optimisations: Names of the active optimisations that change results.
+        versions: What is installed, see `deciding_versions`.
+    """
+
+    weights: str = ""
+    engine: str = ""
+    backend: str = ""
+    buckets: tuple[int, ...] = ()
+    optimisations: tuple[str, ...] = ()
+    versions: Mapping[str, str | None] = dataclasses.field(default_factory=dict)
+
+
+@functools.cache
+def deciding_versions() -> Mapping[str, str | None]:
+    """Versions of the packages whose code decides numbers, and a digest of af3opt's own.
+
+    The digest is over the folders that take part, so a release that leaves them as they
+    were continues what an earlier one began. Another version of anything here is another
+    run: nobody has shown that its results are the same.
+    """
+    versions = {name: installed_version(name) for name in DECIDING}
+    return {"af3opt": sources_digest(*_DECIDING_PARTS), **versions}
+
+
 def run_identity(
-    settings: Settings,
-    *,
-    resolved_input: str,
-    first_seed: int,
-    weights_digest: str,
-    engine_fingerprint: str,
-    backend: str,
-    buckets: Iterable[int],
-    optimisations: Iterable[str],
+    settings: Settings, computing: Computing, *, resolved_input: str, first_seed: int
 ) -> Identity:
     """Builds the identity of a job's inference, all its seeds included.
 
     Args:
         settings: Gives every setting marked as affecting results.
+        computing: What computes the numbers.
         resolved_input: Digest of the input with MSAs and templates filled in.
         first_seed: Keeps jobs apart that have name and content in common and other
             seeds; seeds may still be added to a job.
-        weights_digest: Digest of the weights.
-        engine_fingerprint: From `engine.discovery`.
-        backend: "cpu", "gpu" or "mps".
-        buckets: Token counts in force.
-        optimisations: Names of the active optimisations that change results.
     """
     parts: dict[str, Any] = {
         field.name: _plain(getattr(settings, field.name))
@@ -123,11 +149,12 @@ def run_identity(
     parts |= {
         "resolved_input": resolved_input,
         "first_seed": first_seed,
-        "weights": weights_digest,
-        "engine": engine_fingerprint,
-        "jax_backend": backend,
-        "buckets": list(buckets),
-        "optimisations": sorted(optimisations),
+        "weights": computing.weights,
+        "engine": computing.engine,
+        "jax_backend": computing.backend,
+        "buckets": list(computing.buckets),
+        "optimisations": sorted(computing.optimisations),
+        **computing.versions,
     }
     return Identity(parts)
 

@@ -16,7 +16,13 @@ from af3opt.engine.msa import DataPipeline
 from af3opt.engine.outputs import SYNTHETIC_NOTE
 from af3opt.environment.backend import Backend
 from af3opt.environment.startup import Startup
-from af3opt.execution.job.identity import Identity, data_identity, run_identity
+from af3opt.execution.job.identity import (
+    Computing,
+    Identity,
+    data_identity,
+    deciding_versions,
+    run_identity,
+)
 from af3opt.execution.job.weights_digest import weights_digest
 from af3opt.execution.planning.deadline import device_label
 from af3opt.features.cache import FeatureCache
@@ -263,12 +269,16 @@ class Session:
             SetupError: there are no weights to digest.
         """
         return run_identity(
-            self.settings,
-            resolved_input=resolved_input,
-            first_seed=first_seed,
-            weights_digest=self._weights_digest,
-            engine_fingerprint=self.engine_info.fingerprint,
+            self.settings, self._computing, resolved_input=resolved_input, first_seed=first_seed
+        )
+
+    @functools.cached_property
+    def _computing(self) -> Computing:
+        return Computing(
+            weights=self._weights_digest,
+            engine=self.engine_info.fingerprint,
             backend=self.backend.name,
             buckets=self.buckets,
             optimisations=self.permitted_optimizations,
+            versions=deciding_versions(),
         )

@@ -1,0 +1,45 @@
+"""What makes two runs the same work."""
+
+import dataclasses
+
+import pytest
+
+from af3opt.base.version import DECIDING, installed_version
+from af3opt.execution.job.identity import (
+    Computing,
+    deciding_versions,
+    differences,
+    run_identity,
+)
+from af3opt.settings.settings import resolve_settings
+
+COMPUTING = Computing(
+    weights="w", engine="e", backend="cpu", buckets=(16,), versions=deciding_versions()
+)
+
+
+def identity(computing):
+    settings = resolve_settings([], {})
+    return run_identity(settings, computing, resolved_input="r", first_seed=1)
+
+
+def test_every_deciding_package_counts():
+    assert set(deciding_versions()) == {"af3opt", *DECIDING}
+    for name in ("jax", "jaxlib", "numpy", "rdkit"):
+        assert deciding_versions()[name] == installed_version(name) is not None
+
+
+@pytest.mark.parametrize("name", sorted(deciding_versions()))
+def test_another_version_is_another_run(name):
+    changed = {**deciding_versions(), name: "99"}
+    other = identity(dataclasses.replace(COMPUTING, versions=changed))
+    assert other.digest != identity(COMPUTING).digest
+    (line,) = differences(identity(COMPUTING).parts, other.parts)
+    assert line.startswith(f"{name}: ")
+
+
+def test_runs_of_before_versions_counted_are_explained():
+    old = identity(dataclasses.replace(COMPUTING, versions={})).parts
+    named = {line.partition(":")[0] for line in differences(old, identity(COMPUTING).parts)}
+    missing = {name for name, version in deciding_versions().items() if version is None}
+    assert named == set(deciding_versions()) - missing
