@@ -245,7 +245,7 @@ class BatchRun:
                 _log.info(
                     "%s: %d seed(s) are done already, %d to do", job.name, len(done), len(seeds)
                 )
-                job.recall_record(done)
+            job.recall_record(done)
             if seeds:
                 _log.info("Predicting 3D structure for %s with %d seed(s)...", job.name, len(seeds))
                 job.prepare()

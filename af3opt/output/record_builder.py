@@ -1,33 +1,33 @@
 """Collects a job's run record while the job runs, and writes it after every seed.
 
-A job may be done in several processes (resume); seeds of earlier ones are taken over
-from the record they left.
+A job may be done in several processes (resume); what the record says of earlier ones and
+of their seeds is taken over, so each seed keeps the process that made it.
 """
 
-import contextlib
 import dataclasses
 import datetime
-import json
+import os
+import secrets
 import threading
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
-from af3opt.base.json_types import JsonObject
 from af3opt.output.run_record import (
-    FORMAT,
     BackendRecord,
     CacheRecord,
     EngineRecord,
     HostRecord,
     InputRecord,
     OptimizationRecord,
+    ProcessRecord,
     RunRecord,
-    SampleRecord,
     SeedRecord,
     SettingRecord,
     StageRecord,
     VariableRecord,
     WeightsRecord,
+    package_versions,
+    read_run_record,
     write_run_record,
 )
 
@@ -61,7 +61,11 @@ class RecordBuilder:
         self._name = name
         self._input = job_input
         self._started = _now()
+        # Nobody else has it, on this host or another, now or after a restart.
+        self._process = f"{os.getpid()}-{secrets.token_hex(4)}"
         self._seeds: dict[int, SeedRecord] = {}
+        self._earlier_seeds: dict[int, SeedRecord] = {}
+        self._earlier: tuple[ProcessRecord, ...] = ()
         self._lock = threading.Lock()
 
     def set_tokens(self, tokens: int, padded_tokens: int) -> None:
@@ -71,23 +75,39 @@ class RecordBuilder:
                 self._input, tokens=tokens, padded_tokens=padded_tokens
             )
 
-    def take_over(self, path: Path, seeds: Collection[int]) -> None:
-        """Takes seeds that an earlier process finished from the record it left.
+    def take_over(self, path: Path, seeds: Collection[int] | None = None) -> None:
+        """Takes earlier processes, and seeds that they finished, from the record they left.
 
         Args:
             path: That record; missing, damaged or of another format means that
-                nothing is known of those seeds.
-            seeds: The seeds that are finished.
+                nothing is known of them.
+            seeds: The seeds that are finished; None for all that the record names.
         """
+        record = read_run_record(path)
+        if record is None or record.process == self._process:
+            return
+        name = record.process or f"before {record.ended.isoformat(timespec='seconds')}"
+        parts = {f.name: getattr(record, f.name) for f in dataclasses.fields(ProcessRecord)}
+        last = ProcessRecord(**parts | {"process": name})
         with self._lock:
-            for seed in _seeds_of(path):
-                if seed.seed in seeds:
-                    self._seeds.setdefault(seed.seed, seed)
+            self._earlier = (*record.earlier, last)
+            self._earlier_seeds = {
+                seed.seed: seed if record.process else dataclasses.replace(seed, process=name)
+                for seed in record.seeds
+                if seeds is None or seed.seed in seeds
+            }
+
+    def keep_seeds(self, seeds: Collection[int]) -> None:
+        """Forgets the seeds of earlier processes that are not among these."""
+        with self._lock:
+            self._earlier_seeds = {
+                number: seed for number, seed in self._earlier_seeds.items() if number in seeds
+            }
 
     def add_seed(self, seed: SeedRecord) -> None:
-        """Notes a seed that is finished."""
+        """Notes a seed that this process has finished."""
         with self._lock:
-            self._seeds[seed.seed] = seed
+            self._seeds[seed.seed] = dataclasses.replace(seed, process=self._process)
 
     def write(
         self,
@@ -112,13 +132,14 @@ class RecordBuilder:
             OSError: the record cannot be written.
         """
         with self._lock:
-            seeds = list(self._seeds.values())
-            job_input = self._input
+            seeds = list((self._earlier_seeds | self._seeds).values())
+            job_input, earlier = self._input, self._earlier
         if status == "done" and any(not s.finite for seed in seeds for s in seed.samples):
             status = "excluded_samples"
         facts = {f.name: getattr(self._facts, f.name) for f in dataclasses.fields(self._facts)}
         record = RunRecord(
             name=self._name,
+            process=self._process,
             status=status,
             reason=reason,
             started=self._started,
@@ -127,24 +148,11 @@ class RecordBuilder:
             stages=stages,
             caches=caches,
             seeds=seeds,
+            earlier=earlier,
+            versions=package_versions(),
             **facts,
         )
         write_run_record(record, path)
-
-
-def _seeds_of(path: Path) -> list[SeedRecord]:
-    content: JsonObject = {}
-    with contextlib.suppress(OSError, ValueError):
-        content = json.loads(path.read_bytes())
-    if not isinstance(content, dict) or content.get("format") != FORMAT:
-        return []
-    try:
-        return [
-            SeedRecord(**seed | {"samples": [SampleRecord(**item) for item in seed["samples"]]})
-            for seed in content["seeds"]
-        ]
-    except (KeyError, TypeError):
-        return []
 
 
 def _now() -> datetime.datetime:

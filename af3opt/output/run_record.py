@@ -11,17 +11,20 @@ import datetime
 import functools
 import importlib.resources
 import json
-import math
 import platform
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
+from typing import Final, Literal
 
-from af3opt.base.atomic import atomic_write_text
+import msgspec
+
+from af3opt.base.atomic import atomic_write_bytes
+from af3opt.base.json_files import read_json, to_json
 from af3opt.base.json_types import Json, JsonObject
-from af3opt.base.version import DECIDING, __version__, installed_version
+from af3opt.base.version import __version__, deciding_versions
 
-FORMAT = "af3opt-run-record/1"
+FORMAT: Final = "af3opt-run-record/2"
 
 _SECRET_NAME = re.compile(r"token|secret|passw|credential|api_?key|access_?key", re.IGNORECASE)
 _URL_USER = re.compile(r"(?<=://)[^/@\s]+@")
@@ -34,7 +37,7 @@ def package_versions() -> dict[str, str | None]:
     return {
         "af3opt": __version__,
         "python": platform.python_version(),
-        **{name: installed_version(name) for name in DECIDING},
+        **deciding_versions(),
     }
 
 
@@ -172,6 +175,8 @@ class SeedRecord:
         attempts: Computations: 2 when it was done again in safer numerics.
         safer_numerics: What was different in the second, or "".
         samples: Its samples.
+        process: Identifier of the process that made it, see `ProcessRecord`; "" when that is
+            not known.
     """
 
     seed: int
@@ -179,6 +184,7 @@ class SeedRecord:
     attempts: int = 1
     safer_numerics: str = ""
     samples: Sequence[SampleRecord] = ()
+    process: str = ""
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -192,18 +198,17 @@ class InputRecord:
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
-class RunRecord:
-    """Everything about one job; see the classes of the parts.
+class ProcessRecord:
+    """One process that worked on a job; see the classes of the parts.
 
     Attributes:
-        name: The job's name as the user wrote it.
-        status: "done", "failed", "incomplete" (stopped early) or
-            "excluded_samples" (done, but some samples are not finite).
+        process: Its identifier.
+        status: How the job was when it ended: "done", "failed", "incomplete" (stopped
+            early) or "excluded_samples" (done, but some samples are not finite).
         reason: Why it failed, or "".
         command: The command line.
-        started: When the job began, with time zone.
+        started: When the process began the job, with time zone.
         ended: When the record was written.
-        input: The fold input.
         engine: The engine.
         weights: The weights, None without inference.
         host: The machine.
@@ -213,17 +218,15 @@ class RunRecord:
         optimizations: All that were considered.
         caches: Every cache that was asked.
         stages: Every stage that was run.
-        seeds: Every seed, those of earlier runs as far as they are known.
         versions: Versions by distribution, see `package_versions`.
     """
 
-    name: str
+    process: str = ""
     status: str
     reason: str = ""
     command: Sequence[str]
     started: datetime.datetime
     ended: datetime.datetime
-    input: InputRecord
     engine: EngineRecord
     weights: WeightsRecord | None
     host: HostRecord
@@ -233,19 +236,47 @@ class RunRecord:
     optimizations: Sequence[OptimizationRecord] = ()
     caches: Sequence[CacheRecord] = ()
     stages: Sequence[StageRecord] = ()
+    versions: Mapping[str, str | None] = dataclasses.field(default_factory=dict)
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class RunRecord(ProcessRecord):
+    """Everything about one job: the process that wrote it last, and those before it.
+
+    Attributes:
+        format: The layout of the file. The first one had neither `process` nor `earlier`.
+        name: The job's name as the user wrote it.
+        input: The fold input.
+        seeds: Every seed, those of earlier processes as far as they are known.
+        earlier: The processes that worked on the job before this one, first to last.
+    """
+
+    format: Literal["af3opt-run-record/1", "af3opt-run-record/2"] = FORMAT
+    name: str
+    input: InputRecord
     seeds: Sequence[SeedRecord] = ()
-    versions: Mapping[str, str | None] = dataclasses.field(default_factory=package_versions)
+    earlier: Sequence[ProcessRecord] = ()
 
     def as_json(self) -> JsonObject:
         """The record as plain JSON values, secrets hidden."""
-        plain: JsonObject = {"format": FORMAT} | _plain(dataclasses.asdict(self))
+        plain = _plain(self)
         plain["seconds"] = (self.ended - self.started).total_seconds()
-        plain["command"] = [_hide_in_argument(argument) for argument in plain["command"]]
-        for variable in plain["environment"]:
-            variable["value"] = _hide(variable["name"], variable["value"])
-        for name, setting in plain["settings"].items():
-            setting["value"] = _hide(name, setting["value"])
+        for process in (plain, *plain["earlier"]):
+            process["command"] = [_hide_in_argument(argument) for argument in process["command"]]
+            for variable in process["environment"]:
+                variable["value"] = _hide(variable["name"], variable["value"])
+            for name, setting in process["settings"].items():
+                setting["value"] = _hide(name, setting["value"])
         return plain
+
+
+def read_run_record(path: Path) -> RunRecord | None:
+    """Reads a record of this or the first layout.
+
+    Returns:
+        The record; None when it is missing, damaged or of another format.
+    """
+    return read_json(path, RunRecord)
 
 
 def record_path(job_directory: Path, name: str) -> Path:
@@ -263,8 +294,7 @@ def write_run_record(record: RunRecord, path: Path) -> None:
     Raises:
         OSError: it cannot be written.
     """
-    text = json.dumps(record.as_json(), indent=1, allow_nan=False, ensure_ascii=False)
-    atomic_write_text(path, text + "\n")
+    atomic_write_bytes(path, to_json(record.as_json()))
 
 
 def load_schema() -> JsonObject:
@@ -284,19 +314,17 @@ def settings_record(
     }
 
 
-def _plain(value: Json) -> Json:
-    """Turns a value into what JSON has; numbers that are not finite become null."""
+def _plain(record: RunRecord) -> JsonObject:
+    """Turns a record into what JSON has; numbers that are not finite become null."""
+    plain = msgspec.json.decode(msgspec.json.encode(record, enc_hook=_as_text_or_list))
+    return {"format": plain["format"], "name": plain["name"], **plain}
+
+
+def _as_text_or_list(value: object) -> Json:
+    """What JSON has not: any collection becomes a list, a path and all else its text."""
     if isinstance(value, Mapping):
-        return {str(key): _plain(item) for key, item in value.items()}
-    if isinstance(value, float):
-        return value if math.isfinite(value) else None
-    if value is None or isinstance(value, str | int):
-        return value
-    if isinstance(value, datetime.datetime):
-        return value.isoformat(timespec="seconds")
-    if isinstance(value, Iterable):
-        return [_plain(item) for item in value]
-    return str(value)
+        return {str(key): item for key, item in value.items()}
+    return list(value) if isinstance(value, Iterable) else str(value)
 
 
 def _hide(name: str, value: Json) -> Json:

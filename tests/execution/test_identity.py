@@ -4,10 +4,9 @@ import dataclasses
 
 import pytest
 
-from af3opt.base.version import DECIDING, installed_version
+from af3opt.base.version import DECIDING, deciding_versions, installed_version
 from af3opt.execution.job.identity import (
     Computing,
-    deciding_versions,
     differences,
     run_identity,
 )
@@ -24,7 +23,7 @@ def identity(computing):
 
 
 def test_every_deciding_package_counts():
-    assert set(deciding_versions()) == {"af3opt", *DECIDING}
+    assert set(deciding_versions()) == {"af3opt_code", *DECIDING}
     for name in ("jax", "jaxlib", "numpy", "rdkit"):
         assert deciding_versions()[name] == installed_version(name) is not None
 

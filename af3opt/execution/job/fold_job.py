@@ -105,7 +105,7 @@ class FoldJob:
         settings = self.session.settings
         if not (settings.run_record and settings.run_inference):
             return None
-        return RecordBuilder(
+        record = RecordBuilder(
             self.session.facts,
             name=self.name,
             job_input=InputRecord(
@@ -115,6 +115,9 @@ class FoldJob:
                 padded_tokens=None,
             ),
         )
+        if settings.resume:
+            record.take_over(record_path(self.tree.root, self.tree.name))
+        return record
 
     @functools.cached_property
     def _features(self) -> JobFeatures:
@@ -336,9 +339,9 @@ class FoldJob:
             )
 
     def recall_record(self, seeds: Sequence[int]) -> None:
-        """Takes finished seeds over from the run record of an earlier process."""
-        if self.record is not None and seeds:
-            self.record.take_over(record_path(self.tree.root, self.tree.name), set(seeds))
+        """Keeps of the seeds that earlier processes recorded those that are finished."""
+        if self.record is not None:
+            self.record.keep_seeds(set(seeds))
 
     def finish(self, status: str) -> None:
         """Says and records how the job ended.

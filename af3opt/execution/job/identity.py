@@ -9,7 +9,6 @@ digest, so that a difference can be explained.
 """
 
 import dataclasses
-import functools
 import hashlib
 import json
 import string
@@ -18,15 +17,11 @@ from pathlib import Path
 from typing import Any
 
 from af3opt.base.key import text_digest
-from af3opt.base.sources import sources_digest
-from af3opt.base.version import DECIDING, installed_version
 from af3opt.settings.field import spec_of
 from af3opt.settings.settings import Settings
 
 _LOCATIONS = frozenset({"model_dir", "db_dir"})
 _DATABASE_SUFFIX = "_database_path"
-# af3opt's folders whose code decides numbers.
-_DECIDING_PARTS = ("data", "engine", "features", "inference", "numerics", "optimizations")
 _OUTPUT_SETTINGS = (
     *("save_embeddings", "save_distogram", "save_terms_of_use"),
     *("compress_large_output_files", "save_pdb"),
@@ -104,7 +99,7 @@ class Computing:
         backend: "cpu", "gpu" or "mps".
         buckets: Token counts in force.
         optimisations: Names of the active optimisations that change results.
-        versions: What is installed, see `deciding_versions`.
+        versions: What is installed, see `base.version.deciding_versions`.
     """
 
     weights: str = ""
@@ -113,18 +108,6 @@ class Computing:
     buckets: tuple[int, ...] = ()
     optimisations: tuple[str, ...] = ()
     versions: Mapping[str, str | None] = dataclasses.field(default_factory=dict)
-
-
-@functools.cache
-def deciding_versions() -> Mapping[str, str | None]:
-    """Versions of the packages whose code decides numbers, and a digest of af3opt's own.
-
-    The digest is over the folders that take part, so a release that leaves them as they
-    were continues what an earlier one began. Another version of anything here is another
-    run: nobody has shown that its results are the same.
-    """
-    versions = {name: installed_version(name) for name in DECIDING}
-    return {"af3opt": sources_digest(*_DECIDING_PARTS), **versions}
 
 
 def run_identity(

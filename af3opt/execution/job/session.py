@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Protocol
 
+from af3opt.base.version import deciding_versions
 from af3opt.data.bootstrap import bootstrap_engine
 from af3opt.data.synthetic_weights import read_manifest
 from af3opt.engine.discovery import EngineInfo, find_engine
@@ -20,7 +21,6 @@ from af3opt.execution.job.identity import (
     Computing,
     Identity,
     data_identity,
-    deciding_versions,
     run_identity,
 )
 from af3opt.execution.job.weights_digest import weights_digest
