@@ -307,7 +307,7 @@ class ModelRunner:
             self._executables[key] = compiled
         return self._executables[key]
 
-    def _learn_memory(self, features: Mapping[str, Any], report: CompileReport, chunk: int) -> None:
+    def _learn_memory(self, features: Features, report: CompileReport, chunk: int) -> None:
         """Keeps what XLA says the program needs, for plans made before later jobs."""
         if report.total_bytes is not None:
             size = JobSize(
@@ -318,7 +318,7 @@ class ModelRunner:
             )
             KnownPrograms().learn(self._program(features), size, report.total_bytes)
 
-    def program(self, batch: Mapping[str, Any]) -> Program:
+    def program(self, batch: Features) -> Program:
         """What decides the memory of the program that a batch needs.
 
         Args:
@@ -329,7 +329,7 @@ class ModelRunner:
         """
         return self._program(self._features(batch))
 
-    def _program(self, features: Mapping[str, Any]) -> Program:
+    def _program(self, features: Features) -> Program:
         signature = batch_signature(features)
         if signature not in self._programs:
             parameters = model_parameters(
