@@ -9,6 +9,7 @@ import contextlib
 import ctypes
 import errno
 import functools
+import hashlib
 import os
 import secrets
 import shutil
@@ -37,12 +38,18 @@ def _process_token(_process_id: int) -> str:
 def temporary_sibling(path: Path) -> Path:
     """Returns an unused hidden name in the same directory as `path`.
 
+    It is short whatever the name of `path` is: that may be as long as the file system takes.
     After `stop_writing` it does not return, except in the thread that called that.
     """
     if _last_writer is not None and _last_writer != threading.get_ident():
         threading.Event().wait()
     token = _process_token(os.getpid())
-    return path.with_name(f".{path.name}{_TEMPORARY_MARK}{token}-{secrets.token_hex(4)}")
+    return path.with_name(f"{_temporary_prefix(path)}{token}-{secrets.token_hex(4)}")
+
+
+def _temporary_prefix(path: Path) -> str:
+    """How the names of all temporary siblings of `path` begin."""
+    return f".{hashlib.sha256(os.fsencode(path.name)).hexdigest()[:12]}{_TEMPORARY_MARK}"
 
 
 def stop_writing() -> None:
@@ -65,7 +72,7 @@ def remove_unfinished(path: Path) -> None:
         OSError: the directory cannot be read, or a file not be removed.
     """
     for sibling in path.parent.iterdir():
-        if is_temporary(sibling) and sibling.name.startswith(f".{path.name}{_TEMPORARY_MARK}"):
+        if is_temporary(sibling) and sibling.name.startswith(_temporary_prefix(path)):
             if sibling.is_dir():
                 shutil.rmtree(sibling, ignore_errors=True)
             else:
@@ -224,7 +231,7 @@ def restore_replaced(path: Path) -> bool:
         return True
     moved = [
         sibling
-        for sibling in path.parent.glob(f".{path.name}{_TEMPORARY_MARK}*{_REPLACED_MARK}")
+        for sibling in path.parent.glob(f"{_temporary_prefix(path)}*{_REPLACED_MARK}")
         if sibling.is_dir()
     ]
     for sibling in sorted(moved, key=lambda one: one.stat().st_mtime, reverse=True):

@@ -14,8 +14,8 @@ from af3opt.execution.job.journal import read_seed_record
 from af3opt.execution.outcomes import read_failures
 from af3opt.execution.planning.kept_plans import ExpectedJob, Source, read_plans
 from af3opt.execution.planning.observed_times import ObservedTimes
-from af3opt.execution.planning.plan import sanitised_name
 from af3opt.execution.state_directory import jobs_directory
+from af3opt.inputs.names import sanitised_name
 
 
 class JobState(enum.StrEnum):

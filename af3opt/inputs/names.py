@@ -1,7 +1,7 @@
 """Job names: upstream's rule for files, and which names cannot be used."""
 
 import string
-from collections.abc import Iterable
+from collections.abc import Collection
 
 from af3opt.inputs.findings import Place, shown, type_name
 
@@ -22,18 +22,18 @@ def sanitised_name(name: str) -> str:
     return "".join(letter for letter in name.replace(" ", "_") if letter in NAME_CHARACTERS)
 
 
-def longest_name(seeds: Iterable[int], samples: int = _USUAL_SAMPLES) -> int:
+def longest_name(largest_seed: int, samples: int = _USUAL_SAMPLES) -> int:
     """Returns how many characters a sanitised name may have so that all files can be written.
 
     Args:
-        seeds: Seeds of the job.
+        largest_seed: Largest seed of the job.
         samples: Diffusion samples of a seed.
     """
-    largest = max(seeds, default=0)
-    return _MOST_BYTES - len(f"_seed-{largest}_sample-{samples - 1}_summary_confidences.json")
+    longest = f"_seed-{largest_seed}_sample-{samples - 1}_summary_confidences.json"
+    return _MOST_BYTES - len(longest)
 
 
-def check_name(name: object, place: Place, seeds: Iterable[int] = ()) -> None:
+def check_name(name: object, place: Place, seeds: Collection[int] = ()) -> None:
     """Finds out whether a value can be a job's name.
 
     Args:
@@ -49,10 +49,10 @@ def check_name(name: object, place: Place, seeds: Iterable[int] = ()) -> None:
             f"{shown(name)} has no character that a file name can have; give it letters, digits, "
             "dots, dashes or underscores"
         )
-    elif len(sanitised_name(name)) > longest_name(seeds):
+    elif len(sanitised_name(name)) > longest_name(max(seeds, default=0)):
         field.refuse(
             f"{shown(name)} has {len(sanitised_name(name))} characters; file names are made of it, "
-            f"so give at most {longest_name(seeds)}"
+            f"so give at most {longest_name(max(seeds, default=0))}"
         )
     elif any(0xD800 <= ord(letter) <= 0xDFFF for letter in name):
         field.refuse(f"{shown(name)} holds half a character (a lone surrogate); correct it")

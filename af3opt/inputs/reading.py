@@ -24,6 +24,8 @@ from af3opt.base.ownership import RefusedFileError
 # What is larger is no alignment and no structure; it would fill the memory.
 _MOST_BYTES = 4 * 1024**3
 _CHUNK = 1 << 24
+# A fold input has about six; code that walks through one must not run out of stack.
+_MOST_LEVELS = 100
 # Packed bytes at a time: they may unpack to thousands of times as many.
 _FED = 1 << 12
 
@@ -161,7 +163,23 @@ def parse_json(text: str) -> tuple[Any, list[str]]:
         raise ValueError("is nested too deeply to be a fold input") from error
     except ValueError as error:
         raise ValueError(f"is not valid JSON: {error}") from error
+    if _is_deeper(content, _MOST_LEVELS):
+        raise ValueError("is nested too deeply to be a fold input")
     return content, doubled
+
+
+def _is_deeper(content: Any, most: int) -> bool:
+    """Tells whether lists and objects lie within each other more than `most` times."""
+    level = [content]
+    for _ in range(most):
+        containers = [item for item in level if isinstance(item, dict | list)]
+        level = [
+            child
+            for item in containers
+            for child in (item.values() if isinstance(item, dict) else item)
+            if isinstance(child, dict | list)
+        ]
+    return bool(level)
 
 
 def _no_constant(name: str) -> Any:

@@ -108,11 +108,13 @@ def write_ranking(tree: JobTree, scores: Iterable[SampleScore]) -> SampleScore |
             best = row
     source = tree.sample_dir(best.seed, best.sample)
     prefix = tree.sample_name(best.seed, best.sample)
+    # Listed, not asked for one by one: a name that is too long would be an error, not absent.
+    written = {path.name for path in source.iterdir()} if source.is_dir() else set()
     for suffix in _SAMPLE_SUFFIXES:
         for ending in ("", ".zst"):
-            origin = source / f"{prefix}_{suffix}{ending}"
-            if origin.exists():
-                _copy(origin, tree.root / f"{tree.name}_{suffix}{ending}")
+            name = f"{prefix}_{suffix}{ending}"
+            if name in written:
+                _copy(source / name, tree.root / f"{tree.name}_{suffix}{ending}")
     with io.StringIO(newline="") as text:
         writer = csv.writer(text)
         writer.writerow(["seed", "sample", "ranking_score"])

@@ -57,6 +57,23 @@ def test_failed_directory_leaves_nothing(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.parametrize("name", ["x" * 255, "é" * 127])
+def test_a_name_may_be_as_long_as_the_file_system_takes(tmp_path, name):
+    atomic.atomic_write_text(tmp_path / name, "new")
+    assert (tmp_path / name).read_text() == "new"
+    with atomic.atomic_directory(tmp_path / f"{name[:-1]}y") as scratch:
+        (scratch / "a").touch()
+    assert len(list(tmp_path.iterdir())) == 2
+
+
+def test_what_one_file_left_unfinished_is_told_from_anothers(tmp_path):
+    mine, others = (atomic.temporary_sibling(tmp_path / name) for name in ("x", "x.y"))
+    mine.touch()
+    others.touch()
+    atomic.remove_unfinished(tmp_path / "x")
+    assert list(tmp_path.iterdir()) == [others]
+
+
 def test_own_temporaries_are_told_from_others(tmp_path):
     mine = atomic.temporary_sibling(tmp_path / "x")
     other = tmp_path / ".x.af3opt-tmp-00000000-11111111"

@@ -15,6 +15,7 @@ import pytest
 import zstandard
 from ml_dtypes import bfloat16
 
+from af3opt.base.atomic import temporary_sibling
 from af3opt.base.errors import ExitCode, SetupError
 from af3opt.data.bootstrap import bootstrap_engine
 from af3opt.engine.modules import engine_module
@@ -327,7 +328,7 @@ def test_a_file_system_without_locks_gets_its_copy_all_the_same(
     model_dir = write_model(tmp_path / "model", "af3.bin")
     files = find_weight_files(model_dir)
     # Another process may be at it: its unfinished copy stays.
-    other = copy_directory(files).parent / f".{copy_directory(files).name}.af3opt-tmp-1-aa"
+    other = temporary_sibling(copy_directory(files))
     other.mkdir(parents=True)
     other.parent.chmod(0o700)
     assert load_weights(model_dir, device).source == "mapped copy"

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from af3opt.base.key import text_digest
+from af3opt.inputs.reading import read_json
 from af3opt.settings.field import spec_of
 from af3opt.settings.settings import Settings
 
@@ -177,8 +178,11 @@ def input_digest(path: Path, position: int) -> str:
         16 hex digits over the job's JSON and the contents of every file named by a
         field that ends in "Path" (external MSAs, templates, user CCD). Seeds count
         one by one, not here: adding a seed keeps the finished ones.
+
+    Raises:
+        InputError: the file cannot be read.
     """
-    content = json.loads(path.read_bytes())
+    content, _ = read_json(path)
     entry = content[position] if isinstance(content, list) else content
     digest = hashlib.sha256()
     without_seeds = {key: value for key, value in entry.items() if key != "modelSeeds"}

@@ -34,6 +34,7 @@ from af3opt.inputs.findings import shown
 from af3opt.inputs.names import longest_name
 from af3opt.output.tree import JobTree, choose_job_directory
 from af3opt.report.writing import BATCH_PAGE
+from af3opt.settings.settings import Settings
 
 _log = logging.getLogger(__name__)
 
@@ -94,7 +95,7 @@ class JobOpener:
             return False  # Held, or its holder died and may have left unfinished files.
         try:
             digest = input_digest(planned.path, planned.position)
-        except (OSError, ValueError, LookupError, AttributeError):
+        except (InputError, OSError, ValueError, LookupError, AttributeError):
             return False  # Opening the job will say what is wrong with it.
         data = self._find_data(journal, digest)
         if data is None:
@@ -112,7 +113,7 @@ class JobOpener:
             InputError: it cannot be used.
             SetupError: something its search needs is missing.
         """
-        _check_name(planned, self._settings.num_diffusion_samples)
+        _check_name(planned, self._settings)
         return self._load(planned).job
 
     def open(self, planned: PlannedJob) -> OpenJob:
@@ -124,7 +125,7 @@ class JobOpener:
             SetupError: something its search needs is missing.
             OSError: the output directory cannot be written.
         """
-        _check_name(planned, self._settings.num_diffusion_samples)
+        _check_name(planned, self._settings)
         if not self._settings.resume:
             opened = self._load(planned)
             self._use(opened.job, self._free_directory(opened.job))
@@ -278,18 +279,19 @@ class JobOpener:
             raise InputError(f"{planned.path}: --num_seeds={number}: {error}") from error
 
 
-def _check_name(planned: PlannedJob, samples: int) -> None:
-    name = planned.sanitised_name
-    if not name or len(name) > longest_name(planned.seeds, samples):
+def _check_name(planned: PlannedJob, settings: Settings) -> None:
+    name, samples = planned.sanitised_name, settings.num_diffusion_samples
+    most = longest_name(max(planned.seeds, default=0) + (settings.num_seeds or 0), samples)
+    if not name or len(name) > most:
         check_job(planned.path, planned.position)  # Says it, or what is wrong with the file.
         raise InputError(
             f"{planned.path}: the name {shown(planned.name)} is too long for the files of "
-            f"{samples} samples; give at most {longest_name(planned.seeds, samples)} characters"
+            f"{samples} samples; give at most {most} characters"
         )
-    if planned.sanitised_name in _TAKEN_NAMES:
+    if name in _TAKEN_NAMES:
         raise InputError(
-            f"{planned.path}: the name {planned.name!r} cannot be a job's, whose results go to a "
-            "directory of that name; give it letters or digits"
+            f"{planned.path}: the name {planned.name!r} cannot be a job's, whose results go to "
+            "a directory of that name; give it another"
         )
 
 

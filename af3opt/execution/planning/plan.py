@@ -7,22 +7,20 @@ is run; here it only loses its place in the order.
 
 import dataclasses
 import itertools
-import json
 import logging
 import os
 import re
-import string
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from af3opt.base.errors import InputError, UsageError
 from af3opt.host.queues.every import find_own_place
+from af3opt.inputs.names import sanitised_name
+from af3opt.inputs.reading import read_json
 from af3opt.settings.settings import Settings
 
 _log = logging.getLogger(__name__)
-
-_NAME_CHARACTERS = frozenset(string.ascii_letters + string.digits + "_-.")
 
 # Upstream makes one token of a standard residue and of each atom of anything else.
 # Ligands are not looked up here; this is a typical number of heavy atoms.
@@ -52,15 +50,6 @@ class PlannedJob:
     def sanitised_name(self) -> str:
         """The name as upstream uses it for files and directories."""
         return sanitised_name(self.name)
-
-
-def sanitised_name(name: str) -> str:
-    """Turns a job name into a file name, by upstream's rule.
-
-    Spaces become underscores; anything but ASCII letters, digits, `_`, `-` and `.`
-    is dropped (source: `folding_input.Input.sanitised_name`).
-    """
-    return "".join(letter for letter in name.replace(" ", "_") if letter in _NAME_CHARACTERS)
 
 
 def make_plan(
@@ -200,8 +189,8 @@ def read_jobs(path: Path) -> list[PlannedJob]:
     """Reads what planning needs from one input file; never raises on a bad one."""
     unreadable = PlannedJob(path=path, position=0, name=path.stem, tokens=0, seeds=())
     try:
-        content = json.loads(path.read_bytes())
-    except (OSError, ValueError, RecursionError):
+        content, _ = read_json(path)
+    except InputError:
         return [unreadable]
     entries = content if isinstance(content, list) else [content]
     return [_read_job(path, index, entry) for index, entry in enumerate(entries)] or [unreadable]
