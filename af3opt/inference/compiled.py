@@ -239,7 +239,6 @@ class ModelCompiler:
             family=json_digest(material),
             shapes=shapes,
             flash_attention=attention != "xla",
-            weight_bytes=sum(leaf.size * leaf.dtype.itemsize for leaf in leaves),
         )
 
     def _key(self, params: Parameters, batch: Features, samples_at_once: int) -> CacheKey:

@@ -309,14 +309,18 @@ class ModelRunner:
 
     def _learn_memory(self, features: Features, report: CompileReport, chunk: int) -> None:
         """Keeps what XLA says the program needs, for plans made before later jobs."""
-        if report.total_bytes is not None:
+        if report.total_bytes is not None and report.argument_bytes is not None:
+            # XLA takes only the parameters that the program reads.
+            weight_bytes = report.argument_bytes - sum(one.nbytes for one in features.values())
             size = JobSize(
                 tokens=report.num_tokens,
                 samples=chunk,
                 embeddings=self.config.return_embeddings,
                 distogram=self.config.return_distogram,
             )
-            KnownPrograms().learn(self._program(features), size, report.total_bytes)
+            KnownPrograms().learn(
+                self._program(features), size, report.total_bytes, weight_bytes=weight_bytes
+            )
 
     def program(self, batch: Features) -> Program:
         """What decides the memory of the program that a batch needs.

@@ -43,14 +43,12 @@ class Program:
         shapes: Digest of those shapes: tokens, MSA rows, templates, atom slots. "" when
             only the tokens are known.
         flash_attention: Whether attention kernels keep their logits on chip.
-        weight_bytes: Memory of the parameters.
     """
 
     kind: str
     family: str = ""
     shapes: str = ""
     flash_attention: bool = False
-    weight_bytes: int = WEIGHT_BYTES
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,7 +56,8 @@ class _Known:
     """A program that was compiled.
 
     Attributes:
-        kind, family, shapes, weight_bytes: See `Program`.
+        kind, family, shapes: See `Program`.
+        weight_bytes: What of `bytes` are weights, which are the same whatever the size.
         tokens, samples, embeddings, distogram: See `JobSize`.
         bytes: Arguments, results and work arrays, by XLA.
         ran_in_bytes: The smallest room it ran in, where that is less; else None.
@@ -114,13 +113,21 @@ class KnownPrograms:
         self._path = path or af3opt_home() / "programs.json"
         self._programs = _read(self._path)
 
-    def learn(self, program: Program, size: JobSize, program_bytes: int) -> None:
+    def learn(
+        self,
+        program: Program,
+        size: JobSize,
+        program_bytes: int,
+        *,
+        weight_bytes: int = WEIGHT_BYTES,
+    ) -> None:
         """Keeps what XLA says a compiled program needs.
 
         Args:
             program: The program.
             size: The job it was compiled for.
             program_bytes: Arguments, results and work arrays.
+            weight_bytes: What of the arguments are weights.
         """
         known = self._exact(program, size)
         if known is not None and known.bytes == program_bytes:
@@ -130,7 +137,7 @@ class KnownPrograms:
                 kind=program.kind,
                 family=program.family,
                 shapes=program.shapes,
-                weight_bytes=min(program.weight_bytes, program_bytes),
+                weight_bytes=max(1, min(weight_bytes, program_bytes)),
                 tokens=size.tokens,
                 samples=size.samples,
                 embeddings=size.embeddings,

@@ -15,7 +15,7 @@ from af3opt.memory import (
     plan_memory,
     room_now,
 )
-from af3opt.memory.forecast import GIB, DeviceNeed, host_bytes
+from af3opt.memory.forecast import GIB, WEIGHT_BYTES, DeviceNeed, host_bytes
 from af3opt.memory.plan import program_room
 
 SIZE = JobSize(tokens=1024, samples=5, seeds_in_flight=3)
@@ -116,7 +116,6 @@ def test_room_is_what_is_left_of_the_limit():
 
 
 PROGRAM = Program(kind="engine-cpu-xla", family="f1", shapes="256 tokens, 16 rows")
-WEIGHTS = PROGRAM.weight_bytes
 
 
 def of_size(**shapes):
@@ -134,7 +133,7 @@ def test_compiled_programs_are_remembered(tmp_path):
         need = known.need(of_size(shapes="others"), JobSize(tokens=tokens, samples=5))
         growth = (1_150_000 * tokens + 9_600 * tokens**2) / (1_150_000 * 256 + 9_600 * 256**2)
         assert need.basis == basis
-        assert need.bytes == pytest.approx(WEIGHTS + (2_000_000_000 - WEIGHTS) * growth)
+        assert need.bytes == pytest.approx(WEIGHT_BYTES + (2_000_000_000 - WEIGHT_BYTES) * growth)
         assert not need.certain
     # Fewer samples at once is another program; of another kind nothing is known.
     assert known.need(PROGRAM, JobSize(tokens=256, samples=4)).basis == "smaller"
@@ -153,6 +152,14 @@ def test_what_is_known_holds_for_that_program_alone(tmp_path):
     assert known.need(of_size(family="f2"), size).basis == "fitted"
     # What can be told without JAX is enough for an estimate.
     assert known.need(Program(kind=PROGRAM.kind), size).basis == "smaller"
+
+
+def test_of_a_small_model_only_the_part_that_grows_is_scaled(tmp_path):
+    known = KnownPrograms(tmp_path / "programs.json")
+    size = JobSize(tokens=100, samples=5)
+    known.learn(PROGRAM, size, 500_000, weight_bytes=300_000)
+    need = known.need(of_size(shapes="200"), JobSize(tokens=200, samples=5))
+    assert 300_000 + 2 * 200_000 < need.bytes < 300_000 + 4 * 200_000
 
 
 def test_a_peptide_refuses_no_protein(tmp_path):
