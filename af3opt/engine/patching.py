@@ -3,16 +3,18 @@
 A `Target` names a function and the digests of the sources it may have; `known_functions`
 has them all. A `Patch` says which functions it replaces, by what, and which others must be as
 known. A `PatchSet` looks at all functions of its patches while the engine is untouched, puts
-the patches in force whose functions are as known, and takes them off again at the end:
+the patches in force whose functions are as known, and takes them off again at the end. A
+new one takes an entry for each of its functions in `known_functions`, with the digests that
+`source_digest` gives, and then
+
+    def make_query(original, context):
+        def query(self, sequence): ...  # may call `original`
+        return query
 
     HIT_LISTS = Patch(
         name="hit_lists",
         replacements=((known("data.tools.jackhmmer", "Jackhmmer.query"), make_query),),
     )
-
-    def make_query(original, context):
-        def query(self, sequence): ...  # may call `original`
-        return query
 
     with PatchSet([HIT_LISTS], context) as patches:
         patches.obstacles["hit_lists"]  # None, or why it is not in force
