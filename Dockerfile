@@ -21,7 +21,8 @@ RUN /tmp/build-hmmer.sh /opt/hmmer
 FROM ${BASE} AS python
 # hadolint ignore=DL3008
 RUN apt-get update \
-  && apt-get install -y --no-install-recommends python3.12 python3.12-venv \
+  && apt-get install -y --no-install-recommends \
+    gcc libc6-dev python3.12 python3.12-dev python3.12-venv \
   && rm -rf /var/lib/apt/lists/*
 RUN python3.12 -m venv /opt/af3opt
 # Dependencies first: they change less often than the code, and their layer is large.

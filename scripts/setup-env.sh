@@ -111,8 +111,9 @@ fi
 # that also holds the development tools still serves a caller that needs none.
 stamps="$environment/.af3opt-installed"
 mkdir -p "$stamps"
+compiled=(af3opt/search/native/*)
 for lock in "${locks[@]}"; do
-  digest="$(cat "requirements/$lock.txt" pyproject.toml | sha256sum | cut -d' ' -f1) $PWD"
+  digest="$(cat "requirements/$lock.txt" pyproject.toml "${compiled[@]}" | sha256sum | cut -d' ' -f1) $PWD"
   if [[ "$(cat "$stamps/$lock" 2>/dev/null || true)" == "$digest" ]]; then
     continue
   fi

@@ -93,6 +93,7 @@ check types .venv/bin/mypy
 check layers .venv/bin/lint-imports
 mapfile -t scripts < <(find scripts .ci -type f \( -name '*.sh' -o -name '*.sbatch' -o -path .ci/run \))
 check shellcheck .venv/bin/shellcheck "${scripts[@]}"
+check fuzz ./scripts/fuzz-search.sh 40
 
 # The tests of one file run in one process: they share what it has compiled.
 tests=(-m pytest --durations=20 -n "${AF3OPT_TEST_WORKERS:-$(default_workers)}" --dist loadfile)

@@ -1,0 +1,66 @@
+/* 16 positions a vector: NEON, which every 64-bit ARM processor has. */
+#include <string.h>
+
+#include "kernel.h"
+
+#if defined(__aarch64__)
+#include <arm_neon.h>
+
+#define LANES 16
+#define MOST_VECTORS 16
+#define PAIRED_VECTORS 6
+#define TARGET
+typedef int8x16_t Vector;
+
+#define FILL(byte) vdupq_n_s8((int8_t)(byte))
+#define LOAD(pointer) vld1q_s8(pointer)
+#define ADD(a, b) vqaddq_s8(a, b)
+#define MAX(a, b) vmaxq_s8(a, b)
+#define ROTATE(v) vextq_s8(v, v, 15)
+#define FIRST(v) vgetq_lane_s8(v, 0)
+#define WITH_FIRST(v, byte) vsetq_lane_s8(byte, v, 0)
+#define REACHES(v, byte) (vmaxvq_s8(v) >= (byte))
+#define STEP(value, from, best, row) \
+  do {                               \
+    (value) = ADD(from, LOAD(row));  \
+    (best) = MAX(best, value);       \
+  } while (0)
+#include "lanes.h"
+
+DEFINE_WHOLE(1) DEFINE_WHOLE(2) DEFINE_WHOLE(3) DEFINE_WHOLE(4) DEFINE_WHOLE(5) DEFINE_WHOLE(6)
+DEFINE_WHOLE(7) DEFINE_WHOLE(8) DEFINE_WHOLE(9) DEFINE_WHOLE(10) DEFINE_WHOLE(11)
+DEFINE_WHOLE(12) DEFINE_WHOLE(13) DEFINE_WHOLE(14) DEFINE_WHOLE(15) DEFINE_WHOLE(16)
+DEFINE_PARTS(9) DEFINE_PARTS(10) DEFINE_PARTS(11) DEFINE_PARTS(12)
+DEFINE_PARTS(13) DEFINE_PARTS(14) DEFINE_PARTS(15) DEFINE_PARTS(16)
+
+static Search *const WHOLE[] = {whole_1,  whole_2,  whole_3,  whole_4,  whole_5,  whole_6,
+                                whole_7,  whole_8,  whole_9,  whole_10, whole_11, whole_12,
+                                whole_13, whole_14, whole_15, whole_16};
+/* A second part means that more than half of the most vectors are in use. */
+static Search *const PARTS[] = {parts_9,  parts_10, parts_11, parts_12,
+                                parts_13, parts_14, parts_15, parts_16};
+
+static void search(const Query *query, const Block *block, uint8_t *kept) {
+  if (query->parts == 1)
+    WHOLE[query->vectors - 1](query, block, kept);
+  else
+    PARTS[query->vectors - 9](query, block, kept);
+}
+
+static size_t letters(const uint8_t *text, uint8_t *codes) {
+  for (size_t n = 0;; n += LANES) {
+    const uint8x16_t bytes = vld1q_u8(text + n);
+    const uint8x16_t place = vsubq_u8(vorrq_u8(bytes, vdupq_n_u8(0x20)), vdupq_n_u8('a'));
+    const uint8x16_t others = vcgeq_u8(place, vdupq_n_u8(26));
+    vst1q_u8(codes + n, vandq_u8(bytes, vdupq_n_u8(31)));
+    /* Four bits for every byte: NEON has no mask of single bits. */
+    const uint8x8_t nibbles = vshrn_n_u16(vreinterpretq_u16_u8(others), 4);
+    const uint64_t mask = vget_lane_u64(vreinterpret_u64_u8(nibbles), 0);
+    if (mask) return n + (size_t)__builtin_ctzll(mask) / 4;
+  }
+}
+
+static int usable(void) { return 1; }
+
+const Isa ISA_NEON = {"neon", LANES, MOST_VECTORS, usable, search, letters};
+#endif
