@@ -10,18 +10,17 @@ a shared directory may be a link to a file of whoever follows it.
 """
 
 import contextlib
+import errno
 import os
-import shutil
 import stat
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from af3opt.base.atomic import is_temporary
+from af3opt.base.atomic import is_temporary, remove_tree
 
 ENTRY_SUFFIX = ".entry"
 _USED_SUFFIX = ".used"
-_QUARANTINE = "quarantine"
 _FOLDERS = "[0-9a-f][0-9a-f]"
 # A write takes seconds at most: an older temporary file belongs to a process that was killed.
 _ABANDONED_AFTER_S = 3600.0
@@ -30,7 +29,7 @@ _QUARANTINE_KEPT = 20
 
 
 class CacheFiles:
-    """Finds, marks, sets aside and removes the files of one cache."""
+    """Finds, makes and removes the files of one cache."""
 
     def __init__(self, root: Path) -> None:
         """Describes a directory, which need not exist.
@@ -39,6 +38,7 @@ class CacheFiles:
             root: The cache's directory.
         """
         self.root = root
+        self.quarantine = Quarantine(self)
 
     def path_of(self, digest: str) -> Path:
         """Returns the file of an entry, which may not exist."""
@@ -58,7 +58,9 @@ class CacheFiles:
             folder.mkdir(mode=0o700)
         except FileExistsError:
             if not _is_folder(folder):
-                raise NotADirectoryError(20, "is not a directory", str(folder)) from None
+                raise NotADirectoryError(
+                    errno.ENOTDIR, os.strerror(errno.ENOTDIR), str(folder)
+                ) from None
             return
         folder.chmod(stat.S_IMODE(self.root.stat().st_mode))
 
@@ -71,90 +73,91 @@ class CacheFiles:
                     if not is_temporary(path) and not stat.S_ISDIR(status.st_mode):
                         yield path, status
 
+    def remove(self, path: Path) -> None:
+        """Removes an entry with the marks of its use."""
+        for one in (path, *_marks(path)):
+            remove_tree(one)
+
+    def remove_abandoned(self) -> None:
+        """Removes what killed processes left behind, and all but the newest of quarantine."""
+        for oldest in self.quarantine.content()[:-_QUARANTINE_KEPT]:
+            remove_tree(oldest)
+        for folder in self._folders():
+            for path in filter(is_temporary, folder.glob(".*")):
+                with contextlib.suppress(OSError):
+                    if time.time() - path.lstat().st_mtime > _ABANDONED_AFTER_S:
+                        remove_tree(path)
+
     def count_hit(self, path: Path) -> None:
         """Adds one to the hits of an entry; a hit that cannot be counted is not."""
         # One appended byte a hit: needs no lock, and a hit lost on a network file
         # system only makes a count one too small.
         flags = os.O_WRONLY | os.O_APPEND | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
         with contextlib.suppress(OSError):  # Read-only cache, full disk.
-            mode = self.file_mode()
-            descriptor = os.open(self._own_mark(path), flags | os.O_CREAT, mode)
+            user = os.geteuid()
+            other = "" if self.root.stat().st_uid == user else f".{user}"
+            mark = path.with_name(f"{path.stem}{other}{_USED_SUFFIX}")
+            descriptor = os.open(mark, flags | os.O_CREAT, self.file_mode())
             try:
                 status = os.fstat(descriptor)
-                ours = stat.S_ISREG(status.st_mode) and status.st_uid == os.geteuid()
+                ours = stat.S_ISREG(status.st_mode) and status.st_uid == user
                 if ours and status.st_nlink == 1:
                     os.write(descriptor, b".")
             finally:
                 os.close(descriptor)
 
-    def use_of(self, path: Path) -> tuple[int, float]:
-        """Returns the hits of an entry and the time of the last, 0.0 without any."""
-        hits, last = 0, 0.0
-        for mark in self._marks(path):
-            with contextlib.suppress(OSError):
-                status = mark.lstat()
-                if stat.S_ISREG(status.st_mode):
-                    hits, last = hits + status.st_size, max(last, status.st_mtime)
-        return hits, last
-
-    def remove(self, path: Path) -> None:
-        """Removes an entry with the marks of its use."""
-        for one in (path, *self._marks(path)):
-            _remove(one)
-
-    def set_aside(self, path: Path) -> None:
-        """Moves whatever has an entry's name into quarantine, or deletes it."""
-        target = self.root / _QUARANTINE / f"{path.stem}-{time.time_ns()}{ENTRY_SUFFIX}"
-        try:
-            self.make_folder(target.parent)
-            path.rename(target)
-        except OSError:
-            # Another process may have been faster, or the directory is read-only:
-            # the entry stays a miss either way.
-            _remove(path)
-
-    def quarantined(self) -> list[Path]:
-        """Returns what was set aside, the oldest first."""
-        folder = self.root / _QUARANTINE
-        found = folder.glob(f"*{ENTRY_SUFFIX}") if _is_folder(folder) else ()
-        return sorted(found, key=lambda path: path.stem.rpartition("-")[2])
-
-    def clear_quarantine(self) -> int:
-        """Removes what was set aside and returns its size in bytes."""
-        freed = 0
-        for path in self.quarantined():
-            with contextlib.suppress(OSError):
-                freed += path.lstat().st_size
-            _remove(path)
-        return freed
-
-    def remove_abandoned(self) -> None:
-        """Removes what killed processes left behind, and all but the newest of quarantine."""
-        for oldest in self.quarantined()[:-_QUARANTINE_KEPT]:
-            _remove(oldest)
-        for folder in self._folders():
-            for path in folder.glob(".*"):
-                with contextlib.suppress(OSError):
-                    if (
-                        is_temporary(path)
-                        and time.time() - path.lstat().st_mtime > _ABANDONED_AFTER_S
-                    ):
-                        _remove(path)
-
     def _folders(self) -> Iterator[Path]:
         # A link would lead to files that are not this cache's.
         return filter(_is_folder, self.root.glob(_FOLDERS))
 
-    def _own_mark(self, path: Path) -> Path:
-        user = os.geteuid()
-        other = "" if self.root.stat().st_uid == user else f".{user}"
-        return path.with_name(f"{path.stem}{other}{_USED_SUFFIX}")
 
-    def _marks(self, path: Path) -> list[Path]:
-        return [
-            path.with_suffix(_USED_SUFFIX),
-            *path.parent.glob(f"{path.stem}.*{_USED_SUFFIX}"),
-        ]
+class Quarantine:
+    """What was damaged, kept for inspection."""
+
+    def __init__(self, files: CacheFiles) -> None:
+        """Describes the quarantine of a cache."""
+        self._files = files
+        self._folder = files.root / "quarantine"
+
+    def set_aside(self, path: Path) -> None:
+        """Moves whatever has an entry's name here, or deletes it."""
+        target = self._folder / f"{path.stem}-{time.time_ns()}{ENTRY_SUFFIX}"
+        try:
+            self._files.make_folder(self._folder)
+            path.rename(target)
+        except OSError:
+            # Another process may have been faster, or the directory is read-only:
+            # the entry stays a miss either way.
+            remove_tree(path)
+
+    def content(self) -> list[Path]:
+        """Returns what was set aside, the oldest first."""
+        found = self._folder.glob(f"*{ENTRY_SUFFIX}") if _is_folder(self._folder) else ()
+        return sorted(found, key=lambda path: path.stem.rpartition("-")[2])
+
+    def clear(self) -> int:
+        """Removes what was set aside and returns its size in bytes."""
+        freed = 0
+        for path in self.content():
+            with contextlib.suppress(OSError):
+                freed += path.lstat().st_size
+            remove_tree(path)
+        return freed
+
+
+def use_of(path: Path) -> tuple[int, float]:
+    """Returns the hits of an entry by all users, and the time of the last, 0.0 without any."""
+    hits, last = 0, 0.0
+    for mark in _marks(path):
+        with contextlib.suppress(OSError):
+            status = mark.lstat()
+            if stat.S_ISREG(status.st_mode):
+                hits, last = hits + status.st_size, max(last, status.st_mtime)
+    return hits, last
+
+
+def _marks(path: Path) -> list[Path]:
+    return [path.with_suffix(_USED_SUFFIX), *path.parent.glob(f"{path.stem}.*{_USED_SUFFIX}")]
 
 
 def _is_folder(path: Path) -> bool:
@@ -162,12 +165,3 @@ def _is_folder(path: Path) -> bool:
         return stat.S_ISDIR(path.lstat().st_mode)
     except OSError:
         return False
-
-
-def _remove(path: Path) -> None:
-    # Already gone, or not ours to remove.
-    with contextlib.suppress(OSError):
-        if _is_folder(path):
-            shutil.rmtree(path, ignore_errors=True)
-        else:
-            path.unlink()

@@ -26,7 +26,7 @@ from af3opt.caching.entry import (
     reason_of,
     write_entry,
 )
-from af3opt.caching.files import CacheFiles
+from af3opt.caching.files import CacheFiles, use_of
 
 _log = logging.getLogger(__name__)
 
@@ -187,7 +187,7 @@ class CacheManager:
     def quarantine(self, path: Path, reason: str) -> None:
         """Sets a damaged entry aside, or deletes it where it cannot be moved."""
         _log.warning("%s: %s %s; it is made again", self.name, path, reason)
-        self._files.set_aside(path)
+        self._files.quarantine.set_aside(path)
 
     def entries(self) -> Iterator[EntryInfo]:
         """Yields what is stored, in no particular order; headers are not verified."""
@@ -206,7 +206,7 @@ class CacheManager:
             entries=len(infos),
             size=sum(info.size for info in infos),
             hits=sum(info.hits for info in infos),
-            quarantined=len(self._files.quarantined()),
+            quarantined=len(self._files.quarantine.content()),
         )
 
     def verify(self) -> tuple[int, list[tuple[Path, str]]]:
@@ -263,7 +263,7 @@ class CacheManager:
             Number of entries removed and bytes freed.
         """
         removed, freed = self.prune(max_bytes=-1)
-        return removed, freed + self._files.clear_quarantine()
+        return removed, freed + self._files.quarantine.clear()
 
     def _keep_within_limit(self, added: int) -> None:
         if self.max_bytes is None:
@@ -291,11 +291,11 @@ def _warn_of_others(name: str, root: Path) -> None:
 
 
 def _infos(files: CacheFiles) -> list[EntryInfo]:
-    return [_entry_info(files, *found) for found in files.entries()]
+    return [_entry_info(*found) for found in files.entries()]
 
 
-def _entry_info(files: CacheFiles, path: Path, status: os.stat_result) -> EntryInfo:
-    hits, used = files.use_of(path)
+def _entry_info(path: Path, status: os.stat_result) -> EntryInfo:
+    hits, used = use_of(path)
     return EntryInfo(
         digest=path.stem,
         path=path,

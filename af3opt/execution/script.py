@@ -16,7 +16,7 @@ from af3opt.base.errors import ExitCode, SetupError, UsageError
 from af3opt.data.bootstrap import bootstrap_engine
 from af3opt.environment.backend import Backend
 from af3opt.environment.startup import Startup
-from af3opt.inference.compile_cache import configure_compile_cache
+from af3opt.inference.compile_cache import check_requested, configure_compile_cache
 from af3opt.inference.device import choose_device
 from af3opt.optimizations import activate
 from af3opt.optimizations.choice import choose_context
@@ -48,8 +48,8 @@ def run_script(settings: Settings, startup: Startup) -> ExitCode:
     engine = bootstrap_engine(defer_kernels=startup.backend.name == "cpu")
     _log.info("Engine: %s", engine.label)
     activate(settings, choose_context(settings, startup.host, startup.backend))
-    if settings.run_inference and not _chooses_compile_cache(settings):
-        configure_compile_cache(None, choose_device(startup.backend.name, settings.gpu_device))
+    if settings.run_inference:
+        _set_up_compile_cache(settings, startup.backend.name)
     _log.info("Running %s %s", script, " ".join(arguments))
     sys.argv = [str(script), *arguments]
     # The script's directory is where Python would look first had it been started directly.
@@ -63,10 +63,17 @@ def run_script(settings: Settings, startup: Startup) -> ExitCode:
     return ExitCode.OK
 
 
-def _chooses_compile_cache(settings: Settings) -> bool:
-    """Whether the user has named a directory, which JAX then uses in its own way."""
-    flag = settings.jax_compilation_cache_dir
-    return flag is not None or "JAX_COMPILATION_CACHE_DIR" in os.environ
+def _set_up_compile_cache(settings: Settings, backend: str) -> None:
+    """Uses af3opt's own, unless the user has named a directory, which JAX uses in its own way.
+
+    Raises:
+        UsageError: others can write to the user's directory.
+    """
+    named = settings.jax_compilation_cache_dir or os.environ.get("JAX_COMPILATION_CACHE_DIR")
+    if named:
+        check_requested(named)
+    else:
+        configure_compile_cache(None, choose_device(backend, settings.gpu_device))
 
 
 def script_flags(script: Path) -> frozenset[str]:

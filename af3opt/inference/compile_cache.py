@@ -9,6 +9,7 @@ each kind of host, since compiled code of one processor may crash on another.
 Entries do not depend on the directory's path: a moved cache still hits.
 """
 
+import contextlib
 import dataclasses
 import functools
 import hashlib
@@ -127,6 +128,20 @@ def configure_compile_cache(requested: str | None, device: Device) -> CompileCac
     jax.monitoring.register_event_listener(cache.count)
     _log.info("Compile cache: %s", root)
     return cache
+
+
+def check_requested(directory: str) -> None:
+    """Makes a directory that the user has named, and warns if its group can write to it.
+
+    Args:
+        directory: Given as `--jax_compilation_cache_dir` or JAX_COMPILATION_CACHE_DIR.
+
+    Raises:
+        UsageError: it or one above belongs to another user or anybody can write to it.
+    """
+    # JAX goes on without a directory that cannot be made.
+    with contextlib.suppress(OSError):
+        _base_directory(directory)
 
 
 def _base_directory(requested: str | None) -> tuple[Path, bool]:

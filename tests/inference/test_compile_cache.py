@@ -10,7 +10,9 @@ from pathlib import Path
 import pytest
 
 from af3opt.base.errors import UsageError
+from af3opt.execution import script
 from af3opt.inference import compile_cache
+from af3opt.settings.settings import resolve_settings
 from tests.other_user import give_away, needs_root
 
 pytest.importorskip("jax")
@@ -198,3 +200,16 @@ def test_a_host_directory_that_anybody_can_write_to_is_refused_in_a_given_one(tm
     (tmp_path / "host").chmod(0o777)
     with pytest.raises(UsageError, match="run code as you"):
         compile_cache._trusted(tmp_path / "host", str(tmp_path))
+
+
+@pytest.mark.parametrize("how", ["flag", "variable"])
+def test_a_script_of_the_site_gets_no_directory_that_anybody_can_write_to(
+    how, tmp_path, monkeypatch
+):
+    tmp_path.chmod(0o777)
+    flag = f"--jax_compilation_cache_dir={tmp_path}"
+    if how == "variable":
+        monkeypatch.setenv("JAX_COMPILATION_CACHE_DIR", str(tmp_path))
+    settings = resolve_settings([flag] if how == "flag" else [], {})
+    with pytest.raises(UsageError, match="run code as you"):
+        script._set_up_compile_cache(settings, "cpu")
