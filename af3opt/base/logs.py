@@ -5,14 +5,18 @@ The engine's libraries log through absl and Python warnings. Their routine noise
 `--debug` asks for it.
 """
 
+import contextlib
+import contextvars
 import dataclasses
 import datetime
 import json
 import logging
 import os
+import re
 import sys
 import traceback
 import warnings
+from collections.abc import Iterator
 from typing import Protocol
 
 from af3opt.base.plain_text import visible
@@ -29,6 +33,14 @@ _ROUTINE_MESSAGES = ("Failed to run implementation", "Autotuning cache miss for 
 # The engine's message for every atom of a modified residue, each with kilobytes of layout. Such
 # an atom is a token of its own, so there is no other that could stand for it.
 _NO_PSEUDO_BETA = "%s token %i (%s), does not contain a pseudo-beta atom."
+
+
+# How the engine names a job that it featurises, after its name.
+_SEED = re.compile(r", random_seed=\d+")
+_MOST_REMEMBERED = 10_000
+
+# The job that this thread is busy with.
+_job: contextvars.ContextVar[str] = contextvars.ContextVar("job", default="")
 
 
 def debug_exported() -> bool:
@@ -105,25 +117,44 @@ def _formatter(settings: HasVerbosity) -> logging.Formatter:
     return (_WholeFormatter if settings.debug else _OneLineFormatter)(_FORMAT, _TIME_FORMAT)
 
 
+@contextlib.contextmanager
+def messages_of_job(name: str) -> Iterator[None]:
+    """Lets what the engine says inside the block name the job, once for all its seeds.
+
+    Args:
+        name: The job's name.
+    """
+    token = _job.set(name)
+    try:
+        yield
+    finally:
+        _job.reset(token)
+
+
 class _EngineMessages(logging.Filter):
-    """Keeps routine messages of the engine out, and makes one line a job of a long one."""
+    """Keeps routine messages of the engine out; the others are said once a job, with its name."""
 
     def __init__(self) -> None:
         super().__init__()
-        self._said: set[str] = set()
+        self._said: set[tuple[str, str]] = set()
 
     def filter(self, record: logging.LogRecord) -> bool:
-        message = str(record.msg)
+        message, job = str(record.msg), _job.get()
+        if message.startswith(_ROUTINE_MESSAGES):
+            return False
+        if record.levelno < logging.WARNING:
+            return True
         if message.startswith(_NO_PSEUDO_BETA) and isinstance(record.args, tuple):
-            return self._shorten(record, job=str(record.args[0]).partition(", random_seed=")[0])
-        return not message.startswith(_ROUTINE_MESSAGES)
-
-    def _shorten(self, record: logging.LogRecord, job: str) -> bool:
-        """Puts a short text into the job's first such record; the others are not shown."""
-        first = job not in self._said
-        self._said.add(job)
-        record.msg = "%s: tokens without a pseudo-beta atom (modified residues) use their first"
-        record.args = (job,)
+            job = job or str(record.args[0])
+            text = "tokens without a pseudo-beta atom (modified residues) use their first"
+        else:
+            text = record.getMessage()
+        text, job = _SEED.sub("", text), _SEED.sub("", job)
+        if len(self._said) > _MOST_REMEMBERED:
+            self._said.clear()
+        first = not job or (job, text) not in self._said
+        self._said.add((job, text))
+        record.msg, record.args = "%s", (text if not job or job in text else f"{job}: {text}",)
         return first
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from af3opt.base.errors import InputError, UsageError
 from af3opt.benchmarks.features import synthetic_input
 from af3opt.engine.inputs import FoldInput, load_fold_inputs, make_ccd
+from af3opt.engine.refusals import featurising
 from af3opt.features.engine_features import Batch, featurise_with_engine
 from af3opt.features.options import FeatureOptions
 from af3opt.numerics.arrays import Masks
@@ -76,10 +77,8 @@ def featurise_example(
     """
     assert options.buckets is not None
     filled = fold_input.fill_missing_fields()
-    try:
+    with featurising(name):
         batch = featurise_with_engine(filled, seed, make_ccd(filled.user_ccd), options)
-    except (ValueError, KeyError) as error:
-        raise InputError(f"{name}: cannot be featurised: {error}") from error
     masks = Masks.from_batch(batch)
     if batch["aatype"].shape[-1] not in options.buckets:
         raise InputError(

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from af3opt.base.errors import ExitCode, InputError, UsageError
+from af3opt.base.errors import ExitCode, UsageError
 from af3opt.base.extra_flag import take_flag
 from af3opt.settings.settings import Settings, resolve_settings
 
@@ -126,6 +126,7 @@ def _inputs(session: "Session", folder: Path, depths: Sequence[int | None]) -> "
     One that waits for its search comes once for each depth that its MSA may have.
     """
     from af3opt.engine.inputs import load_fold_inputs, make_ccd, needs_search
+    from af3opt.engine.refusals import featurising
     from af3opt.features.engine_features import featurise_with_engine
 
     paths = sorted(path for path in folder.glob("*.json") if path.is_file())
@@ -135,12 +136,10 @@ def _inputs(session: "Session", folder: Path, depths: Sequence[int | None]) -> "
         for fold_input in load_fold_inputs(path):
             filled = fold_input.fill_missing_fields()
             ccd = make_ccd(filled.user_ccd)
-            try:
+            with featurising(path):
                 batch = featurise_with_engine(
                     filled, filled.rng_seeds[0], ccd, session.feature_options
                 )
-            except (ValueError, KeyError) as error:
-                raise InputError(f"{path}: cannot be featurised: {error}") from error
             if session.settings.run_data_pipeline and needs_search(fold_input):
                 yield from (_with_rows(batch, depth) for depth in depths)
             else:

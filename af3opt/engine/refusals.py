@@ -8,6 +8,8 @@ that code; an exception of ours stays what it is.
 import contextlib
 from collections.abc import Iterator
 
+from af3opt.base.errors import InputError
+
 # What the machine or the installation is to blame for, wherever it is raised.
 _NOT_THE_INPUT = (OSError, MemoryError, ImportError)
 _OURS, _THE_ENGINES = "af3opt", "alphafold3"
@@ -60,3 +62,20 @@ def refusals() -> Iterator[None]:
         if not is_refusal(error):
             raise
         raise RefusedInputError(refusal_text(error)) from error
+
+
+@contextlib.contextmanager
+def featurising(source: object) -> Iterator[None]:
+    """Turns what the engine refuses while it featurises into an error of the input.
+
+    Args:
+        source: The input, as messages name it.
+
+    Raises:
+        InputError: the engine refused the input.
+    """
+    try:
+        with refusals():
+            yield
+    except RefusedInputError as error:
+        raise InputError(f"{source}: cannot be featurised: {error}") from error

@@ -2,6 +2,7 @@
 
 import collections
 import concurrent.futures
+import contextvars
 import functools
 import os
 import threading
@@ -132,7 +133,13 @@ class ConformerPool:
         jobs = [(key, component) for key, component in wanted.items() if key not in known]
         shares = self._threads * _SHARES_PER_THREAD
         futures = [
-            _executor(self._threads).submit(_embed, jobs[start::shares], max_iterations)
+            _executor(self._threads).submit(
+                # What the engine says there names the job that this thread is busy with.
+                contextvars.copy_context().run,
+                _embed,
+                jobs[start::shares],
+                max_iterations,
+            )
             for start in range(min(shares, len(jobs)))
         ]
         return PendingConformers(

@@ -15,7 +15,8 @@ from af3opt.engine.modules import engine_module
 from af3opt.engine.patching import first_unknown
 from af3opt.engine.protocols import Molecule
 
-_log = logging.getLogger(__name__)
+# The engine's own words go where it says them, to be said once a job.
+_engine_log = logging.getLogger("absl")
 
 _MODULE = "data.tools.rdkit_utils"
 # The engine's function, and the helper that does its work where it has one.
@@ -73,7 +74,7 @@ def embed(
     else:
         conformer = _embed_without_macrocycles(molecule, seed, max_iterations)
         if conformer is None:
-            _log.warning("Failed to generate conformer for: %s", name)
+            _engine_log.warning("Failed to generate conformer for: %s", name)
     return None if conformer is None else conformer.GetPositions().astype(np.float32)
 
 

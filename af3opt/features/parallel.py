@@ -21,9 +21,12 @@ from pathlib import Path
 
 import psutil
 
+from af3opt.base.errors import InputError
+from af3opt.base.logs import messages_of_job
 from af3opt.caching.locations import open_cache
 from af3opt.engine.inputs import make_ccd
 from af3opt.engine.protocols import FoldInput
+from af3opt.engine.refusals import featurising
 from af3opt.features.engine_features import Batch
 from af3opt.features.options import FeatureOptions
 
@@ -164,14 +167,17 @@ def _featurise_here(job: FeatureJob, cache_dir: Path | None, threads: int | None
 
     cache = FeatureCache(open_cache("features", cache_dir), ConformerStore()) if cache_dir else None
     try:
-        ccd = make_ccd(job.fold_input.user_ccd)
-        batches = featurise(
-            job.fold_input, job.seeds, ccd, job.options, cache=cache, threads=threads
-        )
-        return dict(batches), None
-    except Exception as error:  # any input may break the engine in its own way
-        text = " ".join(str(error).split()) or type(error).__name__
-        return {}, f"{job.fold_input.name}: cannot be featurised: {text}"
+        with featurising(job.fold_input.name), messages_of_job(job.fold_input.name):
+            ccd = make_ccd(job.fold_input.user_ccd)
+            batches = featurise(
+                job.fold_input, job.seeds, ccd, job.options, cache=cache, threads=threads
+            )
+            return dict(batches), None
+    except InputError as error:
+        return {}, str(error)
+    except Exception as error:
+        text = " ".join(str(error).split())
+        return {}, f"{job.fold_input.name}: {type(error).__name__}: {text}"
 
 
 @dataclasses.dataclass(slots=True)

@@ -4,8 +4,8 @@ import itertools
 import re
 import string
 from collections.abc import Iterator, Mapping
-from typing import Any
 
+from af3opt.base.json_types import Json
 from af3opt.inputs.chain import KNOWN_LETTERS, LONGEST_WITHOUT_ALIGNMENT, Chain
 from af3opt.inputs.findings import Place, shown
 
@@ -118,7 +118,7 @@ def _is_query(row: str, chain: Chain, place: Place) -> bool:
     return True
 
 
-def check_combination(body: Mapping[str, Any], place: Place) -> None:
+def check_combination(body: Mapping[str, Json], place: Place) -> None:
     """Reports a protein's alignments and templates if the engine takes them together only.
 
     It searches for both alignments (with or without templates), or for templates only, or

@@ -6,8 +6,8 @@ v3.0.1 to v3.0.5. What they refuse, or would drop without a word, is refused her
 
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
+from af3opt.base.json_types import Json
 from af3opt.inputs.alignments import (
     check_alignment,
     check_combination,
@@ -56,14 +56,14 @@ class Alphafold3Check:
         self.findings = Findings()
         self.chains: list[Chain] = []
         self.bonds: list[tuple[Atom, Atom]] = []
-        self.content: dict[str, Any] = {}
+        self.content: dict[str, Json] = {}
         self._base = base
         self._versions = versions
         self._is_known = True
-        self._unknown_entries: list[Any] = []
+        self._unknown_entries: list[Json] = []
         self._place = Place(self.findings)
 
-    def check(self, job: Mapping[str, Any]) -> None:
+    def check(self, job: Mapping[str, Json]) -> None:
         """Checks a job; what it is and what is wrong with it is in the attributes then."""
         place = self._place
         if not self._check_dialect(job):
@@ -91,7 +91,7 @@ class Alphafold3Check:
 
     def _check_fields(
         self,
-        content: Mapping[str, Any],
+        content: Mapping[str, Json],
         allowed: Collection[str],
         required: Collection[str],
         place: Place,
@@ -99,7 +99,7 @@ class Alphafold3Check:
         """Checks the fields of an object; a newer version may have more than are known here."""
         check_fields(content, allowed if self._is_known else content, required, place)
 
-    def _check_dialect(self, job: Mapping[str, Any]) -> bool:
+    def _check_dialect(self, job: Mapping[str, Json]) -> bool:
         if "dialect" not in job or "version" not in job:
             self._place.refuse(
                 "`dialect` and `version` must be given; the usual ones are "
@@ -124,7 +124,7 @@ class Alphafold3Check:
         self._is_known = version in VERSIONS
         return True
 
-    def _check_entry(self, entry: Any, place: Place) -> None:
+    def _check_entry(self, entry: Json, place: Place) -> None:
         kinds = [kind for kind in _CHAIN_FIELDS if isinstance(entry, dict) and kind in entry]
         if isinstance(entry, dict) and not kinds and not self._is_known:
             self._unknown_entries.append(entry)
@@ -153,7 +153,7 @@ class Alphafold3Check:
             self.chains.append(self._polymer(kind, ids, body, where))
 
     def _polymer(
-        self, kind: str, ids: tuple[str, ...], body: Mapping[str, Any], place: Place
+        self, kind: str, ids: tuple[str, ...], body: Mapping[str, Json], place: Place
     ) -> Chain:
         sequence = check_sequence(body, place)
         modified = check_modifications(kind, body, len(sequence), place)
@@ -200,7 +200,7 @@ def is_usable(chain: Chain) -> bool:
     return bool(chain.sequence) and chain.sequence.isalpha() and chain.sequence.isupper()
 
 
-def _check_id(value: Any, place: Place) -> tuple[str, ...]:
+def _check_id(value: Json, place: Place) -> tuple[str, ...]:
     """Returns the identifiers of a chain, none if they have been reported."""
     field = place.inside("id")
     ids = value if isinstance(value, list) else [value]
@@ -219,7 +219,7 @@ def _check_id(value: Any, place: Place) -> tuple[str, ...]:
     return tuple(ids)
 
 
-def check_seeds(value: Any, place: Place) -> list[int]:
+def check_seeds(value: Json, place: Place) -> list[int]:
     """Finds what is wrong with `modelSeeds`.
 
     Args:
@@ -244,7 +244,7 @@ def check_seeds(value: Any, place: Place) -> list[int]:
     return seeds
 
 
-def seed_number(value: Any) -> int | None:
+def seed_number(value: Json) -> int | None:
     """Returns a seed as a number, None if it is none."""
     if is_integer(value):
         return int(value)

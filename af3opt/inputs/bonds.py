@@ -1,8 +1,8 @@
 """Covalent bonds that an input asks for."""
 
 from collections.abc import Iterable, Mapping
-from typing import Any
 
+from af3opt.base.json_types import Json
 from af3opt.inputs.chain import Chain
 from af3opt.inputs.fields import as_list, is_integer
 from af3opt.inputs.findings import Place, shown, type_name
@@ -10,7 +10,7 @@ from af3opt.inputs.findings import Place, shown, type_name
 type Atom = tuple[str, int, str]
 
 
-def check_bonds(value: Any, chains: Iterable[Chain], place: Place) -> list[tuple[Atom, Atom]]:
+def check_bonds(value: Json, chains: Iterable[Chain], place: Place) -> list[tuple[Atom, Atom]]:
     """Finds what is wrong with `bondedAtomPairs`, as far as it shows without a dictionary.
 
     Args:
@@ -48,14 +48,14 @@ def bond_text(bond: tuple[Atom, Atom]) -> str:
     return " - ".join(f"{chain} {residue} {name}" for chain, residue, name in bond)
 
 
-def _check_atom(atom: Any, by_id: Mapping[str, Chain], place: Place) -> bool:
+def _check_atom(atom: Json, by_id: Mapping[str, Chain], place: Place) -> bool:
     problem = _atom_problem(atom, by_id)
     if problem:
         place.refuse(f"atom {shown(atom)}: {problem}")
     return not problem
 
 
-def _atom_problem(atom: Any, by_id: Mapping[str, Chain]) -> str:
+def _atom_problem(atom: Json, by_id: Mapping[str, Chain]) -> str:
     if not isinstance(atom, list) or len(atom) != 3:
         return 'give chain, residue and atom name, such as ["A", 1, "CA"]'
     chain_id, residue, name = atom
@@ -76,7 +76,7 @@ def _atom_problem(atom: Any, by_id: Mapping[str, Chain]) -> str:
     return ""
 
 
-def _warn_of_dropped(bond: tuple[Any, ...], by_id: Mapping[str, Chain], place: Place) -> None:
+def _warn_of_dropped(bond: tuple[Json, ...], by_id: Mapping[str, Chain], place: Place) -> None:
     """Tells of a bond that the engine drops (`structure_cleaning.clean_structure`)."""
     ends = [by_id[atom[0]] for atom in bond]
     if all(chain.is_polymer for chain in ends):

@@ -2,7 +2,8 @@
 
 import dataclasses
 from collections.abc import Mapping
-from typing import Any
+
+from af3opt.base.json_types import Json
 
 # What AlphaFold 3 names residues that it does not know (`residue_names.UNKNOWN_TYPES`).
 UNKNOWN_RESIDUES = {"protein": "UNK", "rna": "N", "dna": "DN"}
@@ -35,7 +36,7 @@ class Chain:
     modified: Mapping[int, str] = dataclasses.field(default_factory=dict)
     codes: tuple[str, ...] = ()
     smiles: str | None = None
-    body: dict[str, Any] = dataclasses.field(default_factory=dict)
+    body: dict[str, Json] = dataclasses.field(default_factory=dict)
 
     @property
     def label(self) -> str:

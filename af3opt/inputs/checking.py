@@ -8,9 +8,9 @@ the engine takes and handles as it is meant is never refused.
 
 from collections.abc import Collection
 from pathlib import Path
-from typing import Any
 
 from af3opt.base.errors import InputError
+from af3opt.base.json_types import Json
 from af3opt.inputs.alphafold3 import VERSIONS, Alphafold3Check
 from af3opt.inputs.findings import Findings, Place, shown
 from af3opt.inputs.job import CheckedJob
@@ -58,7 +58,7 @@ def check_job(path: Path, position: int, versions: Collection[int] = VERSIONS) -
 
 
 def check_content(
-    content: Any,
+    content: Json,
     path: Path,
     position: int = 0,
     versions: Collection[int] = VERSIONS,

@@ -2,14 +2,14 @@
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
+from af3opt.base.json_types import Json
 from af3opt.inputs.fields import optional_text
 from af3opt.inputs.findings import Place, shown
 from af3opt.inputs.reading import UnusableFileError, read_text_file
 
 
-def resolve_file(content: Mapping[str, Any], name: str, base: Path, place: Place) -> str | None:
+def resolve_file(content: Mapping[str, Json], name: str, base: Path, place: Place) -> str | None:
     """Returns the text of a field, read from the file of its twin that ends in "Path".
 
     Args:

@@ -2,13 +2,14 @@
 
 import difflib
 from collections.abc import Collection, Mapping
-from typing import Any, TypeGuard
+from typing import TypeGuard
 
+from af3opt.base.json_types import Json
 from af3opt.inputs.findings import Place, shown, type_name
 
 
 def check_fields(
-    content: Mapping[str, Any], allowed: Collection[str], required: Collection[str], place: Place
+    content: Mapping[str, Json], allowed: Collection[str], required: Collection[str], place: Place
 ) -> None:
     """Reports fields that are missing, and those that the engine does not know.
 
@@ -28,7 +29,7 @@ def check_fields(
             place.refuse(f"the field {shown(name)} is not known{hint}")
 
 
-def as_list(value: Any, place: Place) -> list[Any]:
+def as_list(value: Json, place: Place) -> list[Json]:
     """Returns a list as it is; reports anything else and returns an empty one."""
     if isinstance(value, list):
         return value
@@ -36,12 +37,12 @@ def as_list(value: Any, place: Place) -> list[Any]:
     return []
 
 
-def is_integer(value: Any) -> TypeGuard[int]:
+def is_integer(value: Json) -> TypeGuard[int]:
     """Tells whether a JSON value is a whole number; true and false are none."""
     return isinstance(value, int) and not isinstance(value, bool)
 
 
-def optional_text(content: Mapping[str, Any], name: str, place: Place) -> str | None:
+def optional_text(content: Mapping[str, Json], name: str, place: Place) -> str | None:
     """Returns a text that may be absent or null; reports a value of another type."""
     value = content.get(name)
     if value is not None and not isinstance(value, str):
@@ -50,7 +51,7 @@ def optional_text(content: Mapping[str, Any], name: str, place: Place) -> str | 
     return value
 
 
-def check_description(content: Mapping[str, Any], place: Place) -> None:
+def check_description(content: Mapping[str, Json], place: Place) -> None:
     """Reports a description that the engine cannot write back."""
     if isinstance(content.get("description"), list | dict):
         place.inside("description").refuse("give a text")

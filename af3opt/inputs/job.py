@@ -3,9 +3,9 @@
 import dataclasses
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 from af3opt.base.errors import InputError
+from af3opt.base.json_types import Json
 from af3opt.inputs.bonds import Atom
 from af3opt.inputs.chain import Chain
 from af3opt.inputs.components import Dictionary, check_components
@@ -32,7 +32,7 @@ class CheckedJob:
     position: int = 0
     in_list: bool = False
     name: str = ""
-    content: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    content: Mapping[str, Json] = dataclasses.field(default_factory=dict)
     chains: Sequence[Chain] = ()
     bonds: Sequence[tuple[Atom, Atom]] = ()
     findings: Findings = dataclasses.field(default_factory=Findings)

@@ -4,11 +4,12 @@ import contextlib
 from collections.abc import Mapping
 from typing import Any
 
+from af3opt.base.json_types import Json
 from af3opt.inputs.fields import as_list
 from af3opt.inputs.findings import Place, shown, type_name
 
 
-def check_ligand(body: Mapping[str, Any], place: Place) -> tuple[tuple[str, ...], str | None]:
+def check_ligand(body: Mapping[str, Json], place: Place) -> tuple[tuple[str, ...], str | None]:
     """Finds what is wrong with a ligand of the alphafold3 dialect.
 
     Args:
@@ -32,7 +33,7 @@ def check_ligand(body: Mapping[str, Any], place: Place) -> tuple[tuple[str, ...]
     return (), None
 
 
-def check_codes(value: Any, place: Place) -> tuple[str, ...]:
+def check_codes(value: Json, place: Place) -> tuple[str, ...]:
     """Returns a list of CCD codes, empty if it has been reported."""
     codes = as_list(value, place)
     if isinstance(value, list) and not value:
@@ -48,7 +49,7 @@ def check_codes(value: Any, place: Place) -> tuple[str, ...]:
     return tuple(codes)
 
 
-def _check_smiles(smiles: Any, place: Place) -> str | None:
+def _check_smiles(smiles: Json, place: Place) -> str | None:
     if not isinstance(smiles, str):
         place.refuse(f"give a text, not {type_name(smiles)}")
         return None

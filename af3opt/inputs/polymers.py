@@ -1,8 +1,8 @@
 """Sequences and modified residues of proteins and nucleic acids."""
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Callable, Mapping
 
+from af3opt.base.json_types import Json
 from af3opt.inputs.chain import KNOWN_LETTERS
 from af3opt.inputs.fields import as_list, is_integer
 from af3opt.inputs.findings import Place, positions_text, shown, type_name
@@ -18,7 +18,7 @@ MODIFICATION_FIELDS = {
 }
 
 
-def check_sequence(body: Mapping[str, Any], place: Place) -> str:
+def check_sequence(body: Mapping[str, Json], place: Place) -> str:
     """Finds what is wrong with a sequence.
 
     Letters that stand for no residue are accepted, as upstream does: `warn_of_letters`
@@ -56,7 +56,7 @@ def check_sequence(body: Mapping[str, Any], place: Place) -> str:
     return sequence
 
 
-def _positions(sequence: str, wanted: Any) -> list[int]:
+def _positions(sequence: str, wanted: Callable[[str], bool]) -> list[int]:
     return [position for position, letter in enumerate(sequence, start=1) if wanted(letter)]
 
 
@@ -92,7 +92,7 @@ def warn_of_letters(kind: str, sequence: str, place: Place) -> None:
 
 
 def check_modifications(
-    kind: str, body: Mapping[str, Any], length: int, place: Place, *, prefixed: bool = False
+    kind: str, body: Mapping[str, Json], length: int, place: Place, *, prefixed: bool = False
 ) -> dict[int, str]:
     """Finds what is wrong with the modified residues of a chain.
 

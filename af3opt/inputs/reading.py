@@ -13,12 +13,12 @@ import lzma
 import zlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 
 import zstandard
 
 from af3opt.base.errors import InputError
 from af3opt.base.foreign_files import read_foreign
+from af3opt.base.json_types import Json
 from af3opt.base.ownership import RefusedFileError
 
 # What is larger is no alignment and no structure; it would fill the memory.
@@ -113,7 +113,7 @@ def _reason(error: OSError) -> str:
     return f"cannot be read: {(error.strerror or str(error)).lower()}"
 
 
-def read_json(path: Path) -> tuple[Any, list[str]]:
+def read_json(path: Path) -> tuple[Json, list[str]]:
     """Parses the JSON file of an input.
 
     Args:
@@ -137,7 +137,7 @@ def read_json(path: Path) -> tuple[Any, list[str]]:
         raise InputError(f"{path}: {error}") from error
 
 
-def parse_json(text: str) -> tuple[Any, list[str]]:
+def parse_json(text: str) -> tuple[Json, list[str]]:
     """Parses JSON text strictly: no NaN, no infinities, no byte order mark.
 
     Returns:
@@ -148,7 +148,7 @@ def parse_json(text: str) -> tuple[Any, list[str]]:
     """
     doubled: list[str] = []
 
-    def as_object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    def as_object(pairs: list[tuple[str, Json]]) -> dict[str, Json]:
         content = dict(pairs)
         if len(content) < len(pairs):
             counts = collections.Counter(name for name, _ in pairs)
@@ -168,7 +168,7 @@ def parse_json(text: str) -> tuple[Any, list[str]]:
     return content, doubled
 
 
-def _is_deeper(content: Any, most: int) -> bool:
+def _is_deeper(content: Json, most: int) -> bool:
     """Tells whether lists and objects lie within each other more than `most` times."""
     level = [content]
     for _ in range(most):
@@ -182,5 +182,5 @@ def _is_deeper(content: Any, most: int) -> bool:
     return bool(level)
 
 
-def _no_constant(name: str) -> Any:
+def _no_constant(name: str) -> Json:
     raise ValueError(f"{name} is not a JSON value; give a number")

@@ -5,8 +5,8 @@ checked for itself; a bad one leaves the others as they are.
 """
 
 from collections.abc import Mapping
-from typing import Any
 
+from af3opt.base.json_types import Json
 from af3opt.inputs.alphafold3 import check_left_out, check_seeds
 from af3opt.inputs.bonds import Atom
 from af3opt.inputs.chain import Chain, chain_id, chain_label
@@ -45,11 +45,11 @@ class ServerCheck:
         self.findings = Findings()
         self.chains: list[Chain] = []
         self.bonds: list[tuple[Atom, Atom]] = []
-        self.content: Mapping[str, Any] = {}
+        self.content: Mapping[str, Json] = {}
         self._place = Place(self.findings)
         self._number = 0
 
-    def check(self, job: Mapping[str, Any]) -> None:
+    def check(self, job: Mapping[str, Json]) -> None:
         """Checks a job; what it is and what is wrong with it is in the attributes then."""
         self.content, place = job, self._place
         if not self._check_dialect(job):
@@ -69,7 +69,7 @@ class ServerCheck:
             place.refuse("'sequences' is empty; give at least one chain")
         check_left_out(self.chains, place)
 
-    def _check_dialect(self, job: Mapping[str, Any]) -> bool:
+    def _check_dialect(self, job: Mapping[str, Json]) -> bool:
         dialect, version = job.get("dialect"), job.get("version")
         if ("dialect" in job) != ("version" in job):
             self._place.refuse("`dialect` and `version` must be given both, or neither")
@@ -86,7 +86,7 @@ class ServerCheck:
             self._place.refuse(f"unsupported version: {shown(version)}, expected {VERSION}")
         return False
 
-    def _check_entry(self, entry: Any, place: Place) -> None:
+    def _check_entry(self, entry: Json, place: Place) -> None:
         keys = [key for key in _CHAIN_FIELDS if isinstance(entry, dict) and key in entry]
         if not isinstance(entry, dict) or len(entry) != 1 or not keys:
             given = ", ".join(map(shown, entry)) if isinstance(entry, dict) else type_name(entry)
@@ -114,7 +114,7 @@ class ServerCheck:
         if ids:
             self.chains.append(chain)
 
-    def _ids(self, body: Mapping[str, Any], place: Place) -> tuple[str, ...]:
+    def _ids(self, body: Mapping[str, Json], place: Place) -> tuple[str, ...]:
         """The identifiers that the engine gives the copies of a chain."""
         count = body.get("count", 1)
         if not is_integer(count) or not 0 <= count <= _MOST_COPIES:
@@ -127,7 +127,7 @@ class ServerCheck:
         return tuple(map(chain_id, range(first, first + count)))
 
 
-def _check_unsupported(body: Mapping[str, Any], place: Place) -> None:
+def _check_unsupported(body: Mapping[str, Json], place: Place) -> None:
     if "glycans" in body:
         how = "leave the field out" if not body["glycans"] else (
             "write the job in the alphafold3 dialect, with the glycans as ligands and "
@@ -140,7 +140,7 @@ def _check_unsupported(body: Mapping[str, Any], place: Place) -> None:
         )
 
 
-def _check_code(body: Mapping[str, Any], place: Place) -> tuple[str, ...]:
+def _check_code(body: Mapping[str, Json], place: Place) -> tuple[str, ...]:
     """Returns the code of a ligand or an ion; the engine looks at `ligand` first."""
     if "ligand" in body:
         code = body["ligand"]

@@ -2,8 +2,8 @@
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
+from af3opt.base.json_types import Json
 from af3opt.inputs.external import resolve_file
 from af3opt.inputs.fields import as_list, check_fields, is_integer
 from af3opt.inputs.findings import Place, shown
@@ -15,8 +15,8 @@ _MOST_USED = 4
 
 
 def check_templates(
-    body: Mapping[str, Any], length: int, base: Path, place: Place
-) -> list[dict[str, Any]] | None:
+    body: Mapping[str, Json], length: int, base: Path, place: Place
+) -> list[dict[str, Json]] | None:
     """Finds what is wrong with a chain's templates, as far as it shows without their structure.
 
     Args:
@@ -55,7 +55,7 @@ def check_templates(
     return resolved
 
 
-def _check_indices(template: Mapping[str, Any], length: int, place: Place) -> None:
+def _check_indices(template: Mapping[str, Json], length: int, place: Place) -> None:
     query, structure = (
         as_list(template[name], place.inside(name)) if name in template else []
         for name in _INDEX_FIELDS

@@ -7,7 +7,7 @@ import pytest
 from absl import logging as absl_logging
 
 from af3opt import cli
-from af3opt.base.logs import Verbosity, configure_logging
+from af3opt.base.logs import Verbosity, configure_logging, messages_of_job
 from af3opt.base.plain_text import visible
 
 
@@ -54,6 +54,25 @@ def test_the_engines_long_warning_is_one_short_line_a_job(capsys):
     lines = capsys.readouterr().err.splitlines()
     assert [line.split(maxsplit=3)[3].partition(":")[0] for line in lines] == ["one", "two, three"]
     assert max(map(len, lines)) < 130
+
+
+def test_what_the_engine_says_names_the_job_once(capsys):
+    configure_logging(Verbosity())
+    text = "Failed to parse ideal conformer: %s"
+    for seed in (1, 2):
+        for job in ("one", "two"):
+            with messages_of_job(job):
+                absl_logging.warning(text, "?")
+                absl_logging.warning("%s: ignoring chain B", f"{job}, random_seed={seed}")
+    absl_logging.warning(text, "?")
+    lines = [line.split(maxsplit=3)[3] for line in capsys.readouterr().err.splitlines()]
+    assert lines == [
+        "one: Failed to parse ideal conformer: ?",
+        "one: ignoring chain B",
+        "two: Failed to parse ideal conformer: ?",
+        "two: ignoring chain B",
+        "Failed to parse ideal conformer: ?",
+    ]
 
 
 def test_quiet(capsys):

@@ -11,18 +11,19 @@ import dataclasses
 import functools
 import logging
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from af3opt.base.atomic import atomic_write_text
 from af3opt.base.errors import Af3optError, InputError
 from af3opt.base.key import text_digest
+from af3opt.base.logs import messages_of_job
 from af3opt.engine.inputs import FoldInput, make_ccd, needs_search
 from af3opt.engine.model import extract_distogram, extract_embeddings
 from af3opt.engine.msa import DataPipeline
 from af3opt.engine.outputs import terms_of_use
-from af3opt.engine.refusals import RefusedInputError, refusals
+from af3opt.engine.refusals import featurising
 from af3opt.execution.job.journal import RunJournal
 from af3opt.execution.job.seed_files import SeedResult, write_seed_files
 from af3opt.execution.job.session import Session
@@ -156,7 +157,7 @@ class FoldJob:
         if pipeline is None:
             _log.info("Skipping data pipeline...")
             return
-        with self.report.stage(DATA_PIPELINE):
+        with self.report.stage(DATA_PIPELINE), messages_of_job(self.name):
             self.fold_input = pipeline.process(self.fold_input)
 
     def resolved_digest(self) -> str:
@@ -189,18 +190,9 @@ class FoldJob:
         Raises:
             InputError: the input cannot be featurised.
         """
-        with self._refusals():
+        with featurising(self.source), messages_of_job(self.name):
             _ = self._features
         _ = self.record
-
-    @contextlib.contextmanager
-    def _refusals(self) -> Iterator[None]:
-        """Turns what the engine refuses into an error that names the file."""
-        try:
-            with refusals():
-                yield
-        except RefusedInputError as error:
-            raise InputError(f"{self.source}: cannot be featurised: {error}") from error
 
     def featurise(self, seed: int, upcoming: Sequence[int] = ()) -> Batch:
         """Returns the features of one seed, padded to its bucket.
@@ -214,7 +206,11 @@ class FoldJob:
         Raises:
             InputError: the engine refuses the input.
         """
-        with self.report.stage(FEATURISE, seed), self._refusals():
+        with (
+            self.report.stage(FEATURISE, seed),
+            featurising(self.source),
+            messages_of_job(self.name),
+        ):
             features = self._features.features(seed, upcoming)
         if self.session.feature_cache is not None:
             self.report.cache_used(
