@@ -9,9 +9,8 @@ import pytest
 from af3opt.base.errors import Af3optError, InputError
 from af3opt.environment.backend import Backend
 from af3opt.environment.startup import Startup
-from af3opt.execution.interrupt import InterruptGuard
-from af3opt.execution.job.opening import JobOpener
-from af3opt.execution.job.session import Session
+from af3opt.execution.job.loading import check_job
+from af3opt.execution.job.session import Session, import_engine
 from af3opt.execution.planning.plan import plan_jobs, read_jobs
 from af3opt.host.host import probe_host
 from af3opt.settings.settings import resolve_settings
@@ -122,8 +121,7 @@ def test_each_is_accepted_or_refused_in_one_line(tmp_path, prepared_home, monkey
     )
     startup = Startup(Backend("cpu", None, "xla", ""), probe_host({}), ())
     session = Session(settings=settings, startup=startup, output_dir=output)
-    assert session.engine
-    opener = JobOpener(session, InterruptGuard())
+    import_engine(session)
     path = tmp_path / "input.json"
     refused = accepted = 0
     wrong = []
@@ -131,7 +129,7 @@ def test_each_is_accepted_or_refused_in_one_line(tmp_path, prepared_home, monkey
         path.write_bytes(data)
         for planned in read_jobs(path):
             try:
-                opener.load(planned)
+                check_job(session, None, planned)
                 accepted += 1
             except InputError as error:
                 refused += 1

@@ -63,6 +63,11 @@ def is_temporary(path: Path) -> bool:
     return path.name.startswith(".") and _TEMPORARY_MARK in path.name
 
 
+def is_temporary_of(sibling: Path, path: Path) -> bool:
+    """Tells whether a name is one that `temporary_sibling` gave for `path`, in any process."""
+    return is_temporary(sibling) and sibling.name.startswith(_temporary_prefix(path))
+
+
 def remove_unfinished(path: Path) -> None:
     """Removes the unfinished sides of atomic writes of `path`, of whatever process.
 
@@ -72,7 +77,7 @@ def remove_unfinished(path: Path) -> None:
         OSError: the directory cannot be read, or a file not be removed.
     """
     for sibling in path.parent.iterdir():
-        if is_temporary(sibling) and sibling.name.startswith(_temporary_prefix(path)):
+        if is_temporary_of(sibling, path):
             if sibling.is_dir():
                 shutil.rmtree(sibling, ignore_errors=True)
             else:

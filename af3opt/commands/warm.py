@@ -85,13 +85,14 @@ def _warm(settings: Settings, folder: Path | None, depths: tuple[int | None, ...
 
     startup = prepare_process(settings)
 
-    from af3opt.execution.job.session import Session
+    from af3opt.execution.job.session import Session, import_engine
+    from af3opt.execution.job.tools import start_model
     from af3opt.optimizations.msa_depth import DEPTHS
 
     if depths is None:
         depths = (*DEPTHS, None)
     session = Session(settings=settings, startup=startup, output_dir=Path.cwd())
-    runner = session.runner
+    runner = start_model(session, import_engine(session)).runner
     batches = _examples(session, depths) if folder is None else _inputs(session, folder, depths)
     sizes = set()
     for batch in batches:
@@ -128,18 +129,18 @@ def _inputs(session: "Session", folder: Path, depths: Sequence[int | None]) -> "
     from af3opt.engine.inputs import load_fold_inputs, make_ccd, needs_search
     from af3opt.engine.refusals import featurising
     from af3opt.features.engine_features import featurise_with_engine
+    from af3opt.features.options import FeatureOptions
 
     paths = sorted(path for path in folder.glob("*.json") if path.is_file())
     if not paths:
         raise UsageError(f"{_FROM_INPUTS}={folder}: holds no *.json file")
+    options = FeatureOptions.from_settings(session.settings, session.buckets)
     for path in paths:
         for fold_input in load_fold_inputs(path):
             filled = fold_input.fill_missing_fields()
             ccd = make_ccd(filled.user_ccd)
             with featurising(path):
-                batch = featurise_with_engine(
-                    filled, filled.rng_seeds[0], ccd, session.feature_options
-                )
+                batch = featurise_with_engine(filled, filled.rng_seeds[0], ccd, options)
             if session.settings.run_data_pipeline and needs_search(fold_input):
                 yield from (_with_rows(batch, depth) for depth in depths)
             else:

@@ -2,8 +2,9 @@
 
 import importlib.metadata
 import re
+import subprocess
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from af3opt.base.errors import SetupError
 from af3opt.data.prepared import find_prepared
@@ -20,7 +21,6 @@ from af3opt.doctor.check import (
 from af3opt.engine.discovery import find_engine
 from af3opt.environment.cpu_flags import cpu_xla_flags
 from af3opt.environment.tuning import load_tuning
-from af3opt.host.gpus import driver_cuda
 
 # The oldest JAX whose XLA:CPU compiles the model as well as the newest does.
 _FAST_ON_CPU = (0, 12)
@@ -126,7 +126,7 @@ def check_cuda(subject: Subject) -> Iterator[Check]:
     if not plugins:
         yield failure("CUDA", "JAX has no CUDA plugin", "pip install 'af3opt[cuda12]'")
         return
-    driver = driver_cuda(subject.environ)
+    driver = _driver_cuda(subject.environ)
     version = subject.host.gpus[0].driver_version
     if driver is None:
         yield warning(
@@ -165,3 +165,15 @@ def _versions() -> dict[str, str]:
 
 def _release(version: str) -> tuple[int, ...]:
     return tuple(int(number) for number in re.findall(r"\d+", version)[:3])
+
+
+def _driver_cuda(environ: Mapping[str, str]) -> tuple[int, int] | None:
+    """The newest CUDA the driver supports, from the head of nvidia-smi's table."""
+    try:
+        table = subprocess.run(
+            ["nvidia-smi"], env=dict(environ), capture_output=True, text=True, timeout=8, check=True
+        ).stdout
+    except (OSError, subprocess.SubprocessError):
+        return None
+    match = re.search(r"CUDA[^:|]*Version:\s*(\d+)\.(\d+)", table)
+    return (int(match[1]), int(match[2])) if match else None

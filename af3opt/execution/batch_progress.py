@@ -10,7 +10,7 @@ from typing import Any
 
 from af3opt.execution.claims.verdicts import Sign, Standing, look_at_claims
 from af3opt.execution.job.identity import input_digest
-from af3opt.execution.job.journal import read_seed_record
+from af3opt.execution.job.run_journal import read_seed_record
 from af3opt.execution.outcomes import read_failures
 from af3opt.execution.planning.kept_plans import ExpectedJob, Source, read_plans
 from af3opt.execution.planning.observed_times import ObservedTimes

@@ -2,6 +2,7 @@
 
 import contextlib
 import dataclasses
+import functools
 import logging
 import os
 from collections.abc import Iterator, Sequence
@@ -9,17 +10,18 @@ from pathlib import Path
 
 from af3opt.base.errors import Af3optError, ExitCode, UnifiedMemoryNeededError
 from af3opt.environment.startup import Startup
-from af3opt.execution.batch import BatchRun
+from af3opt.execution.batch.run import BatchRun
 from af3opt.execution.claims.compile_leases import CompileLeases
 from af3opt.execution.interrupt import InterruptGuard
-from af3opt.execution.job.opening import JobOpener
+from af3opt.execution.job.finished import is_finished
 from af3opt.execution.job.session import RunnerFactory, Session
 from af3opt.execution.outcomes import (
     Outcome,
     Status,
     exit_code,
+    note_outcome,
     summary_lines,
-    write_failures,
+    write_table,
 )
 from af3opt.execution.planning.deadline import SeedTimes, find_deadline
 from af3opt.execution.planning.plan import PlannedJob, duplicate_names, make_plan
@@ -163,7 +165,7 @@ def preview_batch(settings: Settings, startup: Startup) -> Iterator[str]:
         session.buckets,
         times=SeedTimes(settings, session.device_label, LearnedTimes()),
         device_need=lambda size: programs.need(program, size),
-        is_finished=JobOpener(session, InterruptGuard()).is_finished,
+        is_finished=functools.partial(is_finished, session),
     )
     yield from preview_lines(list(jobs))
 
@@ -195,7 +197,11 @@ def finish(
     """
     assert settings.output_dir is not None
     with contextlib.suppress(OSError):
-        write_failures(settings.output_dir, outcomes)
+        for outcome in outcomes:
+            # All others have been noted while their claims were held.
+            if outcome.status is Status.ALREADY_DONE:
+                note_outcome(settings.output_dir, outcome)
+        write_table(settings.output_dir)
     for line in summary_lines(outcomes):
         _log.info("%s", line)
     if settings.report and len(outcomes) > 1:

@@ -9,11 +9,17 @@ from pathlib import Path
 from typing import Any
 
 from af3opt.base.atomic import atomic_write_text
+from af3opt.base.checked_json import parse_object
 from af3opt.base.errors import ExitCode
+from af3opt.base.foreign_files import read_foreign
 from af3opt.base.key import text_digest
-from af3opt.execution.state_directory import STATE_DIRECTORY
+from af3opt.execution.failure import Failure
+from af3opt.execution.state_directory import FAILED_FILE, STATE_DIRECTORY
 
-FAILED_FILE = "failed.json"
+_NEEDED = ("name", "file", "reason")
+_FIELDS = (*_NEEDED, "traceback")
+_MOST_BYTES = 1_000_000
+_MOST_SHOWN = 100
 
 
 class Status(enum.StrEnum):
@@ -66,9 +72,9 @@ def outcome_from_json(content: Mapping[str, Any]) -> Outcome:
 
 
 def exit_code(outcomes: Iterable[Outcome]) -> ExitCode:
-    """OK, SOME_FAILED if any failed, REQUEUE if any was left for lack of time."""
+    """OK if all is done; SOME_FAILED; REQUEUE if any was left, or is held by others."""
     statuses = {outcome.status for outcome in outcomes}
-    if Status.LEFT in statuses:
+    if statuses & {Status.LEFT, Status.ELSEWHERE}:
         return ExitCode.REQUEUE
     return ExitCode.SOME_FAILED if Status.FAILED in statuses else ExitCode.OK
 
@@ -76,23 +82,51 @@ def exit_code(outcomes: Iterable[Outcome]) -> ExitCode:
 def write_failures(output_dir: Path, outcomes: Iterable[Outcome]) -> None:
     """Brings `failed.json` up to date with how these jobs ended.
 
-    Several processes may share the directory, so each failure has a file of its own
-    and the table is made from all of them, until no other process has added one
-    meanwhile.
+    Raises:
+        OSError: the output directory cannot be written.
+    """
+    for outcome in outcomes:
+        note_outcome(output_dir, outcome)
+    write_table(output_dir)
+
+
+def note_outcome(output_dir: Path, outcome: Outcome, failure: Failure | None = None) -> None:
+    """Notes that a job has failed, or forgets that it had.
+
+    To be called while the job's claim is held: what is noted last is what happened last.
+
+    Args:
+        output_dir: Directory of the job directories.
+        outcome: How the job ended.
+        failure: Gives the traceback, where there is one.
+
+    Raises:
+        OSError: it cannot be written.
     """
     directory = failures_directory(output_dir)
-    for outcome in outcomes:
-        path = directory / f"{text_digest(f'{outcome.path}#{outcome.position}')}.json"
-        if outcome.status is Status.FAILED:
-            directory.mkdir(parents=True, exist_ok=True)
-            content = {
-                "name": outcome.name,
-                "file": str(outcome.path),
-                "reason": outcome.reason,
-            }
-            atomic_write_text(path, json.dumps(content))
-        elif outcome.status in (Status.DONE, Status.ALREADY_DONE):
-            path.unlink(missing_ok=True)
+    digest = text_digest(f"{outcome.path.absolute()}#{outcome.position}")
+    note, details = directory / f"{digest}.json", directory / _details_name(outcome.name, digest)
+    if outcome.status is Status.FAILED:
+        directory.mkdir(parents=True, exist_ok=True)
+        content = {"name": outcome.name, "file": str(outcome.path), "reason": outcome.reason}
+        if failure is not None and failure.traceback:
+            atomic_write_text(details, _printable(failure.traceback))
+            content["traceback"] = details.relative_to(output_dir).as_posix()
+        atomic_write_text(note, json.dumps(content))
+    elif outcome.status in (Status.DONE, Status.ALREADY_DONE):
+        note.unlink(missing_ok=True)
+        details.unlink(missing_ok=True)
+
+
+def write_table(output_dir: Path) -> None:
+    """Makes `failed.json` from the notes of single jobs.
+
+    Several processes may share the directory, so this is repeated until no other one has
+    added a note meanwhile.
+
+    Raises:
+        OSError: it cannot be written.
+    """
     while True:
         failed = read_failures(output_dir)
         table = output_dir / FAILED_FILE
@@ -110,13 +144,37 @@ def failures_directory(output_dir: Path) -> Path:
 
 
 def read_failures(output_dir: Path) -> list[dict[str, str]]:
-    """Returns all noted failures, as name, file and reason, sorted by name."""
+    """Returns all noted failures, as name, file, reason and perhaps traceback, sorted by name.
+
+    What is damaged, or was not written by af3opt, is left out.
+    """
     failures = []
     with contextlib.suppress(FileNotFoundError):
         for path in failures_directory(output_dir).glob("*.json"):
             with contextlib.suppress(OSError, ValueError):
-                failures.append(json.loads(path.read_text()))
+                content = parse_object(read_foreign(path, _MOST_BYTES))
+                known = {field: content[field] for field in _FIELDS if field in content}
+                if {*_NEEDED} <= {*known} and all(map(_is_text, known.values())):
+                    failures.append(known)
     return sorted(failures, key=lambda failure: (failure["name"], failure["file"]))
+
+
+def _is_text(value: object) -> bool:
+    return isinstance(value, str)
+
+
+def _details_name(name: str, digest: str) -> str:
+    """A name that shows the job's, and that no two jobs share."""
+    shown = "".join(letter if letter.isalnum() or letter in "-_" else "_" for letter in name)
+    return f"{shown.encode('ascii', 'ignore').decode()[:_MOST_SHOWN]}-{digest}.txt"
+
+
+def _printable(text: str) -> str:
+    """Text without what a terminal would obey."""
+    return "".join(
+        letter if letter.isprintable() or letter in "\n\t" else ascii(letter)[1:-1]
+        for letter in text
+    )
 
 
 def summary_lines(outcomes: Iterable[Outcome]) -> list[str]:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from af3opt.base.atomic import temporary_sibling
 from af3opt.base.errors import Af3optError, SetupError
+from af3opt.execution.failure import error_text
 from af3opt.execution.state_directory import STATE_DIRECTORY
 
 # What makes every further job of the batch fail as well.
@@ -59,8 +60,9 @@ def raise_if_lost(path: Path, error: Exception) -> None:
     """
     if path.is_dir() and not (isinstance(error, OSError) and _is_fatal(path, error)):
         return
+    reason = error_text(error) if path.is_dir() else "the directory is gone"
     raise OutputLostError(
-        f"--output_dir={path}: {error_text(error)}; finished seeds are kept, "
+        f"--output_dir={path}: {reason}; finished seeds are kept, "
         "run the same command again once it can be written"
     ) from error
 
@@ -71,11 +73,3 @@ def _is_fatal(path: Path, error: OSError) -> bool:
         return False
     named = error.filename
     return not isinstance(named, str) or Path(named).absolute().is_relative_to(path.absolute())
-
-
-def error_text(error: Exception) -> str:
-    """One line for an error of any kind."""
-    if isinstance(error, OSError) and error.strerror:
-        return f"{error.filename}: {error.strerror}" if error.filename else error.strerror
-    text = " ".join(str(error).split())
-    return text if isinstance(error, Af3optError) else f"{type(error).__name__}: {text[:500]}"

@@ -3,6 +3,8 @@
 from pathlib import Path
 
 STATE_DIRECTORY = ".af3opt"
+# The table of jobs that failed, in the output directory itself.
+FAILED_FILE = "failed.json"
 
 
 def jobs_directory(output_dir: Path) -> Path:

@@ -7,8 +7,6 @@ from typing import Protocol
 
 import psutil
 
-from af3opt.host import nvml
-
 
 class Device(Protocol):
     """What is asked of a JAX device."""
@@ -111,5 +109,18 @@ def device_memory(device: Device | None, gpu_uuid: str | None = None) -> DeviceM
 
 
 def _nvml_memory(gpu_uuid: str) -> DeviceMemory | None:
-    use = nvml.memory_use(gpu_uuid)
-    return None if use is None else DeviceMemory(use[0], None, use[1], "nvml")
+    """Asks the driver through the optional nvidia-ml-py package."""
+    try:
+        import pynvml
+    except ImportError:
+        return None
+    try:
+        pynvml.nvmlInit()
+        try:
+            handle = pynvml.nvmlDeviceGetHandleByUUID(gpu_uuid)
+            memory = pynvml.nvmlDeviceGetMemoryInfo(handle)
+        finally:
+            pynvml.nvmlShutdown()
+    except pynvml.NVMLError:
+        return None
+    return DeviceMemory(int(memory.used), None, int(memory.total), "nvml")

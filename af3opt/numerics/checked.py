@@ -43,22 +43,23 @@ class CheckedResult:
 
 
 def infer_checked(
-    infer: Callable[[SaferNumerics | None], ModelResult],
+    infer: Callable[[], ModelResult],
     batch: Features,
     *,
     seed: int,
     handler: NumericsHandler,
     safer: SaferNumerics | None,
+    infer_safer: Callable[[SaferNumerics], ModelResult],
 ) -> CheckedResult:
     """Runs the model on a seed under the policy of `handler`.
 
     Args:
-        infer: Computes the seed; given changes, with these in force. The random
-            draws must be the same.
+        infer: Computes the seed.
         batch: The featurised batch.
         seed: The seed.
         handler: Checks and decides.
         safer: The changes for a second attempt, None when there are none to make.
+        infer_safer: Computes the seed with changes in force, from the same random draws.
 
     Returns:
         The last result that was computed, with its verdict.
@@ -66,14 +67,14 @@ def infer_checked(
     Raises:
         NonFiniteError: values are not finite and the policy is to fail.
     """
-    result = infer(None)
+    result = infer()
     verdict = handler.check_seed(result, batch, seed=seed)
     action = handler.decide(verdict, 0, can_retry=safer is not None)
     attempts, changes = 1, ""
     if action is Action.RETRY_SAFER and safer is not None:
         changes = safer.describe()
         _log.warning("seed %d: computing it once more with %s", seed, changes)
-        result = infer(safer)
+        result = infer_safer(safer)
         verdict = handler.check_seed(result, batch, seed=seed)
         action = handler.decide(verdict, 1)
         attempts = 2

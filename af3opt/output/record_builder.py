@@ -12,6 +12,7 @@ import threading
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
+from af3opt.output.checked_files import UNCHECKED, CheckedFiles
 from af3opt.output.run_record import (
     BackendRecord,
     CacheRecord,
@@ -49,17 +50,26 @@ class RunFacts:
 class RecordBuilder:
     """The record of one job in the making."""
 
-    def __init__(self, facts: RunFacts, *, name: str, job_input: InputRecord) -> None:
+    def __init__(
+        self,
+        facts: RunFacts,
+        *,
+        name: str,
+        job_input: InputRecord,
+        files: CheckedFiles = UNCHECKED,
+    ) -> None:
         """Begins the record.
 
         Args:
             facts: What is common to the run.
             name: The job's name as the user wrote it.
             job_input: Its input; `set_tokens` adds the size when it is known.
+            files: Writes the record.
         """
         self._facts = facts
         self._name = name
         self._input = job_input
+        self._files = files
         self._started = _now()
         # Nobody else has it, on this host or another, now or after a restart.
         self._process = f"{os.getpid()}-{secrets.token_hex(4)}"
@@ -152,7 +162,7 @@ class RecordBuilder:
             versions=package_versions(),
             **facts,
         )
-        write_run_record(record, path)
+        write_run_record(record, path, self._files)
 
 
 def _now() -> datetime.datetime:

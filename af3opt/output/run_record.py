@@ -19,10 +19,10 @@ from typing import Final, Literal
 
 import msgspec
 
-from af3opt.base.atomic import atomic_write_bytes
 from af3opt.base.json_files import read_json, to_json
 from af3opt.base.json_types import Json, JsonObject
 from af3opt.base.version import __version__, deciding_versions
+from af3opt.output.checked_files import UNCHECKED, CheckedFiles
 
 FORMAT: Final = "af3opt-run-record/2"
 
@@ -284,17 +284,18 @@ def record_path(job_directory: Path, name: str) -> Path:
     return job_directory / f"{name}_af3opt.json"
 
 
-def write_run_record(record: RunRecord, path: Path) -> None:
+def write_run_record(record: RunRecord, path: Path, files: CheckedFiles = UNCHECKED) -> None:
     """Writes a record, complete or not at all.
 
     Args:
         record: The record.
         path: See `record_path`.
+        files: Writes it.
 
     Raises:
         OSError: it cannot be written.
     """
-    atomic_write_bytes(path, to_json(record.as_json()))
+    files.write(path, to_json(record.as_json()))
 
 
 def load_schema() -> JsonObject:

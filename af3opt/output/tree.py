@@ -14,14 +14,15 @@ copies of that sample's files under the job's name, which is what upstream write
 
 import csv
 import dataclasses
-import datetime
 import io
 import shutil
 from collections.abc import Iterable
 from pathlib import Path
 
-from af3opt.base.atomic import atomic_file, atomic_write_text
+from af3opt.output.checked_files import UNCHECKED, CheckedFiles
 
+# Of the input with MSAs and templates filled in, behind the job's name.
+DATA_ENDING = "_data.json"
 _SAMPLE_SUFFIXES = ("model.cif", "confidences.json", "summary_confidences.json", "model.pdb")
 
 
@@ -49,7 +50,7 @@ class JobTree:
     @property
     def data_json(self) -> Path:
         """The input with MSAs and templates filled in."""
-        return self.root / f"{self.name}_data.json"
+        return self.root / f"{self.name}{DATA_ENDING}"
 
     @property
     def ranking_csv(self) -> Path:
@@ -73,28 +74,15 @@ class JobTree:
         return f"{self.name}_seed-{seed}"
 
 
-def choose_job_directory(root: Path, *, force: bool, now: datetime.datetime) -> Path:
-    """Applies upstream's rule for an output directory that is already in use.
-
-    Args:
-        root: The directory the job's name gives.
-        force: Use it whatever it holds.
-        now: Time for the stamp.
-
-    Returns:
-        `root`, or `<root>_<YYYYMMDD_HHMMSS>` when `root` is not empty.
-    """
-    if force or not root.exists() or not any(root.iterdir()):
-        return root
-    return root.with_name(f"{root.name}_{now.strftime('%Y%m%d_%H%M%S')}")
-
-
-def write_ranking(tree: JobTree, scores: Iterable[SampleScore]) -> SampleScore | None:
+def write_ranking(
+    tree: JobTree, scores: Iterable[SampleScore], files: CheckedFiles = UNCHECKED
+) -> SampleScore | None:
     """Rewrites the ranking table and the best sample's copies; returns the best.
 
     Args:
         tree: The job.
         scores: Scores of every finished sample, in the order seeds were run.
+        files: Writes them.
 
     Returns:
         The sample with the highest score (the first of equals), None without samples.
@@ -114,15 +102,15 @@ def write_ranking(tree: JobTree, scores: Iterable[SampleScore]) -> SampleScore |
         for ending in ("", ".zst"):
             name = f"{prefix}_{suffix}{ending}"
             if name in written:
-                _copy(source / name, tree.root / f"{tree.name}_{suffix}{ending}")
+                _copy(source / name, tree.root / f"{tree.name}_{suffix}{ending}", files)
     with io.StringIO(newline="") as text:
         writer = csv.writer(text)
         writer.writerow(["seed", "sample", "ranking_score"])
         writer.writerows(dataclasses.astuple(row) for row in rows)
-        atomic_write_text(tree.ranking_csv, text.getvalue())
+        files.text(tree.ranking_csv, text.getvalue())
     return best
 
 
-def _copy(origin: Path, target: Path) -> None:
-    with origin.open("rb") as source, atomic_file(target) as stream:
+def _copy(origin: Path, target: Path, files: CheckedFiles) -> None:
+    with origin.open("rb") as source, files.file(target) as stream:
         shutil.copyfileobj(source, stream)

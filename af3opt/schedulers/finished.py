@@ -11,7 +11,8 @@ from pathlib import Path
 
 from af3opt.base.json_types import Json, JsonObject
 from af3opt.execution.job.identity import Computing, data_identity, input_digest, run_identity
-from af3opt.execution.job.journal import JobJournal, read_seed_record
+from af3opt.execution.job.journal import JobJournal
+from af3opt.execution.job.run_journal import read_seed_record
 from af3opt.execution.planning.plan import PlannedJob
 from af3opt.settings.settings import Settings
 
@@ -44,8 +45,9 @@ class FinishedJobs:
         digest = self._digest(job)
         if digest is None:
             return False
-        record = JobJournal(self._output_dir, job.sanitised_name).data_of_input(digest)
-        if record is None:
+        journal = JobJournal(self._output_dir, job.sanitised_name)
+        record = journal.data_of_input(digest, job.seeds)
+        if record is None or not record.is_unchanged():
             return False
         engine = str(record.parts.get("engine", ""))
         return any(

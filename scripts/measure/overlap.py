@@ -10,6 +10,7 @@ from the start of the first device step to the end of the last in which none run
 
 import argparse
 import dataclasses
+import functools
 import json
 import os
 import shutil
@@ -23,13 +24,19 @@ from typing import Any
 
 from af3opt.base.logs import Verbosity, configure_logging
 from af3opt.environment.startup import Startup, prepare_process
-from af3opt.execution.batch import BatchRun
+from af3opt.execution.batch.run import BatchRun
 from af3opt.execution.interrupt import InterruptGuard
-from af3opt.execution.job.opening import JobOpener
-from af3opt.execution.job.session import Session
+from af3opt.execution.job.claiming import claim_job
+from af3opt.execution.job.loading import load_job
+from af3opt.execution.job.resolving import resolve_job, search_job
+from af3opt.execution.job.seed_steps import extract_seed, featurise_seed
+from af3opt.execution.job.session import Session, import_engine
+from af3opt.execution.job.tools import make_tools, start_model
+from af3opt.execution.job.writing import JobWriter
 from af3opt.execution.planning.deadline import SeedTimes, find_deadline
 from af3opt.execution.planning.plan import make_plan
 from af3opt.execution.trace import Trace
+from af3opt.numerics import infer_checked
 from af3opt.progress import Reporter
 from af3opt.settings.settings import Settings, resolve_settings
 from scripts.measure.stubbed_device import StubbedRunner
@@ -86,20 +93,30 @@ def _session(settings: Settings, startup: Startup, runner: _TimedRunner) -> Sess
 
 def _upstreams_order(session: Session) -> None:
     """Featurises all seeds of a job, runs all, then writes all."""
-    _ = session.engine
-    opener = JobOpener(session, InterruptGuard())
+    guard = InterruptGuard()
+    model = start_model(session, import_engine(session))
+    tools = make_tools(session, None, model)
     for planned in make_plan(session.settings, session.buckets, os.environ):
-        opened = opener.open(planned)
-        opener.begin(opened)
-        job = opened.job
-        batches = [(seed, job.featurise(seed)) for seed in job.missing_seeds()]
-        results = []
-        for seed, batch in batches:
-            checked = job.infer(batch, seed)
-            results.append(job.extract(checked, batch, seed, 0.0))
-        for result in results:
-            job.write_seed(result)
-        job.resources.close()
+        claimed = claim_job(session, guard, planned)
+        with claimed.resources:
+            loaded = load_job(session, None, guard, claimed)
+            report = session.reporter.job_started(loaded.name)
+            job = resolve_job(tools, search_job(tools, loaded, report))
+            ready = [(seed, featurise_seed(tools, job, seed).batch) for seed in job.seeds]
+            results = []
+            for seed, batch in ready:
+                checked = infer_checked(
+                    functools.partial(model.runner.run_inference, batch, seed),
+                    batch,
+                    seed=seed,
+                    handler=model.numerics,
+                    safer=None,
+                    infer_safer=functools.partial(model.run_safer, batch, seed, None),
+                )
+                results.append(extract_seed(job, checked, batch, 0.0))
+            writer = JobWriter(tools, job)
+            for result in results:
+                writer.write_seed(result)
 
 
 def _batch(session: Session) -> None:

@@ -146,19 +146,19 @@ def test_a_name_leads_to_no_directory_but_the_jobs_own(runs, inputs, tmp_path, n
 
 def test_a_seed_waits_for_the_last_ones_files_where_memory_is_short(runs, inputs, tmp_path):
     def short_of_memory():
-        from af3opt.execution.job import fold_job, memory_fit
+        from af3opt.execution.job import memory_fit, writing
         from af3opt.memory import JobSize, MemoryPlan
 
         memory_fit.plan_memory = lambda size, *_, **__: MemoryPlan(
             size=JobSize(tokens=size.tokens, samples=size.samples)
         )
-        write_files = fold_job.write_seed_files
+        write_files = writing.write_seed_files
 
         def write_slowly(*arguments, **options):
             time.sleep(0.3)
             return write_files(*arguments, **options)
 
-        fold_job.write_seed_files = write_slowly
+        writing.write_seed_files = write_slowly
 
     flags = ("--overlap=on", f"--trace={tmp_path / 'trace.json'}")
     assert runs.run(inputs / "job0.json", tmp_path / "out", *flags, before=short_of_memory) == 0

@@ -132,16 +132,16 @@ def test_files_that_cannot_be_read_fail_alone(runs, inputs, tmp_path):
 
 def test_a_full_disk_of_temporary_files_fails_the_job_alone(runs, inputs, tmp_path):
     def no_room_elsewhere():
-        from af3opt.execution.job.fold_job import FoldJob
+        from af3opt.execution.batch import seed_stages
 
-        real = FoldJob.featurise
+        real = seed_stages.featurise_seed
 
-        def featurise(self, seed, *arguments):
+        def featurise(tools, job, seed, *arguments):
             if seed == 11:
                 raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), "/scratch/query.fasta")
-            return real(self, seed, *arguments)
+            return real(tools, job, seed, *arguments)
 
-        FoldJob.featurise = featurise
+        seed_stages.featurise_seed = featurise
 
     output = tmp_path / "out"
     assert runs.run(inputs, output, before=no_room_elsewhere) == ExitCode.SOME_FAILED

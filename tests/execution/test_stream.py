@@ -1,11 +1,13 @@
 """The stages of neighbouring seeds overlap, in order, and errors come out."""
 
+import functools
 import threading
 import time
 
 import pytest
 
-from af3opt.execution.stream import Stages
+from af3opt.execution.batch.stream import Stages
+from af3opt.execution.batch.units import SeedCount
 
 
 def _same(unit):
@@ -150,46 +152,69 @@ def test_an_exception_of_any_stage_comes_out_after_begun_writing(stage, threads)
     assert len(begun) <= 2 * threads + 2
 
 
-def test_marks_between_seeds_hold_nothing_up():
-    """The end of a job is one: the next job's first seed is made ready before it comes."""
+def test_the_end_of_a_job_holds_nothing_up():
+    """The next job's first seed is made ready before the last job's last seed is written."""
     ready, second_runs = threading.Event(), threading.Event()
-    written = []
+    log = []
+    counts = [SeedCount(functools.partial(log.append, f"end {job}")) for job in range(2)]
 
-    def featurise(unit):
-        if unit == 1:
+    def units():
+        for job, count in enumerate(counts):
+            count.add()
+            yield job
+            count.over()
+
+    def featurise(job):
+        if job == 1:
             ready.set()
-        return unit
+        return job
 
-    def infer(unit):
-        if unit == 0:
+    def infer(job):
+        if job == 0:
             assert ready.wait(10)
-        if unit == 1:
+        if job == 1:
             second_runs.set()
-        return unit
+        return job
 
-    def write(unit):
-        if unit == 0:
+    def write(job):
+        if job == 0:
             assert second_runs.wait(10)
-        written.append(unit)
+        log.append(job)
+        counts[job].over()
 
-    units = iter([0, "end", 1, "end"])
-    Stages(units, featurise, infer, write, is_seed=lambda unit: unit != "end").run_overlapped()
-    assert written == [0, "end", 1, "end"]
+    Stages(units(), featurise, infer, write).run_overlapped()
+    assert log == [0, "end 0", 1, "end 1"]
 
 
-def test_many_marks_pass_in_order_and_while_others_begin():
-    """Searches alone: a job ends long before the last one is begun."""
+def test_jobs_without_seeds_end_in_order_and_at_once():
+    """Searches alone: a job ends before the next one is begun."""
     log = []
 
     def units():
-        for number in range(50):
-            log.append(("begin", number))
-            time.sleep(0.002)
-            yield number
+        for job in range(50):
+            log.append(("begin", job))
+            SeedCount(functools.partial(log.append, ("end", job))).over()
+        yield from ()
 
-    def write(number):
-        log.append(("write", number))
+    Stages(units(), _same, _same, _same).run_overlapped(threads=3)
+    assert log == [(what, job) for job in range(50) for what in ("begin", "end")]
 
-    Stages(units(), _same, _same, write, is_seed=lambda _: False).run_overlapped(threads=3)
-    assert [number for stage, number in log if stage == "write"] == list(range(50))
-    assert log.index(("write", 0)) < log.index(("begin", 49))
+
+def test_a_job_ends_once_with_the_last_of_its_seeds():
+    ended = []
+    count = SeedCount(lambda: ended.append(threading.current_thread().name))
+    start = threading.Barrier(8)
+
+    def seed():
+        start.wait(10)
+        count.over()
+
+    threads = [threading.Thread(target=seed) for _ in range(8)]
+    for thread in threads:
+        count.add()
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert ended == []
+    count.over()
+    assert ended == [threading.current_thread().name]

@@ -2,7 +2,6 @@
 
 import json
 import os
-import sys
 
 import pytest
 
@@ -45,7 +44,6 @@ def gpu(tmp_path, monkeypatch):
     script.write_text(f'#!/bin/sh\n[ "$1" = -L ] || echo "{GPU}"\n')
     script.chmod(0o755)
     monkeypatch.setenv("PATH", str(folder), prepend=os.pathsep)
-    monkeypatch.setitem(sys.modules, "pynvml", None)
     return script
 
 

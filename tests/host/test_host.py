@@ -2,13 +2,11 @@
 
 import os
 import stat
-import sys
-import types
 
 import pytest
 
 from af3opt.host.cgroups import CgroupLimits, read_cgroup_limits
-from af3opt.host.gpus import driver_cuda, probe_gpus
+from af3opt.host.gpus import probe_gpus
 from af3opt.host.host import (
     probe_cpu,
     probe_host,
@@ -40,13 +38,7 @@ def write_tree(root, files):
 
 
 @pytest.fixture
-def no_nvml(monkeypatch):
-    """The package nvidia-ml-py is not installed."""
-    monkeypatch.setitem(sys.modules, "pynvml", None)
-
-
-@pytest.fixture
-def fake_nvidia_smi(tmp_path, no_nvml):
+def fake_nvidia_smi(tmp_path):
     """Returns a function that puts an nvidia-smi on a PATH and gives the environment."""
 
     def install(query=TWO_GPUS, listing=MIG_LIST, exit_code=0):
@@ -64,122 +56,6 @@ def fake_nvidia_smi(tmp_path, no_nvml):
         return {"PATH": str(folder)}
 
     return install
-
-
-class FakeNvml(types.SimpleNamespace):
-    """NVML as two A100 answer it, the second cut into slices; `failing` calls raise."""
-
-    class NVMLError(Exception):
-        pass
-
-    def __init__(self, *failing, gpus=("GPU-aaaa1111-0000", "GPU-bbbb2222-0000")):
-        super().__init__()
-        self.sessions = []
-        self._failing = failing
-        self._gpus = gpus
-        self._slices = {"GPU-bbbb2222-0000": ["MIG-cccc3333-0000"]}
-
-    def __getattribute__(self, name):
-        if name.startswith("nvml") and name in self._failing:
-            raise self.NVMLError("Not Supported")
-        return super().__getattribute__(name)
-
-    def nvmlInit(self):  # noqa: N802
-        self.sessions.append("open")
-
-    def nvmlShutdown(self):  # noqa: N802
-        self.sessions.append("closed")
-
-    def nvmlSystemGetDriverVersion(self):  # noqa: N802
-        return b"550.54.15"
-
-    def nvmlSystemGetCudaDriverVersion_v2(self):  # noqa: N802
-        return 12040
-
-    def nvmlDeviceGetCount(self):  # noqa: N802
-        return len(self._gpus)
-
-    def nvmlDeviceGetHandleByIndex(self, index):  # noqa: N802
-        return self._gpus[index]
-
-    def nvmlDeviceGetUUID(self, handle):  # noqa: N802
-        return handle
-
-    def nvmlDeviceGetName(self, handle):  # noqa: N802
-        return "NVIDIA A100-SXM4-80GB" + " MIG 3g.40gb" * handle.startswith("MIG")
-
-    def nvmlDeviceGetCudaComputeCapability(self, handle):  # noqa: N802
-        return 8, 0
-
-    def nvmlDeviceGetMemoryInfo(self, handle):  # noqa: N802
-        return types.SimpleNamespace(total=(40192 if handle.startswith("MIG") else 81920) << 20)
-
-    def nvmlDeviceGetMaxMigDeviceCount(self, handle):  # noqa: N802
-        return 7
-
-    def nvmlDeviceGetMigDeviceHandleByIndex(self, handle, index):  # noqa: N802
-        try:
-            return self._slices[handle][index]
-        except (KeyError, IndexError):
-            raise self.NVMLError("Not Found") from None
-
-
-@pytest.fixture
-def nvml(monkeypatch):
-    """Installs a `FakeNvml`."""
-
-    def install(*failing, **options):
-        driver = FakeNvml(*failing, **options)
-        monkeypatch.setitem(sys.modules, "pynvml", driver)
-        return driver
-
-    return install
-
-
-class TestNvml:
-    def test_the_driver_is_asked_where_the_package_is(self, nvml, tmp_path):
-        driver = nvml()
-        probe = probe_gpus({"PATH": str(tmp_path)})
-        assert probe.problem is None
-        assert [gpu.uuid for gpu in probe.gpus] == ["GPU-aaaa1111-0000", "GPU-bbbb2222-0000"]
-        gpu = probe.gpus[1]
-        assert (gpu.index, gpu.compute_capability, gpu.memory_mib) == (1, 8.0, 81920)
-        assert gpu.driver_version == "550.54.15"
-        assert driver.sessions == ["open", "closed"]
-
-    def test_a_slice_has_its_own_memory(self, nvml, tmp_path):
-        nvml()
-        environ = {"PATH": str(tmp_path), "CUDA_VISIBLE_DEVICES": "MIG-cccc3333-0000"}
-        (gpu,) = probe_gpus(environ).gpus
-        assert (gpu.index, gpu.memory_mib, gpu.compute_capability) == (1, 40192, 8.0)
-        assert gpu.name.endswith("MIG 3g.40gb")
-
-    def test_visible_devices_choose(self, nvml):
-        nvml()
-        environ = {"CUDA_VISIBLE_DEVICES": "1,0"}
-        assert [gpu.index for gpu in probe_gpus(environ).gpus] == [1, 0]
-
-    def test_memory_of_the_host_is_not_told(self, nvml):
-        nvml("nvmlDeviceGetMemoryInfo")
-        assert [gpu.memory_mib for gpu in probe_gpus({}).gpus] == [0, 0]
-
-    def test_a_driver_that_fails_is_a_problem(self, nvml):
-        driver = nvml("nvmlDeviceGetUUID")
-        assert probe_gpus({}).problem == "the NVIDIA driver says: Not Supported"
-        assert driver.sessions == ["open", "closed"]
-        nvml(gpus=())
-        assert probe_gpus({}).problem == "the NVIDIA driver lists no GPU"
-
-    def test_without_the_drivers_library_nvidia_smi_is_asked(self, fake_nvidia_smi, nvml):
-        environ = fake_nvidia_smi()
-        nvml("nvmlInit")
-        assert probe_gpus(environ).gpus[1].memory_mib == 81559
-
-    def test_the_newest_cuda_of_the_driver(self, nvml, tmp_path):
-        nvml()
-        assert driver_cuda({"PATH": str(tmp_path)}) == (12, 4)
-        nvml("nvmlSystemGetCudaDriverVersion_v2")
-        assert driver_cuda({"PATH": str(tmp_path)}) is None
 
 
 class TestGpus:
@@ -217,7 +93,7 @@ class TestGpus:
         assert probe.gpus == ()
         assert "CUDA_VISIBLE_DEVICES" in probe.problem
 
-    def test_missing_tool(self, tmp_path, no_nvml):
+    def test_missing_tool(self, tmp_path):
         assert probe_gpus({"PATH": str(tmp_path)}).problem == "nvidia-smi is not on PATH"
 
     def test_failing_tool(self, fake_nvidia_smi):

@@ -11,11 +11,8 @@ from af3opt.engine.model import extract_inference_results
 from af3opt.engine.modules import engine_module
 from af3opt.inference.compile_cache import CompileCache
 from af3opt.inference.weights import load_weights
-from af3opt.memory import JobSize, KnownPrograms
 
 pytestmark = [pytest.mark.engine, pytest.mark.slow]
-
-MSA_FEATURES = ("msa", "msa_mask", "deletion_matrix")
 
 
 def upstream_result(model, batch, seed):
@@ -130,24 +127,3 @@ def test_missing_parameter_is_one_line(small_model, tiny_batch, tmp_path):
                 stream.write(encode_record(scope, name, np.asarray(value)))
     with pytest.raises(SetupError, match="the model parameters lack"):
         small_model.runner(model_dir=tmp_path).run_inference(tiny_batch, 1)
-
-
-def test_memory_is_known_of_the_very_program(small_model, tiny_batch):
-    runner = small_model.runner()
-    report = runner.compile(tiny_batch)
-    size = JobSize(tokens=report.num_tokens, samples=runner.num_samples)
-    need = KnownPrograms().need(runner.program(tiny_batch), size)
-    assert (need.bytes, need.basis) == (report.total_bytes, "compiled")
-    assert runner.once_seconds >= report.seconds > 0
-    program = runner.program(tiny_batch)
-    assert small_model.runner().program(tiny_batch) == program
-    # Fewer MSA rows are other shapes; an optimisation or a precision is another family.
-    fewer = {**tiny_batch, **{name: tiny_batch[name][:64] for name in MSA_FEATURES}}
-    assert runner.program(fewer).family == program.family
-    assert runner.program(fewer).shapes != program.shapes
-    others = [
-        runner.variant({}, ("another_optimization",)),
-        runner.variant({"global_config.bfloat16": "none"}, ()),
-    ]
-    families = {program.family, *(other.program(tiny_batch).family for other in others)}
-    assert len(families) == 3

@@ -28,7 +28,10 @@ def run(results, policy="retry", safer=SAFER):
         return results[len(calls) - 1]
 
     handler = NumericsHandler(NonFinitePolicy(policy))
-    return infer_checked(infer, BATCH, seed=9, handler=handler, safer=safer), calls
+    checked = infer_checked(
+        lambda: infer(None), BATCH, seed=9, handler=handler, safer=safer, infer_safer=infer
+    )
+    return checked, calls
 
 
 def test_good_seed_is_computed_once():

@@ -129,11 +129,12 @@ def test_bad_sample_is_written_without_invented_values(batch, result, tmp_path, 
 def test_samples_of_a_checked_seed(batch, result, policy, suffix):
     spoil(result, batch)
     checked = infer_checked(
-        lambda _: result,
+        lambda: result,
         batch,
         seed=1,
         handler=NumericsHandler(NonFinitePolicy(policy)),
         safer=None,
+        infer_safer=lambda _: result,
     )
     extracted = extract_samples(checked, batch, "mix")
     assert sorted(extracted.ranked) == [0, 2]
@@ -151,7 +152,9 @@ def test_samples_of_a_checked_seed(batch, result, policy, suffix):
 def test_seed_without_a_good_sample(batch, result):
     result["full_pae"][:] = np.nan
     handler = NumericsHandler()
-    checked = infer_checked(lambda _: result, batch, seed=1, handler=handler, safer=None)
+    checked = infer_checked(
+        lambda: result, batch, seed=1, handler=handler, safer=None, infer_safer=lambda _: result
+    )
     extracted = extract_samples(checked, batch, "mix")
     assert not extracted.ranked
     assert len(extracted.apart) == SAMPLES

@@ -70,11 +70,12 @@ def record(small_weights, engine_input, tmp_path):
         batch = source.featurise(16)
     with job.stage(INFERENCE, 3):
         checked = infer_checked(
-            lambda changes: runner.run_inference(batch, 3),
+            lambda: runner.run_inference(batch, 3),
             batch,
             seed=3,
             handler=NumericsHandler(),
             safer=safer_numerics(runner.config),
+            infer_safer=lambda changes: runner.run_inference(batch, 3),
         )
     with job.stage(EXTRACT, 3) as words:
         extracted = extract_samples(checked, batch, fold_input.name)

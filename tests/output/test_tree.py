@@ -1,11 +1,8 @@
 """Upstream's output tree."""
 
 import csv
-import datetime
 
-from af3opt.output.tree import JobTree, SampleScore, choose_job_directory, write_ranking
-
-NOW = datetime.datetime(2024, 5, 6, 7, 8, 9)
+from af3opt.output.tree import JobTree, SampleScore, write_ranking
 
 
 def _write_sample(tree, seed, sample, text):
@@ -13,20 +10,6 @@ def _write_sample(tree, seed, sample, text):
     directory.mkdir(parents=True)
     for suffix in ("model.cif", "confidences.json", "summary_confidences.json"):
         (directory / f"{tree.sample_name(seed, sample)}_{suffix}").write_text(text)
-
-
-def test_an_empty_or_missing_directory_is_used(tmp_path):
-    assert choose_job_directory(tmp_path / "job", force=False, now=NOW) == tmp_path / "job"
-    (tmp_path / "job").mkdir()
-    assert choose_job_directory(tmp_path / "job", force=False, now=NOW) == tmp_path / "job"
-
-
-def test_a_directory_in_use_gets_a_time_stamp_unless_forced(tmp_path):
-    (tmp_path / "job").mkdir()
-    (tmp_path / "job" / "x").touch()
-    stamped = tmp_path / "job_20240506_070809"
-    assert choose_job_directory(tmp_path / "job", force=False, now=NOW) == stamped
-    assert choose_job_directory(tmp_path / "job", force=True, now=NOW) == tmp_path / "job"
 
 
 def test_ranking_copies_the_first_of_the_best(tmp_path):

@@ -1,27 +1,54 @@
 """What is finished, written down where every process of a batch can see it.
 
     <output_dir>/.af3opt/jobs/<job>/claim-N                 see `claims.claim`
-    <output_dir>/.af3opt/jobs/<job>/data-<digest>.json      MSAs and templates: being made, or done
+    <output_dir>/.af3opt/jobs/<job>/data-<digest>-<source>.json
+                                                            MSAs and templates: begun, or done
     <output_dir>/.af3opt/jobs/<job>/<digest>/run.json       identity, directory and seeds of a run
     <output_dir>/.af3opt/jobs/<job>/<digest>/seed-S.json    seed S is done: its files and scores
 
 It lies beside the job directories, not in them, so that these hold what upstream
-writes. A record is written only after the files it vouches for are on disk.
+writes. A record is written only after the files it vouches for are on disk. Whatever is
+damaged or was not written by af3opt counts as not there. Several jobs may have one name;
+what they do not share is told apart by digests of their content and of their source, which
+is a file and a place in it.
 """
 
 import dataclasses
-import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from af3opt.base.atomic import atomic_write_text
+from af3opt.base.atomic import is_temporary
 from af3opt.execution.job.identity import Identity, differences
+from af3opt.execution.job.run_journal import RunJournal
+from af3opt.execution.job.state_files import (
+    file_digest,
+    named_directory,
+    read_object,
+    write_object,
+)
 from af3opt.execution.state_directory import jobs_directory
-from af3opt.output.tree import JobTree, SampleScore
+from af3opt.output.checked_files import UNCHECKED, CheckedFiles
+from af3opt.output.run_record import record_path
+from af3opt.output.tree import JobTree
 
 # Parts that follow from others: naming them as well would explain nothing.
 _DERIVED_PARTS = frozenset({"resolved_input"})
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class DataFile:
+    """State of a file, to find out whether it is what was written.
+
+    Attributes:
+        size: In bytes.
+        modified: Time of its last change in nanoseconds.
+        digest: SHA-256 of its content; "" in records of older releases.
+    """
+
+    size: int
+    modified: int
+    digest: str
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,47 +57,61 @@ class DataRecord:
 
     Attributes:
         data_json: The input with them filled in.
+        file: What that file was when it had been written.
         resolved: Digest of that input without its seeds.
         seeds: The seeds it was written with.
+        source: Digest of the place of the job's input; "" in records of older releases.
         parts: Parts of its identity.
     """
 
     data_json: Path
+    file: DataFile
     resolved: str
     seeds: tuple[int, ...]
+    source: str
     parts: Mapping[str, Any]
 
+    def belongs_to(self, source: str, seeds: Sequence[int]) -> bool:
+        """Tells whether it is a job's own, and not that of another one with equal content.
 
-@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
-class SeedRecord:
-    """A finished seed.
+        Args:
+            source: Digest of the place of the job's input.
+            seeds: Seeds that input names; none where it leaves them to chance.
+        """
+        return self.source == source or not seeds or seeds[0] == self.seeds[0]
 
-    Attributes:
-        seed: The seed.
-        scores: One for each sample that takes part in the ranking.
-        files: Path relative to the job's directory -> size in bytes.
-        seconds: Time the seed took, featurisation to writing.
-    """
-
-    seed: int
-    scores: tuple[SampleScore, ...]
-    files: dict[str, int]
-    seconds: float
+    def is_unchanged(self) -> bool:
+        """Tells whether the file is what was written; reads it only if its time is another."""
+        try:
+            status = self.data_json.stat()
+        except OSError:
+            return False
+        if status.st_size != self.file.size:
+            return False
+        if not self.file.digest or status.st_mtime_ns == self.file.modified:
+            return True
+        return file_digest(self.data_json) == self.file.digest
 
 
 class JobJournal:
-    """The journal of one job; its runs have one each, see `RunJournal`."""
+    """The journal of the jobs of one name; their runs have one each, see `RunJournal`."""
 
-    def __init__(self, output_dir: Path, job_name: str) -> None:
+    def __init__(
+        self, output_dir: Path, job_name: str, source: str = "", files: CheckedFiles = UNCHECKED
+    ) -> None:
         """Names the journal; nothing is written yet.
 
         Args:
             output_dir: Directory of the job directories.
             job_name: The job's sanitised name.
+            source: Digest of the place of the job's input.
+            files: Writes the records.
         """
         self.name = job_name
         self.output_dir = output_dir
         self.directory = jobs_directory(output_dir) / job_name
+        self.source = source
+        self._files = files
 
     def begin_data(self, identity: Identity, directory: Path) -> None:
         """Notes which directory a search for MSAs and templates will write to.
@@ -78,72 +119,137 @@ class JobJournal:
         Raises:
             OSError: the journal cannot be written.
         """
-        content = {"directory": directory.name, "identity": dict(identity.parts), "done": False}
-        _write_json(self._data_path(identity), content)
+        path = self._data_path(identity)
+        if (read_object(path) or {}).get("directory") == directory.name:
+            return
+        content = {
+            "directory": directory.name,
+            "identity": dict(identity.parts),
+            "source": self.source,
+            "done": False,
+        }
+        write_object(path, content, self._files)
 
     def begun_data_directory(self, identity: Identity) -> Path | None:
-        """The directory of a search that was begun and not finished, if it is still there."""
-        return self._job_directory(_read_json(self._data_path(identity)))
+        """The directory that this job's search has begun to write to, if it is still there."""
+        content = read_object(self._data_path(identity))
+        if content is None:  # As older releases call it, who could not tell jobs apart.
+            content = read_object(self.directory / f"data-{identity.digest}.json")
+        directory = named_directory(self.output_dir, self.name, content)
+        if directory is None or content is None or content.get("done"):
+            return directory
+        # Before the record says "done", a job writes its input and why it failed, no more.
+        found = {path for path in directory.iterdir() if not is_temporary(path)}
+        own = {JobTree(directory, self.name).data_json, record_path(directory, self.name)}
+        return directory if found <= own else None
+
+    def is_begun_by_another(self, directory: Path) -> bool:
+        """Tells whether a job of this name from another source has begun to use a directory.
+
+        Args:
+            directory: It need not exist; then nobody uses it any more.
+        """
+        if not directory.is_dir():
+            return False
+        contents = map(read_object, self.directory.glob("data-*.json"))
+        return any(
+            content
+            and content.get("directory") == directory.name
+            and content.get("source", "") != self.source
+            for content in contents
+        )
 
     def finish_data(
         self, identity: Identity, data_json: Path, resolved: str, seeds: Sequence[int]
     ) -> DataRecord:
-        """Notes that the input with MSAs and templates is on disk."""
+        """Notes that the input with MSAs and templates is on disk.
+
+        Raises:
+            OSError: the file cannot be read, or the journal not be written.
+        """
+        status = data_json.stat()
         content = {
             "directory": data_json.parent.name,
             "identity": dict(identity.parts),
+            "source": self.source,
             "done": True,
-            "size": _size(data_json),
+            "size": status.st_size,
+            "modified": status.st_mtime_ns,
+            "digest": file_digest(data_json),
             "resolved": resolved,
             "seeds": list(seeds),
         }
-        _write_json(self._data_path(identity), content)
-        return DataRecord(
-            data_json=data_json, resolved=resolved, seeds=tuple(seeds), parts=identity.parts
-        )
+        write_object(self._data_path(identity), content, self._files)
+        record = self._as_data_record(content)
+        assert record is not None
+        return record
 
-    def data_record(self, identity: Identity) -> DataRecord | None:
-        """Returns the record of finished MSAs and templates if their file is whole."""
-        return self._as_data_record(_read_json(self._data_path(identity)))
+    def data_record(self, identity: Identity, seeds: Sequence[int]) -> DataRecord | None:
+        """Returns finished MSAs and templates, this job's own rather than another's.
 
-    def data_of_input(self, input_digest: str) -> DataRecord | None:
+        Args:
+            identity: What they are to be.
+            seeds: Seeds of the job's input; see `DataRecord.belongs_to`.
+        """
+        found = self._data_records(f"data-{identity.digest}*.json", dict(identity.parts))
+        return self._own_first(found, seeds)
+
+    def data_of_input(self, input_digest: str, seeds: Sequence[int]) -> DataRecord | None:
         """Returns finished MSAs and templates of an input, whatever databases they are from.
 
         For inference alone: its node need not have the databases. The newest counts.
         """
-        paths = sorted(self.directory.glob("data-*.json"), key=_modified, reverse=True)
-        for path in paths:
-            record = self._as_data_record(_read_json(path))
-            if record is not None and record.parts.get("input") == input_digest:
-                return record
-        return None
+        found = self._data_records("data-*.json", {"input": input_digest})
+        return self._own_first(found, seeds)
+
+    def _own_first(self, found: Sequence[DataRecord], seeds: Sequence[int]) -> DataRecord | None:
+        by_source = [record for record in found if record.source == self.source]
+        own = [record for record in found if record.belongs_to(self.source, seeds)]
+        return next(iter([*by_source, *own, *found]), None)
+
+    def _data_records(self, pattern: str, parts: Mapping[str, Any]) -> list[DataRecord]:
+        """The finished records that have these parts, newest first."""
+        paths = sorted(self.directory.glob(pattern), key=_modified, reverse=True)
+        records = [self._as_data_record(read_object(path)) for path in paths]
+        return [
+            record
+            for record in records
+            if record is not None and parts.items() <= dict(record.parts).items()
+        ]
 
     def _data_path(self, identity: Identity) -> Path:
-        return self.directory / f"data-{identity.digest}.json"
+        return self.directory / f"data-{identity.digest}-{self.source}.json"
 
     def _as_data_record(self, content: Mapping[str, Any] | None) -> DataRecord | None:
-        directory = self._job_directory(content)
+        directory = named_directory(self.output_dir, self.name, content)
         if content is None or directory is None or not content.get("done"):
             return None
-        data_json = JobTree(directory, self.name).data_json
         try:
+            seeds = tuple(map(int, content["seeds"]))
             record = DataRecord(
-                data_json=data_json,
+                data_json=JobTree(directory, self.name).data_json,
+                file=DataFile(
+                    size=int(content["size"]),
+                    modified=int(content.get("modified", 0)),
+                    digest=str(content.get("digest", "")),
+                ),
                 resolved=str(content["resolved"]),
-                seeds=tuple(map(int, content["seeds"])),
+                seeds=seeds,
+                source=str(content.get("source", "")),
                 parts=dict(content["identity"]),
             )
-            return record if content["size"] == _size(data_json) else None
-        except (KeyError, TypeError, ValueError):
+        except (KeyError, TypeError, ValueError, OverflowError):
             return None
+        return record if seeds and record.data_json.is_file() else None
 
-    def run(self, identity: Identity) -> "RunJournal":
+    def run(self, identity: Identity) -> RunJournal:
         """The journal of one run of the job."""
-        return RunJournal(self, identity)
+        directory = self.directory / identity.digest
+        return RunJournal(self.output_dir, self.name, directory, self._files)
 
     def directory_is_taken(self, directory: Path) -> bool:
-        """Tells whether a run of this job has begun to write to a directory."""
-        contents = map(_read_json, self.directory.glob("*/run.json"))
+        """Tells whether a run of a job of this name has begun to write to a directory."""
+        contents = map(read_object, self.directory.glob("*/run.json"))
         return any(content and content.get("directory") == directory.name for content in contents)
 
     def explain(self, parts: Mapping[str, Any]) -> list[str]:
@@ -154,7 +260,7 @@ class JobJournal:
         """
         lines = []
         for path in sorted(self.directory.glob("*/run.json")):
-            content = _read_json(path) or {}
+            content = read_object(path) or {}
             earlier = content.get("parts")
             if not isinstance(earlier, dict):
                 continue
@@ -163,137 +269,9 @@ class JobJournal:
                 lines.append(f"the run in {content.get('directory')} differs: {'; '.join(found)}")
         return lines
 
-    def _job_directory(self, content: Mapping[str, Any] | None) -> Path | None:
-        """The directory a record names, if it exists."""
-        name = content and content.get("directory")
-        if not isinstance(name, str):
-            return None
-        path = self.output_dir / Path(name).name
-        return path if path.is_dir() else None
-
-
-class RunJournal:
-    """The journal of a job's inference under one identity."""
-
-    def __init__(self, job: JobJournal, identity: Identity) -> None:
-        """Names the journal; nothing is written yet."""
-        self._job = job
-        self._identity = identity
-        self._directory = job.directory / identity.digest
-
-    def directory_in_use(self) -> Path | None:
-        """The job directory that an earlier, equal run began, if it is still there."""
-        return self._job._job_directory(_read_json(self._directory / "run.json"))
-
-    def begin(self, directory: Path, seeds: Sequence[int], parts: Mapping[str, Any]) -> None:
-        """Notes which directory this run writes to, and what for.
-
-        Args:
-            directory: The job's directory.
-            seeds: All seeds of the run.
-            parts: Parts of its identities, for `JobJournal.explain`.
-
-        Raises:
-            OSError: the journal cannot be written.
-        """
-        self._directory.mkdir(parents=True, exist_ok=True)
-        content = {"directory": directory.name, "seeds": list(seeds), "parts": dict(parts)}
-        path = self._directory / "run.json"
-        if _read_json(path) != content:
-            _write_json(path, content)
-
-    def is_finished(self, seeds: Sequence[int]) -> bool:
-        """Tells whether exactly these seeds are done and all their files are there."""
-        content = _read_json(self._directory / "run.json")
-        directory = self._job._job_directory(content)
-        if content is None or directory is None or content.get("seeds") != list(seeds):
-            return False
-        if not JobTree(directory, self._job.name).ranking_csv.is_file():
-            return False
-        return all(self.seed_record(seed, directory) for seed in seeds)
-
-    def seed_record(self, seed: int, directory: Path) -> SeedRecord | None:
-        """Returns a seed's record if all its files are still there, whole; else None.
-
-        Args:
-            seed: The seed.
-            directory: The job's directory.
-        """
-        record = read_seed_record(self._directory / f"seed-{seed}.json")
-        if record is None:
-            return None
-        whole = all(_size(directory / name) == size for name, size in record.files.items())
-        return record if whole else None
-
-    def finish_seed(
-        self,
-        seed: int,
-        directory: Path,
-        written: Iterable[Path],
-        scores: Iterable[SampleScore],
-        seconds: float,
-    ) -> None:
-        """Notes that a seed's files are complete on disk.
-
-        Args:
-            seed: The seed.
-            directory: The job's directory.
-            written: The seed's directories.
-            scores: Its ranked samples.
-            seconds: Time it took.
-        """
-        files = {
-            path.relative_to(directory).as_posix(): _size(path)
-            for parent in written
-            for path in sorted(parent.iterdir())
-        }
-        content = {
-            "seed": seed,
-            "scores": [dataclasses.astuple(score) for score in scores],
-            "files": files,
-            "seconds": round(seconds, 3),
-        }
-        _write_json(self._directory / f"seed-{seed}.json", content)
-
-
-def read_seed_record(path: Path) -> SeedRecord | None:
-    """Reads a `seed-S.json`; None when it is missing or damaged."""
-    content = _read_json(path)
-    if content is None:
-        return None
-    try:
-        return SeedRecord(
-            seed=int(content["seed"]),
-            scores=tuple(SampleScore(*score) for score in content["scores"]),
-            files=dict(content["files"]),
-            seconds=float(content["seconds"]),
-        )
-    except (KeyError, TypeError, ValueError):
-        return None
-
-
-def _size(path: Path) -> int:
-    """Size in bytes, -1 when the file is missing."""
-    try:
-        return path.stat().st_size
-    except OSError:
-        return -1
-
 
 def _modified(path: Path) -> float:
     try:
         return path.stat().st_mtime
     except OSError:
         return 0.0
-
-
-def _write_json(path: Path, content: Any) -> None:
-    atomic_write_text(path, json.dumps(content, indent=1, sort_keys=True))
-
-
-def _read_json(path: Path) -> dict[str, Any] | None:
-    try:
-        content = json.loads(path.read_text())
-    except (OSError, ValueError):
-        return None
-    return content if isinstance(content, dict) else None

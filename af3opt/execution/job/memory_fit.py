@@ -6,6 +6,7 @@ import threading
 
 from af3opt.execution.job.session import Session
 from af3opt.features.engine_features import Batch
+from af3opt.inference.model_runner import ModelRunner
 from af3opt.memory import JobSize, KnownPrograms, Program, plan_memory, room_now
 from af3opt.memory.plan import program_room
 
@@ -48,14 +49,18 @@ class _Planned:
 class MemoryFit:
     """Plans the memory of seeds; one answer and one log line for each program."""
 
-    def __init__(self, session: Session, *, seeds_in_flight: int = 1) -> None:
+    def __init__(
+        self, session: Session, runner: ModelRunner | None, *, seeds_in_flight: int = 1
+    ) -> None:
         """Connects what plans need.
 
         Args:
-            session: Settings, machine and model.
+            session: Settings and machine.
+            runner: The model; None where no seed is to be run.
             seeds_in_flight: Seeds whose arrays are in memory at once.
         """
         self._session = session
+        self._runner = runner
         self._seeds_in_flight = seeds_in_flight
         self._planned: dict[Program, _Planned] = {}
 
@@ -69,14 +74,16 @@ class MemoryFit:
             MemoryShortageError: it is certain that the seed does not fit; the text
                 has the numbers.
         """
-        program = self._session.runner.program(batch)
+        assert self._runner is not None
+        program = self._runner.program(batch)
         if program not in self._planned:
             self._planned[program] = self._plan(program, int(batch["token_index"].shape[0]))
         return self._planned[program].size
 
     def ran(self, batch: Batch) -> None:
         """Notes that a seed of these features was computed in the room that there was."""
-        program = self._session.runner.program(batch)
+        assert self._runner is not None
+        program = self._runner.program(batch)
         planned = self._planned.get(program)
         # What spilt to host memory says nothing of the device's.
         if planned is not None and not planned.unified:

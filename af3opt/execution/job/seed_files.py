@@ -7,7 +7,6 @@ from pathlib import Path
 
 import numpy as np
 
-from af3opt.base.atomic import atomic_directory
 from af3opt.engine.outputs import (
     SYNTHETIC_NOTE,
     InferenceResult,
@@ -18,6 +17,7 @@ from af3opt.engine.outputs import (
 from af3opt.numerics.checked import CheckedResult
 from af3opt.numerics.excluded import NonFiniteSample, write_nonfinite
 from af3opt.numerics.extraction import ExtractedSamples
+from af3opt.output.checked_files import CheckedFiles
 from af3opt.output.engine_results import pdb_atoms
 from af3opt.output.pdb import PdbLimitError, pdb_text
 from af3opt.output.record_parts import nonfinite_sample_record, ranked_sample_record
@@ -68,7 +68,7 @@ class WrittenSeed:
 
 
 def write_seed_files(
-    result: SeedResult, tree: JobTree, settings: Settings, *, synthetic: bool
+    result: SeedResult, tree: JobTree, settings: Settings, files: CheckedFiles, *, synthetic: bool
 ) -> WrittenSeed:
     """Writes all directories of a seed.
 
@@ -76,6 +76,7 @@ def write_seed_files(
         result: What the seed gave.
         tree: The job's names.
         settings: Says what to write besides the samples, and how.
+        files: Writes, as long as the job is this process's.
         synthetic: Mark the files as made with synthetic weights.
 
     Raises:
@@ -85,17 +86,17 @@ def write_seed_files(
     directories, scores, records = [], [], []
     for index, sample in sorted(result.samples.ranked.items()):
         directory = tree.sample_dir(seed, index)
-        with atomic_directory(directory) as scratch:
+        with files.directory(directory) as scratch:
             name = tree.sample_name(seed, index)
             _write_ranked(sample, scratch, name, settings, synthetic=synthetic)
         directories.append(directory)
         scores.append(SampleScore(seed, index, float(sample.metadata["ranking_score"])))
         records.append(ranked_sample_record(index, directory.name, sample))
     for apart in result.samples.apart:
-        directory = _write_apart(apart, result.samples.suffix, seed, tree, settings)
+        directory = _write_apart(apart, result, tree, settings, files)
         directories.append(directory)
         records.append(nonfinite_sample_record(apart.index, directory.name))
-    directories += _write_arrays(result, tree)
+    directories += _write_arrays(result, tree, files)
     return WrittenSeed(directories=tuple(directories), scores=tuple(scores), records=tuple(records))
 
 
@@ -121,30 +122,35 @@ def _write_ranked(
 
 
 def _write_apart(
-    sample: NonFiniteSample, suffix: str, seed: int, tree: JobTree, settings: Settings
+    sample: NonFiniteSample,
+    result: SeedResult,
+    tree: JobTree,
+    settings: Settings,
+    files: CheckedFiles,
 ) -> Path:
     """Writes a sample that is not finite under a name that says so."""
-    plain = tree.sample_dir(seed, sample.index)
+    suffix = result.samples.suffix
+    plain = tree.sample_dir(result.seed, sample.index)
     directory = plain.with_name(plain.name + suffix)
-    with atomic_directory(directory) as scratch:
+    with files.directory(directory) as scratch:
         write_nonfinite(
             sample,
             scratch,
-            tree.sample_name(seed, sample.index) + suffix,
+            tree.sample_name(result.seed, sample.index) + suffix,
             compress=settings.compress_large_output_files,
         )
     return directory
 
 
-def _write_arrays(result: SeedResult, tree: JobTree) -> list[Path]:
+def _write_arrays(result: SeedResult, tree: JobTree, files: CheckedFiles) -> list[Path]:
     """Writes embeddings and distogram where they were asked for."""
     seed, directories = result.seed, []
     if result.embeddings:
         directories.append(tree.extra_dir(seed, "embeddings"))
-        with atomic_directory(directories[-1]) as scratch:
+        with files.directory(directories[-1]) as scratch:
             write_embeddings(result.embeddings, scratch, tree.extra_name(seed))
     if result.distogram is not None:
         directories.append(tree.extra_dir(seed, "distogram"))
-        with atomic_directory(directories[-1]) as scratch:
+        with files.directory(directories[-1]) as scratch:
             write_distogram(result.distogram, scratch, tree.extra_name(seed))
     return directories

@@ -15,9 +15,11 @@ from pathlib import Path
 from typing import Any
 
 from af3opt.base.errors import InputError, UsageError
+from af3opt.execution.state_directory import FAILED_FILE, STATE_DIRECTORY
 from af3opt.host.queues.every import find_own_place
 from af3opt.inputs.names import sanitised_name
 from af3opt.inputs.reading import read_json
+from af3opt.output.tree import DATA_ENDING
 from af3opt.settings.settings import Settings
 
 _log = logging.getLogger(__name__)
@@ -106,6 +108,9 @@ def listed_files(path: Path) -> Iterator[Path]:
 def input_files(directory: Path, *, recursive: bool) -> Iterator[Path]:
     """Yields the JSON files of a directory, sorted as upstream does.
 
+    It may be the output directory of a batch as well: what af3opt has written there, its
+    list of failures and the directories of jobs, is left out.
+
     Args:
         directory: Directory given as `--input_dir`.
         recursive: Also look in directories below it.
@@ -117,11 +122,19 @@ def input_files(directory: Path, *, recursive: bool) -> Iterator[Path]:
         entries = sorted(os.scandir(directory), key=lambda entry: entry.name)
     except OSError as error:
         raise InputError(f"--input_dir={directory}: cannot be read: {error.strerror}") from error
+    has_outputs = any(entry.name == STATE_DIRECTORY for entry in entries)
     for entry in entries:
+        path = Path(entry.path)
         if entry.is_file() and entry.name.endswith(".json"):
-            yield Path(entry.path)
-        elif recursive and entry.is_dir():
-            yield from input_files(Path(entry.path), recursive=True)
+            if not (has_outputs and entry.name == FAILED_FILE):
+                yield path
+        elif recursive and entry.is_dir() and not (has_outputs and _is_output(path)):
+            yield from input_files(path, recursive=True)
+
+
+def _is_output(directory: Path) -> bool:
+    """Tells whether a directory below an output directory is af3opt's own or a job's."""
+    return directory.name == STATE_DIRECTORY or any(directory.glob(f"*{DATA_ENDING}"))
 
 
 def take_shard(paths: Iterable[Path], index: int, count: int) -> Iterator[Path]:

@@ -5,6 +5,7 @@ There is no queue but the claims (see the room `claims`): a worker that is done 
 what is left. A job whose worker dies is tried once more by another and then given up.
 """
 
+import contextlib
 import dataclasses
 import logging
 import os
@@ -25,7 +26,7 @@ from af3opt.base.errors import Af3optError, ExitCode, UsageError
 from af3opt.execution.claims.claim import Claim, newest_holder, try_claim
 from af3opt.execution.command_line import as_flags
 from af3opt.execution.launch import finish, warn_of_duplicates
-from af3opt.execution.outcomes import Outcome, Status, outcome_from_json
+from af3opt.execution.outcomes import Outcome, Status, note_outcome, outcome_from_json
 from af3opt.execution.planning.plan import PlannedJob, make_plan
 from af3opt.execution.pool.worker import WorkerOrder, read_report
 from af3opt.execution.state_directory import jobs_directory
@@ -281,13 +282,14 @@ class _Pool:
         held = self._jobs_held_by(worker.process.pid)
         cause = _cause(worker.process.returncode)
         _log.error("Worker %s died (%s)", worker.slot.label, cause)
-        for planned in held:
-            name = planned.sanitised_name
+        # Jobs of one name have one claim, which does not tell which of them it was.
+        for name in {planned.sanitised_name for planned in held}:
             self._crashes[name] += 1
             if self._crashes[name] >= _MOST_CRASHES and name not in self._given_up:
                 # Held by the pool itself, so that no worker takes it again.
                 self._given_up[name] = try_claim(jobs_directory(self._output) / name)
-                self._merge(_failed(planned, f"its worker died {_MOST_CRASHES} times ({cause})"))
+                reason = f"its worker died {_MOST_CRASHES} times ({cause})"
+                self._give_up([job for job in held if job.sanitised_name == name], reason)
         if not held:
             self._crashes[worker.slot.label] += 1
         if self._crashes[worker.slot.label] < _MOST_CRASHES:
@@ -298,6 +300,13 @@ class _Pool:
                 "run without --gpus and --cpu_workers to see why",
                 ExitCode.FAILURE,
             )
+
+    def _give_up(self, jobs: Sequence[PlannedJob], reason: str) -> None:
+        for planned in jobs:
+            outcome = _outcome(planned, Status.FAILED, reason)
+            with contextlib.suppress(OSError):
+                note_outcome(self._output, outcome)
+            self._merge(outcome)
 
     def _jobs_held_by(self, process_id: int) -> list[PlannedJob]:
         jobs = jobs_directory(self._output)
@@ -336,10 +345,6 @@ def _outcome(planned: PlannedJob, status: Status, reason: str = "") -> Outcome:
         status=status,
         reason=reason,
     )
-
-
-def _failed(planned: PlannedJob, reason: str) -> Outcome:
-    return _outcome(planned, Status.FAILED, reason)
 
 
 def _cause(returncode: int) -> str:

@@ -29,15 +29,12 @@ class Stages[Unit, Ready, Result]:
         featurise: Makes a unit ready; called by several threads.
         infer: Runs the model; None means the seed failed and was dealt with.
         write: Writes the result.
-        is_seed: Tells a seed, whose arrays need memory, from what only marks a place in
-            the stream. Marks take no place ahead of the device and never hold it up.
     """
 
     units: Iterator[Unit]
     featurise: Callable[[Unit], Ready]
     infer: Callable[[Ready], Result | None]
     write: Callable[[Result], None]
-    is_seed: Callable[[Unit | Ready | Result], bool] = lambda _: True
 
     def run_in_turn(self) -> None:
         """Takes each seed through all stages before the next."""
@@ -67,8 +64,6 @@ class Stages[Unit, Ready, Result]:
                 unit = next(self.units, None)
                 if unit is None:
                     return None
-                if not self.is_seed(unit):
-                    begin_another()
                 return featuriser.submit(self.featurise, unit)
 
             def begin_another() -> None:
@@ -81,11 +76,9 @@ class Stages[Unit, Ready, Result]:
             try:
                 while (featurising := ahead.popleft().result()) is not None:
                     ready = featurising.result()
-                    if self.is_seed(ready):
-                        begin_another()
+                    begin_another()
                     result = self.infer(ready)
-                    waits = result is not None and self.is_seed(result)
-                    while writing and (waits or writing[0].done()):
+                    while writing and (result is not None or writing[0].done()):
                         writing.popleft().result()
                     if result is not None:
                         writing.append(writer.submit(self.write, result))

@@ -1,0 +1,163 @@
+"""The journal of a job's inference: what each finished seed wrote, and how it scored."""
+
+import dataclasses
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from af3opt.execution.job.state_files import file_size, named_directory, read_object, write_object
+from af3opt.output.checked_files import CheckedFiles
+from af3opt.output.tree import JobTree, SampleScore
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class SeedRecord:
+    """A finished seed.
+
+    Attributes:
+        seed: The seed.
+        scores: One for each sample that takes part in the ranking.
+        files: Path relative to the job's directory -> size in bytes.
+        seconds: Time the seed took, featurisation to writing.
+    """
+
+    seed: int
+    scores: tuple[SampleScore, ...]
+    files: dict[str, int]
+    seconds: float
+
+
+class RunJournal:
+    """The journal of a job's inference under one identity."""
+
+    def __init__(
+        self, output_dir: Path, job_name: str, directory: Path, files: CheckedFiles
+    ) -> None:
+        """Names the journal; nothing is written yet.
+
+        Args:
+            output_dir: Directory of the job directories.
+            job_name: The job's sanitised name.
+            directory: Where the records lie.
+            files: Writes them.
+        """
+        self._output_dir = output_dir
+        self._name = job_name
+        self._directory = directory
+        self._files = files
+
+    def directory_in_use(self) -> Path | None:
+        """The job directory that an earlier, equal run began, if it is still there."""
+        return named_directory(
+            self._output_dir, self._name, read_object(self._directory / "run.json")
+        )
+
+    def begin(self, directory: Path, seeds: Sequence[int], parts: Mapping[str, Any]) -> None:
+        """Notes which directory this run writes to, and what for.
+
+        Args:
+            directory: The job's directory.
+            seeds: All seeds of the run.
+            parts: Parts of its identities, for `JobJournal.explain`.
+
+        Raises:
+            OSError: the journal cannot be written.
+        """
+        self._directory.mkdir(parents=True, exist_ok=True)
+        content = {"directory": directory.name, "seeds": list(seeds), "parts": dict(parts)}
+        path = self._directory / "run.json"
+        if read_object(path) != content:
+            write_object(path, content, self._files)
+
+    def is_finished(self, seeds: Sequence[int]) -> bool:
+        """Tells whether exactly these seeds are done and all their files are there."""
+        content = read_object(self._directory / "run.json")
+        directory = named_directory(self._output_dir, self._name, content)
+        if content is None or directory is None or content.get("seeds") != list(seeds):
+            return False
+        if not JobTree(directory, self._name).ranking_csv.is_file():
+            return False
+        return all(self.seed_record(seed, directory) for seed in seeds)
+
+    def finished_seeds(self, seeds: Sequence[int], directory: Path) -> dict[int, SeedRecord]:
+        """Returns the records of those seeds that are finished, in the order of the seeds.
+
+        Only seeds that have a record are looked at: there may be a million without.
+
+        Args:
+            seeds: The seeds of the run.
+            directory: The job's directory.
+        """
+        try:
+            noted = {path.name for path in self._directory.iterdir()}
+        except OSError:
+            return {}
+        found = {}
+        for seed in seeds if noted else ():
+            record = self.seed_record(seed, directory) if f"seed-{seed}.json" in noted else None
+            if record is not None:
+                found[seed] = record
+        return found
+
+    def seed_record(self, seed: int, directory: Path) -> SeedRecord | None:
+        """Returns a seed's record if all its files are still there, whole; else None.
+
+        Args:
+            seed: The seed.
+            directory: The job's directory.
+        """
+        record = read_seed_record(self._directory / f"seed-{seed}.json")
+        if record is None or record.seed != seed:
+            return None
+        whole = all(file_size(directory / name) == size for name, size in record.files.items())
+        return record if whole else None
+
+    def finish_seed(
+        self,
+        seed: int,
+        directory: Path,
+        written: Iterable[Path],
+        scores: Iterable[SampleScore],
+        seconds: float,
+    ) -> None:
+        """Notes that a seed's files are complete on disk.
+
+        Args:
+            seed: The seed.
+            directory: The job's directory.
+            written: The seed's directories.
+            scores: Its ranked samples.
+            seconds: Time it took.
+        """
+        files = {
+            path.relative_to(directory).as_posix(): file_size(path)
+            for parent in written
+            for path in sorted(parent.iterdir())
+        }
+        content = {
+            "seed": seed,
+            "scores": [dataclasses.astuple(score) for score in scores],
+            "files": files,
+            "seconds": round(seconds, 3),
+        }
+        write_object(self._directory / f"seed-{seed}.json", content, self._files)
+
+
+def read_seed_record(path: Path) -> SeedRecord | None:
+    """Reads a `seed-S.json`; None when it is missing or damaged."""
+    content = read_object(path)
+    if content is None:
+        return None
+    try:
+        return SeedRecord(
+            seed=int(content["seed"]),
+            scores=tuple(_score(*score) for score in content["scores"]),
+            files={str(name): int(size) for name, size in dict(content["files"]).items()},
+            seconds=float(content["seconds"]),
+        )
+    except (KeyError, TypeError, ValueError, OverflowError):
+        return None
+
+
+def _score(seed: int, sample: int, ranking_score: float) -> SampleScore:
+    return SampleScore(int(seed), int(sample), float(ranking_score))
