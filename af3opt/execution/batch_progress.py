@@ -3,11 +3,12 @@
 import contextlib
 import dataclasses
 import enum
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from af3opt.base.checked_json import parse_object
+from af3opt.base.foreign_files import read_foreign
 from af3opt.execution.claims.verdicts import Sign, Standing, look_at_claims
 from af3opt.execution.job.identity import input_digest
 from af3opt.execution.job.run_journal import read_seed_record
@@ -16,6 +17,9 @@ from af3opt.execution.planning.kept_plans import ExpectedJob, Source, read_plans
 from af3opt.execution.planning.observed_times import ObservedTimes
 from af3opt.execution.state_directory import jobs_directory
 from af3opt.inputs.names import sanitised_name
+
+# A million seeds of a run take a tenth of it.
+_MOST_BYTES = 100_000_000
 
 
 class JobState(enum.StrEnum):
@@ -234,10 +238,9 @@ def _is_searched(directory: Path, digest: str | None) -> bool:
 def _read(path: Path) -> dict[str, Any]:
     """Reads a record; an empty one when it is missing or damaged."""
     try:
-        content = json.loads(path.read_text())
+        return parse_object(read_foreign(path, _MOST_BYTES))
     except (OSError, ValueError):
         return {}
-    return content if isinstance(content, dict) else {}
 
 
 def _seconds_left(times: ObservedTimes, jobs: Sequence[JobProgress]) -> float | None:

@@ -5,10 +5,11 @@ finished when its input, its seeds and every setting are those of a run whose fi
 all there; engine, weights, backend, optimisations and versions are not looked at.
 """
 
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
+from af3opt.base.checked_json import parse_object
+from af3opt.base.foreign_files import read_foreign
 from af3opt.base.json_types import Json, JsonObject
 from af3opt.execution.job.identity import Computing, data_identity, input_digest, run_identity
 from af3opt.execution.job.journal import JobJournal
@@ -16,6 +17,8 @@ from af3opt.execution.job.run_journal import read_seed_record
 from af3opt.execution.planning.plan import PlannedJob
 from af3opt.settings.settings import Settings
 
+# A million seeds of a run take a tenth of it.
+_MOST_BYTES = 100_000_000
 # What is known where a job runs only.
 _UNKNOWN_HERE = frozenset(
     {
@@ -102,11 +105,9 @@ class FinishedJobs:
 def _runs(directory: Path) -> Iterator[tuple[Path, JsonObject]]:
     for path in directory.glob("*/run.json"):
         try:
-            content = json.loads(path.read_text())
+            yield path, parse_object(read_foreign(path, _MOST_BYTES))
         except (OSError, ValueError):
             continue
-        if isinstance(content, dict):
-            yield path, content
 
 
 def _agree(wanted: Mapping[str, Json], parts: Json) -> bool:

@@ -7,6 +7,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from af3opt.base.atomic import atomic_write_text
+from af3opt.base.checked_json import parse_object
+from af3opt.base.foreign_files import read_foreign
 from af3opt.execution.state_directory import STATE_DIRECTORY, jobs_directory
 from af3opt.host.queues.every import QUEUES
 from af3opt.schedulers.core import Array, Scheduler
@@ -15,6 +17,7 @@ from af3opt.schedulers.scripts import job_script
 from af3opt.schedulers.site import Site
 
 _KEPT = "arrays.json"
+_MOST_BYTES = 10_000_000
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -140,10 +143,10 @@ def unfinished_arrays(output_dir: Path) -> dict[str, list[str]]:
     submitted: dict[str, set[str]] = {}
     for path in (output_dir / STATE_DIRECTORY / "submitted").glob(f"*/{_KEPT}"):
         try:
-            content = json.loads(path.read_text())
+            content = parse_object(read_foreign(path, _MOST_BYTES))
             scheduler, ids = str(content["scheduler"]), set(map(str, content["arrays"].values()))
             for follow_up in path.parent.glob("*.next"):
-                ids.update(follow_up.read_text().split())
+                ids.update(read_foreign(follow_up, _MOST_BYTES).decode().split())
         except (OSError, ValueError, KeyError, TypeError, AttributeError):
             continue
         submitted.setdefault(scheduler, set()).update(ids)

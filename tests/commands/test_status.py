@@ -203,3 +203,18 @@ def status_jobs(capfd, output):
     capfd.readouterr()
     assert cli.main(["status", str(output), "--json"]) == ExitCode.OK
     return json.loads(capfd.readouterr().out)["jobs"]
+
+
+def test_what_others_could_put_there_neither_hangs_nor_leads_astray(output, capfd, tmp_path):
+    claim(output, "fifo", host="elsewhere")
+    newest_claim(jobs_directory(output) / "fifo").unlink()
+    os.mkfifo(jobs_directory(output) / "fifo" / "claim-9")
+    run = jobs_directory(output) / "link" / "run"
+    run.mkdir(parents=True)
+    secret = tmp_path / "secret.json"
+    secret.write_text('{"seeds": [1, 2, 3, 4]}')
+    (run / "run.json").symlink_to(secret)
+    (output / STATE_DIRECTORY / "plans").mkdir()
+    os.mkfifo(output / STATE_DIRECTORY / "plans" / "plan.json")
+    found = {job["name"]: job["seeds"] for job in status_jobs(capfd, output)}
+    assert found == {"fifo": 1, "link": 1}

@@ -73,7 +73,7 @@ def task_states(job):
     return dict(line.split() for line in lines.splitlines())
 
 
-def wait_for(condition, seconds=400):
+def wait_for(condition, seconds=700):
     end = time.monotonic() + seconds
     while not (found := condition()):
         assert time.monotonic() < end, "nothing happened"

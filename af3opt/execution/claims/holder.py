@@ -1,16 +1,17 @@
 """Who holds a claim, and what its file tells."""
 
 import dataclasses
-import json
 import os
 import socket
 from pathlib import Path
-from typing import Any
 
 import psutil
 
+from af3opt.base.checked_json import parse_object
+from af3opt.base.foreign_files import read_foreign
 from af3opt.host.queues.every import JobName, find_own_job
 
+_MOST_BYTES = 100_000
 # Fields as earlier versions wrote them, when Slurm was the only scheduler.
 _EARLIER_NAMES = {"slurm_job": "job", "slurm_restarts": "job_restarts"}
 
@@ -107,7 +108,7 @@ def see_claim(path: Path) -> SeenClaim | None:
 def read_holder(path: Path) -> Holder | None:
     """Reads who holds a claim; None when the file cannot be read."""
     try:
-        content: Any = json.loads(path.read_text())
+        content = parse_object(read_foreign(path, _MOST_BYTES))
         return Holder(**{_EARLIER_NAMES.get(name, name): value for name, value in content.items()})
-    except (OSError, ValueError, TypeError, AttributeError):
+    except (OSError, ValueError, TypeError):
         return None

@@ -12,9 +12,14 @@ from pathlib import Path
 from typing import Any
 
 from af3opt.base.atomic import atomic_write_text, remove_unfinished
+from af3opt.base.checked_json import parse_json
+from af3opt.base.foreign_files import read_foreign
 from af3opt.base.key import text_digest
 from af3opt.execution.planning.plan import PlannedJob
 from af3opt.execution.state_directory import STATE_DIRECTORY
+
+# A hundred bytes a job.
+_MOST_BYTES = 1_000_000_000
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -74,7 +79,7 @@ def read_plans(output_dir: Path) -> list[ExpectedJob]:
     jobs: dict[tuple[str, Source | None], ExpectedJob] = {}
     for path in (output_dir / STATE_DIRECTORY / "plans").glob("*.json"):
         with contextlib.suppress(OSError, ValueError, TypeError):
-            for name, tokens, seeds, *source in json.loads(path.read_text()):
+            for name, tokens, seeds, *source in parse_json(read_foreign(path, _MOST_BYTES)):
                 job = ExpectedJob(str(name), int(tokens), int(seeds), _source(source))
                 jobs[job.name, job.source] = job
     named = {name for name, source in jobs if source is not None}
