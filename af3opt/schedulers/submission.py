@@ -63,10 +63,13 @@ def prepare_submission(
     scheduler = SCHEDULERS[site.scheduler]
     stamp = datetime.datetime.now().strftime("%Y%m%d_%H%M%S_%f")
     directory = output_dir / STATE_DIRECTORY / "submitted" / stamp
+    # Each kind has lists and an array of its own; a single kind has the usual names.
+    apart = "ready-" if to_search else ""
     wanted = [("data", "data", "", len(to_search))]
     if inference:
         wanted += [("inference", "inference", "", len(to_search))]
-        wanted += [("inference-ready", "inference", "ready-", len(searched))]
+        ready = "inference-ready" if to_search else "inference"
+        wanted += [(ready, "inference", apart, len(searched))]
     arrays = [
         Array(
             name=name,
@@ -87,7 +90,7 @@ def prepare_submission(
         arrays=arrays,
         lists={
             f"{prefix}{index:04d}.txt": share
-            for prefix, shares in (("", to_search), ("ready-", searched))
+            for prefix, shares in (("", to_search), (apart, searched))
             for index, share in enumerate(shares)
         },
         scripts={

@@ -110,6 +110,11 @@ class TestFinished:
         calls = (cluster.root / "sbatch.calls").read_text().splitlines()
         assert ["aftercorr" in call for call in calls] == [False, True, False]
 
+    def test_inference_alone_has_the_usual_names(self, cluster):
+        assert list(cluster.submit("--norun_data_pipeline")[1]) == ["inference"]
+        assert list(cluster.lists()) == ["0000.txt"]
+        assert list(cluster.submit("--norun_inference")[1]) == ["data"]
+
     @pytest.mark.parametrize(
         "change", ["--num_recycles=3", "--num_seeds=1", "another sequence", "a lost file"]
     )
