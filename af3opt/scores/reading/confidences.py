@@ -4,7 +4,6 @@ import csv
 import dataclasses
 import io
 import math
-import re
 from pathlib import Path
 from typing import Any
 
@@ -14,13 +13,11 @@ from af3opt.scores.reading.files import (
     UnreadableFileError,
     as_object,
     parse_json,
+    read_bytes,
     read_json,
     read_text,
 )
-
-_MATRIX_START = {key: re.compile(rf'"{key}"\s*:\s*(?=\[\s*\[)') for key in ("pae", "contact_probs")}
-_ROW = r"\[[\d\s.,eE+-]+\]"
-_PLAIN_MATRIX = re.compile(rf"\[\s*{_ROW}(?:\s*,\s*{_ROW})*\s*\]")
+from af3opt.scores.reading.matrix import cut_matrices, parse_matrix
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -37,6 +34,7 @@ class Scores:
         chain_iptm: Mean ipTM of each chain with the others, float32 [chains].
         chain_pair_iptm: float32 [chains, chains].
         chain_pair_pae_min: Smallest PAE between two chains, angstrom, [chains, chains].
+        chain_ids: Chains in the order of the arrays; None in files of older engines.
         note: What af3opt wrote into the file about its origin, or "".
     """
 
@@ -49,6 +47,7 @@ class Scores:
     chain_iptm: np.ndarray | None = None
     chain_pair_iptm: np.ndarray | None = None
     chain_pair_pae_min: np.ndarray | None = None
+    chain_ids: tuple[str, ...] | None = None
     note: str = ""
 
 
@@ -113,6 +112,7 @@ def read_scores(path: Path) -> Scores:
         chain_iptm=_array(values.get("chain_iptm"), 1),
         chain_pair_iptm=_array(values.get("chain_pair_iptm"), 2),
         chain_pair_pae_min=_array(values.get("chain_pair_pae_min"), 2),
+        chain_ids=_words(values.get("chain_ids")),
         note=str(values.get("af3opt_note") or ""),
     )
 
@@ -123,18 +123,25 @@ def read_confidences(path: Path) -> Confidences:
     Raises:
         UnreadableFileError: it cannot be read or is not a JSON object.
     """
-    text = read_text(path)
-    text, _ = _cut_matrix(text, "contact_probs")
-    text, matrix = _cut_matrix(text, "pae")
-    values = as_object(parse_json(text, path), path)
-    chains = values.get("token_chain_ids")
-    numbers = values.get("token_res_ids")
+    data = read_bytes(path)
+    rest, spans = cut_matrices(data, ("pae", "contact_probs"))
+    pae = parse_matrix(data, spans["pae"]) if "pae" in spans else None
+    try:
+        values = as_object(parse_json(rest if pae is not None else data, path), path)
+    except UnreadableFileError:
+        # Perhaps not of the shape that could be cut; the parser knows.
+        values = as_object(parse_json(data, path), path)
     return Confidences(
-        pae=_parse_matrix(matrix) if matrix else _array(values.get("pae"), 2),
-        token_chain_ids=tuple(map(str, chains)) if isinstance(chains, list) else None,
-        token_res_ids=_integers(numbers),
+        pae=pae if pae is not None else _array(values.get("pae"), 2),
+        token_chain_ids=_words(values.get("token_chain_ids")),
+        token_res_ids=_integers(values.get("token_res_ids")),
         atom_plddts=_array(values.get("atom_plddts"), 1),
     )
+
+
+def _words(values: Any) -> tuple[str, ...] | None:
+    """A list as a tuple of text, else None."""
+    return tuple(map(str, values)) if isinstance(values, list) else None
 
 
 def _integers(values: Any) -> tuple[int, ...] | None:
@@ -142,38 +149,6 @@ def _integers(values: Any) -> tuple[int, ...] | None:
     if isinstance(values, list) and all(type(v) is int and abs(v) < 2**31 for v in values):
         return tuple(values)
     return None
-
-
-def _cut_matrix(text: str, key: str) -> tuple[str, str]:
-    """Takes a matrix of plain numbers out of JSON text.
-
-    As Python objects, a matrix of 5,000 tokens takes most of a gigabyte; so it is
-    kept from the JSON parser. Anything unusual (null, NaN, empty rows) is left to it.
-
-    Returns:
-        The text with the matrix replaced by null, and the matrix's own text; or the
-        text unchanged and "".
-    """
-    start = _MATRIX_START[key].search(text)
-    body = start and _PLAIN_MATRIX.match(text, start.end())
-    if not start or not body:
-        return text, ""
-    return text[: start.end()] + "null" + text[body.end() :], body[0]
-
-
-def _parse_matrix(body: str) -> np.ndarray | None:
-    """Parses what `_cut_matrix` took out; None unless it is a square matrix.
-
-    Returns:
-        float32 [rows, rows].
-    """
-    rows = body.count("[") - 1
-    table = str.maketrans("[]", "  ")
-    try:
-        flat = np.fromstring(body.translate(table), dtype=np.float32, sep=",")
-    except ValueError:
-        return None
-    return flat.reshape(rows, rows) if rows > 0 and flat.size == rows * rows else None
 
 
 def read_ranking(path: Path) -> dict[tuple[int, int], float]:

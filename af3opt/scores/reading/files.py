@@ -78,15 +78,16 @@ def read_json(path: Path) -> Any:
     Raises:
         UnreadableFileError: it cannot be read or is not JSON.
     """
-    return parse_json(read_text(path), path)
+    return parse_json(read_bytes(path), path)
 
 
-def parse_json(text: str, path: Path) -> Any:
-    """Parses `text`, which was read from `path`, as JSON.
+def parse_json(data: bytes, path: Path) -> Any:
+    """Parses `data`, which was read from `path`, as JSON.
 
     Raises:
         UnreadableFileError: it is not JSON.
     """
+    text = data.decode("utf-8", errors="replace")
     try:
         return json.loads(text)
     except json.JSONDecodeError as error:

@@ -10,15 +10,13 @@ from collections.abc import Iterator
 
 # A quoted value ends at its quote only before white space (`'O5' is a value`).
 _TOKEN = re.compile(r"""'((?:[^'\n]|'(?=\S))*)'(?=\s|$)|"((?:[^"\n]|"(?=\S))*)"(?=\s|$)|(\S+)""")
+# Quotes, comments, and what every structural word has.
+_ANYTHING_BUT_VALUES = re.compile("['\"#_]")
 _RESERVED = ("loop_", "stop_", "global_")
 
 
 def _tokens_of_line(line: str) -> Iterator[tuple[str, bool]]:
     """Yields (value, was quoted) for each value on a line, up to a comment."""
-    if "'" not in line and '"' not in line and "#" not in line:
-        for word in line.split():
-            yield word, False
-        return
     for match in _TOKEN.finditer(line):
         single, double, bare = match.groups()
         if bare is None:
@@ -29,21 +27,27 @@ def _tokens_of_line(line: str) -> Iterator[tuple[str, bool]]:
             yield bare, False
 
 
-def _tokens(text: str) -> Iterator[tuple[str, bool]]:
-    """Yields (value, was quoted) for every value of the file in order."""
+def _lines(text: str) -> Iterator[tuple[list[str], list[tuple[str, bool]]]]:
+    """Yields what the file holds in order, some values at a time.
+
+    Yields:
+        Values of a line on which nothing else can be, which are most lines of a file; and
+        (value, was quoted) of any other. One of the two lists is empty.
+    """
     block: list[str] | None = None
     for line in text.splitlines():
         if block is not None:
             if line.startswith(";"):
-                yield "\n".join(block), True
+                yield [], [("\n".join(block), True), *_tokens_of_line(line[1:])]
                 block = None
-                yield from _tokens_of_line(line[1:])
             else:
                 block.append(line)
         elif line.startswith(";"):
             block = [line[1:]]
+        elif _ANYTHING_BUT_VALUES.search(line):
+            yield [], list(_tokens_of_line(line))
         else:
-            yield from _tokens_of_line(line)
+            yield line.split(), []
 
 
 def read_category(text: str, category: str) -> dict[str, list[str]]:
@@ -77,23 +81,37 @@ def _read_loop(text: str, prefix: str) -> dict[str, list[str]]:
     """Reads a loop whose header starts `text`."""
     names: list[str] = []
     values: list[str] = []
-    for token, quoted in _tokens(text):
-        if not quoted and _is_structural(token):
-            if values or not token.lower().startswith(prefix):
-                break
-            names.append(token[len(prefix) :])
-        else:
-            values.append(token)
-    rows = len(values) // len(names) if names else 0
+    for plain, tokens in _lines(text):
+        values += plain
+        for token, quoted in tokens:
+            if quoted or not _is_structural(token):
+                values.append(token)
+            elif values or not token.lower().startswith(prefix):
+                return _columns(names, values)
+            else:
+                names.append(token[len(prefix) :])
+    return _columns(names, values)
+
+
+def _columns(names: list[str], values: list[str]) -> dict[str, list[str]]:
+    """Deals values out to columns; those of an unfinished row are dropped."""
     width = len(names)
-    return {name: values[i : rows * width : width] for i, name in enumerate(names)}
+    end = len(values) // width * width if width else 0
+    return {name: values[i:end:width] for i, name in enumerate(names)}
+
+
+def _all_tokens(text: str) -> Iterator[tuple[str, bool]]:
+    """Yields (value, was quoted) for every value of the file in order."""
+    for plain, tokens in _lines(text):
+        yield from ((value, False) for value in plain)
+        yield from tokens
 
 
 def _read_items(text: str, prefix: str) -> dict[str, list[str]]:
     """Reads consecutive `_category.item value` pairs that start `text`."""
     columns: dict[str, list[str]] = {}
     name: str | None = None
-    for token, quoted in _tokens(text):
+    for token, quoted in _all_tokens(text):
         if name is not None:
             columns[name] = [token]
             name = None

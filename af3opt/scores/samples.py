@@ -1,0 +1,46 @@
+"""Scores of the interfaces of one sample, from its files."""
+
+from pathlib import Path
+
+from af3opt.scores.complexes import Complex, build_complex
+from af3opt.scores.interfaces import Interface, score_interfaces
+from af3opt.scores.reading.confidences import Confidences, Scores, read_confidences, read_scores
+from af3opt.scores.reading.files import UnreadableFileError
+from af3opt.scores.reading.layout import SampleFiles
+from af3opt.scores.reading.structure import read_structure
+from af3opt.scores.reading.tokens import tokens_of_confidences, tokens_of_topology
+
+
+def score_sample(files: SampleFiles) -> list[Interface]:
+    """Reads one sample and scores its interfaces.
+
+    Args:
+        files: Its files; without confidences or summary, fewer scores are defined.
+
+    Returns:
+        One entry a pair of chains.
+
+    Raises:
+        UnreadableFileError: a file that is there cannot be used, or there is no structure.
+    """
+    return score_interfaces(load_complex(files))
+
+
+def load_complex(files: SampleFiles) -> Complex:
+    """Reads one sample's files.
+
+    Args:
+        files: The files.
+
+    Raises:
+        UnreadableFileError: as for `score_sample`.
+    """
+    if files.structure is None:
+        raise UnreadableFileError(Path(files.label, "model.cif"), "missing")
+    structure = read_structure(files.structure)
+    confidences = read_confidences(files.confidences) if files.confidences else Confidences()
+    summary = read_scores(files.summary) if files.summary else Scores()
+    tokens = tokens_of_confidences(confidences, structure.topology)
+    if tokens is None:
+        tokens = tokens_of_topology(structure.topology)
+    return build_complex(structure, confidences, tokens, summary)
