@@ -49,7 +49,7 @@ IDS = [path.relative_to(REPOSITORY).as_posix() for path in DOCUMENTS]
 # Flags of programs other than af3opt that the documents mention.
 FOREIGN = {
     "append", "array", "cov", "cov-report", "cpus-per-task", "gpus", "gres", "init", "lock", "mem",
-    "nv", "python", "requeue", "seq_limit", "signal", "suite", "time", "wrap", "weights",
+    "nv", "python", "quick", "requeue", "seq_limit", "signal", "suite", "time", "wrap", "weights",
     "databases", "depth", "device_seconds", "durations",
 }  # fmt: skip
 

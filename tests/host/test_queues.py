@@ -172,6 +172,15 @@ class TestLiveJobs:
         live.ask(jobs[:1])
         assert len(calls.read_text().splitlines()) == 3
 
+    def test_an_answer_serves_for_the_other_tasks_that_it_tells_of(self, commands):
+        calls = commands("squeue", "printf '7_0 RUNNING\\n7_1 RUNNING\\n7_2 FAILED\\n'")
+        live = LiveJobs()
+        assert live.ask([("slurm", "7_0")]) == {("slurm", "7_0"): True}
+        assert live.ask([("slurm", "7_1")]) == {("slurm", "7_1"): True}
+        assert len(calls.read_text().splitlines()) == 1
+        assert live.ask([("slurm", "7_2")]) == {("slurm", "7_2"): False}
+        assert len(calls.read_text().splitlines()) == 2
+
     def test_every_scheduler_is_asked_about_its_own(self, commands):
         commands("squeue", "echo 1 RUNNING")
         commands("qselect", "echo 1.head")

@@ -81,15 +81,21 @@ class Queue(abc.ABC):
         """Reads the place in an array; None outside one, or if it is not told in full."""
 
     @abc.abstractmethod
-    def alive(self, labels: Collection[str]) -> dict[str, bool]:
+    def states(self, labels: Collection[str]) -> dict[str, bool]:
         """Asks once which jobs still wait or run.
 
         Args:
             labels: Jobs, arrays or tasks of arrays, as `BatchJob.label` writes them.
 
         Returns:
-            Label -> whether it waits or runs; without those the scheduler cannot tell.
+            Label -> whether it waits or runs; without those the scheduler cannot tell, and
+            with others that its answer tells of, such as all tasks of an array.
         """
+
+    def alive(self, labels: Collection[str]) -> dict[str, bool]:
+        """Asks once which of these jobs still wait or run; see `states`."""
+        known = self.states(labels)
+        return {label: known[label] for label in labels if label in known}
 
     @abc.abstractmethod
     def end_time(self, job: BatchJob) -> float | None:

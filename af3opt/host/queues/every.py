@@ -67,10 +67,10 @@ class LiveJobs:
                 known[job] = state
         for name, queue in QUEUES.items():
             labels = {label for scheduler, label in set(jobs) - known.keys() if scheduler == name}
-            answer = queue.alive(labels) if labels else {}
+            answer = queue.states(labels) if labels else {}
             for label in labels:
-                state = answer.get(label)
-                known[name, label] = state
-                if state is not False:
-                    self._remembered[name, label] = (now, state)
+                known[name, label] = answer.get(label)
+            for label in labels | answer.keys():
+                if answer.get(label) is not False:
+                    self._remembered[name, label] = (now, answer.get(label))
         return {job: state for job, state in known.items() if state is not None}

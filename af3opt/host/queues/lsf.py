@@ -41,8 +41,8 @@ class LsfQueue(Queue):
             return None
         return ArrayPlace(task=task, first=1, last=last, step=step, count=(last - 1) // step + 1)
 
-    def alive(self, labels: Collection[str]) -> dict[str, bool]:
-        """See `Queue.alive`."""
+    def states(self, labels: Collection[str]) -> dict[str, bool]:
+        """See `Queue.states`."""
         jobs = sorted({label.partition("[")[0] for label in labels})
         if not jobs:
             return {}
@@ -62,7 +62,7 @@ class LsfQueue(Queue):
                 found.setdefault(label, set()).add(state)
         forgotten = {job for job in jobs if f"Job <{job}> is not found" in answer.stderr}
         known: dict[str, bool] = {}
-        for label in labels:
+        for label in {*labels, *found}:
             states = found.get(label, set())
             if states & _ALIVE_STATES:
                 known[label] = True

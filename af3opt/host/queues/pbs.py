@@ -44,16 +44,19 @@ class PbsQueue(Queue):
         """None always: a task is told its index, not how many there are."""
         return None
 
-    def alive(self, labels: Collection[str]) -> dict[str, bool]:
-        """See `Queue.alive`."""
+    def states(self, labels: Collection[str]) -> dict[str, bool]:
+        """See `Queue.states`."""
         if not labels:
             return {}
         # By state, not by id: qstat fails as a whole for an id that it has forgotten.
         answer = ask(["qselect", "-T", "-s", _ALIVE_STATES])
         if answer is None or answer.returncode != 0:
             return {}
-        living = {_without_server(line.strip()) for line in answer.stdout.splitlines()}
-        return {label: _without_server(label) in living for label in labels}
+        told = answer.stdout.split()
+        living = set(map(_without_server, told))
+        return dict.fromkeys(told, True) | {
+            label: _without_server(label) in living for label in labels
+        }
 
     def end_time(self, job: BatchJob) -> float | None:
         """See `Queue.end_time`."""

@@ -52,8 +52,8 @@ class SgeQueue(Queue):
             task=task, first=first, last=last, step=step, count=(last - first) // step + 1
         )
 
-    def alive(self, labels: Collection[str]) -> dict[str, bool]:
-        """See `Queue.alive`; what has ended is no longer listed."""
+    def states(self, labels: Collection[str]) -> dict[str, bool]:
+        """See `Queue.states`; what has ended is no longer listed."""
         root = _xml("qstat", "-u", "*", "-g", "d", "-xml") if labels else None
         if root is None:
             return {}
@@ -62,7 +62,7 @@ class SgeQueue(Queue):
             number = job.findtext("JB_job_number", "")
             living.add(number)
             living |= {f"{number}.{task}" for task in _tasks(job.findtext("tasks", ""))}
-        return {label: label in living for label in labels}
+        return dict.fromkeys(living, True) | {label: label in living for label in labels}
 
     def end_time(self, job: BatchJob) -> float | None:
         """See `Queue.end_time`."""

@@ -57,8 +57,8 @@ class SlurmQueue(Queue):
             count=count,
         )
 
-    def alive(self, labels: Collection[str]) -> dict[str, bool]:
-        """See `Queue.alive`."""
+    def states(self, labels: Collection[str]) -> dict[str, bool]:
+        """See `Queue.states`."""
         # All tasks of an array by its one id: a command line has an end.
         jobs = sorted({label.partition("_")[0] for label in labels})
         if not jobs:
@@ -80,7 +80,7 @@ class SlurmQueue(Queue):
             label, _, state = line.strip().partition(" ")
             if state and state not in _ENDED_STATES:
                 living |= {label, label.partition("_")[0]}
-        return {label: label in living for label in labels}
+        return dict.fromkeys(living, True) | {label: label in living for label in labels}
 
     def end_time(self, job: BatchJob) -> float | None:
         """See `Queue.end_time`."""
