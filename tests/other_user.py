@@ -28,8 +28,8 @@ def let_pass(path: Path) -> None:
             folder.chmod(mode | 0o011)
 
 
-def as_other(function: Callable[[], Any]) -> Any:
-    """Runs a function in a child process that belongs to the other user.
+def as_other(function: Callable[[], Any], user: int = OTHER_ID, group: int = OTHER_ID) -> Any:
+    """Runs a function in a child process that belongs to the other user, or to a third.
 
     The child is a copy of this process: the interpreter's own files may be unreadable for
     that user.
@@ -42,8 +42,8 @@ def as_other(function: Callable[[], Any]) -> Any:
     if child == 0:
         try:
             os.setgroups([])
-            os.setgid(OTHER_ID)
-            os.setuid(OTHER_ID)
+            os.setgid(group)
+            os.setuid(user)
             answer = {"value": function()}
         except BaseException:
             answer = {"error": traceback.format_exc()}

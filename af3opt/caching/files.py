@@ -67,15 +67,23 @@ class CacheFiles:
     def entries(self) -> Iterator[tuple[Path, os.stat_result]]:
         """Yields every entry's file and its state; other things with such a name are left out."""
         for folder in self._folders():
-            for path in folder.glob(f"*{ENTRY_SUFFIX}"):
-                with contextlib.suppress(OSError):  # Pruned or replaced meanwhile.
-                    status = path.lstat()
-                    if not is_temporary(path) and not stat.S_ISDIR(status.st_mode):
-                        yield path, status
+            yield from _states(folder, ENTRY_SUFFIX)
+
+    def entries_with_use(self) -> Iterator[tuple[Path, os.stat_result, int, float]]:
+        """Yields the same, with the hits by all users and the time of the last, 0.0 if none."""
+        for folder in self._folders():
+            uses: dict[str, tuple[int, float]] = {}
+            for mark, status in _states(folder, _USED_SUFFIX):
+                digest = mark.name.partition(".")[0]
+                hits, last = uses.get(digest, (0, 0.0))
+                uses[digest] = (hits + status.st_size, max(last, status.st_mtime))
+            for path, status in _states(folder, ENTRY_SUFFIX):
+                yield path, status, *uses.get(path.stem, (0, 0.0))
 
     def remove(self, path: Path) -> None:
         """Removes an entry with the marks of its use."""
-        for one in (path, *_marks(path)):
+        marks = path.parent.glob(f"{path.stem}.*{_USED_SUFFIX}")
+        for one in (path, path.with_suffix(_USED_SUFFIX), *marks):
             remove_tree(one)
 
     def remove_abandoned(self) -> None:
@@ -145,19 +153,12 @@ class Quarantine:
         return freed
 
 
-def use_of(path: Path) -> tuple[int, float]:
-    """Returns the hits of an entry by all users, and the time of the last, 0.0 without any."""
-    hits, last = 0, 0.0
-    for mark in _marks(path):
-        with contextlib.suppress(OSError):
-            status = mark.lstat()
-            if stat.S_ISREG(status.st_mode):
-                hits, last = hits + status.st_size, max(last, status.st_mtime)
-    return hits, last
-
-
-def _marks(path: Path) -> list[Path]:
-    return [path.with_suffix(_USED_SUFFIX), *path.parent.glob(f"{path.stem}.*{_USED_SUFFIX}")]
+def _states(folder: Path, suffix: str) -> Iterator[tuple[Path, os.stat_result]]:
+    for path in folder.glob(f"*{suffix}"):
+        with contextlib.suppress(OSError):  # Pruned or replaced meanwhile.
+            status = path.lstat()
+            if not is_temporary(path) and not stat.S_ISDIR(status.st_mode):
+                yield path, status
 
 
 def _is_folder(path: Path) -> bool:

@@ -26,7 +26,7 @@ from af3opt.caching.entry import (
     reason_of,
     write_entry,
 )
-from af3opt.caching.files import CacheFiles, use_of
+from af3opt.caching.files import CacheFiles
 
 _log = logging.getLogger(__name__)
 
@@ -291,17 +291,16 @@ def _warn_of_others(name: str, root: Path) -> None:
 
 
 def _infos(files: CacheFiles) -> list[EntryInfo]:
-    return [_entry_info(*found) for found in files.entries()]
+    return [_entry_info(*found) for found in files.entries_with_use()]
 
 
-def _entry_info(path: Path, status: os.stat_result) -> EntryInfo:
-    hits, used = use_of(path)
+def _entry_info(path: Path, status: os.stat_result, hits: int, last_hit: float) -> EntryInfo:
     return EntryInfo(
         digest=path.stem,
         path=path,
         size=status.st_size,
         created=status.st_mtime,
-        last_used=max(used, status.st_mtime),
+        last_used=max(last_hit, status.st_mtime),
         hits=hits,
         header=None,
     )

@@ -24,7 +24,13 @@ from pathlib import Path
 
 import numpy as np
 
-from af3opt.base.atomic import fsync_tree, is_temporary, remove_unfinished, temporary_sibling
+from af3opt.base.atomic import (
+    fsync_tree,
+    is_temporary,
+    remove_tree,
+    remove_unfinished,
+    temporary_sibling,
+)
 from af3opt.base.errors import SetupError
 from af3opt.base.json_types import JsonObject
 from af3opt.base.ownership import RefusedFileError
@@ -345,7 +351,7 @@ def _publish(scratch: Path, directory: Path, lock: _Lock) -> None:
     try:
         fsync_tree(scratch)
         for outdated in _move_aside(directory):
-            shutil.rmtree(outdated, ignore_errors=True)
+            remove_tree(outdated)
         scratch.rename(directory)
         _log.info("Kept a local copy of the weights in %s", directory)
     except OSError as error:
@@ -356,7 +362,7 @@ def _publish(scratch: Path, directory: Path, lock: _Lock) -> None:
 
 
 def _move_aside(directory: Path) -> Iterator[Path]:
-    if directory.exists():
+    if os.path.lexists(directory):
         outdated = temporary_sibling(directory)
         directory.rename(outdated)
         yield outdated

@@ -143,6 +143,44 @@ def test_each_user_counts_apart_and_all_hits_are_listed(tmp_path, manager, path)
     assert list(path.parent.iterdir()) == []
 
 
+ANNA, BERT, GROUP = 70001, 70002, 70000
+
+
+@needs_root
+def test_a_group_shares_a_cache_of_data(tmp_path):
+    root = tmp_path / "shared"
+    root.mkdir()
+    os.chown(root, 0, GROUP)
+    root.chmod(0o2770)
+    let_pass(root)
+    shared = CacheManager("MSA cache", root)
+    keys = [CacheKey.of({"input": name}) for name in ("of anna", "of bert", "damaged")]
+
+    def read(key):
+        found = CacheManager("MSA cache", root).get(key)
+        return None if found is None else bytes(found).decode()
+
+    def write(*numbers):
+        os.umask(0o027)
+        return [shared.put(keys[number], [b"payload"]) for number in numbers]
+
+    assert as_other(lambda: write(0, 2), ANNA, GROUP) == [True, True]
+    assert as_other(lambda: read(keys[0]), BERT, GROUP) == "payload"
+    assert as_other(lambda: write(1), BERT, GROUP) == [True]
+    assert as_other(lambda: read(keys[1]), ANNA, GROUP) == "payload"
+    assert as_other(lambda: read(keys[1]), ANNA, 70009) is None
+    # What one of them damages, another repairs.
+    shared.path_of(keys[2].digest).write_bytes(b"junk")
+    assert as_other(lambda: read(keys[2]), BERT, GROUP) is None
+    assert as_other(lambda: write(2), BERT, GROUP) == [True]
+    assert as_other(lambda: read(keys[2]), ANNA, GROUP) == "payload"
+    assert shared.stats().hits == 3
+    assert {info.last_used > 0 for info in shared.entries()} == {True}
+    # Code is another matter.
+    private = CacheManager("code", root, private=True)
+    assert as_other(lambda: private.get(keys[0]) is None, ANNA, GROUP)
+
+
 def test_a_folder_that_leads_elsewhere_is_neither_written_nor_pruned(manager, path, tmp_path):
     elsewhere = tmp_path / "elsewhere"
     path.parent.rename(elsewhere)

@@ -293,6 +293,28 @@ def test_a_damaged_copy_is_made_again_with_one_line(tmp_path, device, caplog):
     assert [found for _, found in check_copies()] == [None]
 
 
+@pytest.mark.parametrize("kind", ["file", "fifo", "link", "directory"])
+def test_whatever_has_the_copys_name_gives_way(kind, tmp_path, device):
+    model_dir = write_model(tmp_path / "model", "af3.bin")
+    files = find_weight_files(model_dir)
+    directory = copy_directory(files)
+    directory.parent.mkdir(mode=0o700, parents=True)
+    if kind == "file":
+        directory.write_text("in the way")
+    elif kind == "fifo":
+        os.mkfifo(directory)
+    elif kind == "link":
+        directory.symlink_to("nowhere")
+    else:
+        directory.mkdir(mode=0o700)
+    assert load_weights(model_dir, device).source == "mapped copy"
+    finish_copy()
+    assert open_copy(files) is not None
+    assert {path.name for path in directory.parent.iterdir()} <= {
+        directory.name, f"{directory.name}.lock",
+    }  # fmt: skip
+
+
 def test_checking_names_the_damaged_copy(tmp_path):
     folders = []
     for name in ("one", "two"):
