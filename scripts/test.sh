@@ -91,7 +91,7 @@ check ruff .venv/bin/ruff check .
 check format .venv/bin/ruff format --check .
 check types .venv/bin/mypy
 check layers .venv/bin/lint-imports
-mapfile -t scripts < <(find scripts .ci -type f \( -name '*.sh' -o -name '*.sbatch' -o -path .ci/run \))
+mapfile -t scripts < <(find scripts examples .ci -type f \( -name '*.sh' -o -name '*.sbatch' -o -path .ci/run \))
 check shellcheck .venv/bin/shellcheck "${scripts[@]}"
 check fuzz ./scripts/fuzz-search.sh 40
 

@@ -314,7 +314,7 @@ def test_array_script_needs_an_array():
 
 def _stub_checkout(root: Path, failing: str = "") -> Path:
     """A checkout in which test.sh is real and every tool it calls is a stub."""
-    for folder in ("scripts", ".ci", ".venv/bin", ".venv-compat/bin"):
+    for folder in ("scripts", "examples", ".ci", ".venv/bin", ".venv-compat/bin"):
         (root / folder).mkdir(parents=True)
     shutil.copy(REPOSITORY / "scripts" / "test.sh", root / "scripts")
     shutil.copy(REPOSITORY / ".ci" / "run", root / ".ci")
