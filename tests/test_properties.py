@@ -9,9 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from af3opt.base.key import CacheKey
+from af3opt.base.padding import padded_size
 from af3opt.benchmarks.stages import STAGES, TimedLine, split_stages
 from af3opt.environment.xla_flags import merge_xla_flags
-from af3opt.execution.planning.plan import padded_size, read_jobs, take_shard
+from af3opt.execution.planning.plan import read_jobs, take_shard
 from af3opt.inputs.names import sanitised_name
 from af3opt.settings.catalogue import all_options
 

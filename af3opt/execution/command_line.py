@@ -1,8 +1,9 @@
 """Settings written as the flags that give them, for processes of the same command."""
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection
 
-from af3opt.settings.catalogue import Kind, all_options
+from af3opt.settings.catalogue import Kind, Option, all_options
+from af3opt.settings.field import Value
 from af3opt.settings.settings import Settings
 
 
@@ -15,15 +16,13 @@ def as_flags(settings: Settings, without: Collection[str] = ()) -> list[str]:
     """
     flags: list[str] = []
     for name, option in all_options().items():
-        value = getattr(settings, name)
         if name not in without and settings.sources.get(name, "default") != "default":
-            flags += _flag(name, value, option.to_text(value), repeated=option.kind is Kind.STRINGS)
+            flags += as_flag(option, getattr(settings, name))
     return flags
 
 
-def _flag(name: str, value: object, text: str, *, repeated: bool) -> Iterator[str]:
-    if repeated and isinstance(value, tuple):
-        for item in value:
-            yield f"--{name}={item}"
-    else:
-        yield f"--{name}={text}"
+def as_flag(option: Option, value: Value) -> list[str]:
+    """Writes one setting as the flags that give it; lists of texts take a flag for each."""
+    if option.kind is Kind.STRINGS and isinstance(value, tuple):
+        return [f"--{option.name}={item}" for item in value]
+    return [f"--{option.name}={option.to_text(value)}"]

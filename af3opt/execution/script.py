@@ -16,6 +16,7 @@ from af3opt.base.errors import ExitCode, SetupError, UsageError
 from af3opt.data.bootstrap import bootstrap_engine
 from af3opt.environment.backend import Backend
 from af3opt.environment.startup import Startup
+from af3opt.execution.command_line import as_flag
 from af3opt.inference.compile_cache import check_requested, configure_compile_cache
 from af3opt.inference.device import choose_device
 from af3opt.optimizations import activate
@@ -118,14 +119,15 @@ def script_arguments(
     Raises:
         UsageError: the user set an upstream flag that this script does not have.
     """
-    arguments = []
+    arguments: list[str] = []
     for name, option in all_options().items():
         source = settings.sources.get(name, "default")
         if not option.spec.upstream or source == "default":
             continue
         if name not in known:
             raise UsageError(f"--{name} (from {source}): {script} has no such flag; remove it")
-        arguments += _flag(name, getattr(settings, name))
+        value = getattr(settings, name)
+        arguments += as_flag(option, value) if value is not None else []
     chosen = {
         "jax_backend": backend.name,
         "flash_attention_implementation": backend.flash_attention,
@@ -134,15 +136,3 @@ def script_arguments(
         if settings.sources.get(name, "default") == "default" and name in known:
             arguments.append(f"--{name}={value}")
     return arguments
-
-
-def _flag(name: str, value: object) -> list[str]:
-    if value is None:
-        return []
-    if isinstance(value, bool):
-        return [f"--{name}={str(value).lower()}"]
-    if isinstance(value, tuple) and name == "db_dir":
-        return [f"--{name}={item}" for item in value]
-    if isinstance(value, tuple):
-        return [f"--{name}={','.join(map(str, value))}"]
-    return [f"--{name}={value}"]

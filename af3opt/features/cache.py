@@ -5,13 +5,13 @@ seed, and a tiny one with its number of tokens. See `caching.manager` for what k
 entries intact, and `features.compress` for their form.
 """
 
-import bisect
 import logging
 from pathlib import Path
 
 import numpy as np
 
 from af3opt.base.key import CacheKey
+from af3opt.base.padding import padded_size
 from af3opt.caching.entry import DECODING_ERRORS
 from af3opt.caching.locations import open_cache
 from af3opt.caching.manager import CacheManager
@@ -125,9 +125,7 @@ class FeatureCache:
         except DECODING_ERRORS as error:
             self._set_aside(key.tokens(), error)
             return None
-        buckets = key.options.buckets or ()
-        place = bisect.bisect_left(buckets, tokens)
-        return buckets[place] if place < len(buckets) else tokens
+        return padded_size(tokens, key.options.buckets or ())
 
     def _keep_shared(self, key: CacheKey, shared: Batch) -> bool:
         """Stores what no seed changes, unless an earlier seed, run or process has."""

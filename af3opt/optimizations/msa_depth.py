@@ -11,6 +11,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from af3opt.base.fidelity import REORDERED
+from af3opt.base.padding import padded_size
 from af3opt.engine.known_functions import known
 from af3opt.engine.protocols import Array, EngineFunction, Tree
 from af3opt.optimizations.base import Context, Optimization
@@ -38,7 +39,7 @@ def trim_msa(batch: Mapping[str, Array]) -> dict[str, Array]:
     filled = np.flatnonzero(np.asarray(batch["msa_mask"]).any(axis=1))
     needed = int(filled[-1]) + 1 if filled.size else 1
     rows = batch["msa_mask"].shape[0]
-    depth = next((depth for depth in DEPTHS if depth >= needed), rows)
+    depth = padded_size(needed, (*DEPTHS, rows))
     if depth >= rows:
         return dict(batch)
     return {**batch, **{name: batch[name][:depth] for name in _ROW_FEATURES}}

@@ -9,42 +9,22 @@ import datetime
 import os
 import secrets
 import threading
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 
 from af3opt.output.checked_files import UNCHECKED, CheckedFiles
 from af3opt.output.run_record import (
-    BackendRecord,
     CacheRecord,
-    EngineRecord,
-    HostRecord,
     InputRecord,
-    OptimizationRecord,
     ProcessRecord,
+    RunFacts,
     RunRecord,
     SeedRecord,
-    SettingRecord,
     StageRecord,
-    VariableRecord,
-    WeightsRecord,
     package_versions,
     read_run_record,
     write_run_record,
 )
-
-
-@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
-class RunFacts:
-    """What the records of all jobs of a process have in common; see `RunRecord`."""
-
-    command: Sequence[str]
-    engine: EngineRecord
-    weights: WeightsRecord | None
-    host: HostRecord
-    backend: BackendRecord | None
-    settings: Mapping[str, SettingRecord]
-    environment: Sequence[VariableRecord] = ()
-    optimizations: Sequence[OptimizationRecord] = ()
 
 
 class RecordBuilder:

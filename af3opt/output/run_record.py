@@ -198,17 +198,11 @@ class InputRecord:
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
-class ProcessRecord:
-    """One process that worked on a job; see the classes of the parts.
+class RunFacts:
+    """What the records of all jobs of a process have in common.
 
     Attributes:
-        process: Its identifier.
-        status: How the job was when it ended: "done", "failed", "incomplete" (stopped
-            early) or "excluded_samples" (done, but some samples are not finite).
-        reason: Why it failed, or "".
         command: The command line.
-        started: When the process began the job, with time zone.
-        ended: When the record was written.
         engine: The engine.
         weights: The weights, None without inference.
         host: The machine.
@@ -216,6 +210,29 @@ class ProcessRecord:
         settings: All settings by name.
         environment: Variables planned for the run.
         optimizations: All that were considered.
+    """
+
+    command: Sequence[str]
+    engine: EngineRecord
+    weights: WeightsRecord | None
+    host: HostRecord
+    backend: BackendRecord | None
+    settings: Mapping[str, SettingRecord]
+    environment: Sequence[VariableRecord] = ()
+    optimizations: Sequence[OptimizationRecord] = ()
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class ProcessRecord(RunFacts):
+    """One process that worked on a job.
+
+    Attributes:
+        process: Its identifier.
+        status: How the job was when it ended: "done", "failed", "incomplete" (stopped
+            early) or "excluded_samples" (done, but some samples are not finite).
+        reason: Why it failed, or "".
+        started: When the process began the job, with time zone.
+        ended: When the record was written.
         caches: Every cache that was asked.
         stages: Every stage that was run.
         versions: Versions by distribution, see `package_versions`.
@@ -224,16 +241,8 @@ class ProcessRecord:
     process: str = ""
     status: str
     reason: str = ""
-    command: Sequence[str]
     started: datetime.datetime
     ended: datetime.datetime
-    engine: EngineRecord
-    weights: WeightsRecord | None
-    host: HostRecord
-    backend: BackendRecord | None
-    settings: Mapping[str, SettingRecord]
-    environment: Sequence[VariableRecord] = ()
-    optimizations: Sequence[OptimizationRecord] = ()
     caches: Sequence[CacheRecord] = ()
     stages: Sequence[StageRecord] = ()
     versions: Mapping[str, str | None] = dataclasses.field(default_factory=dict)

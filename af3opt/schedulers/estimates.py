@@ -8,11 +8,11 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from af3opt.base.json_types import JsonObject
+from af3opt.base.padding import padded_size
 from af3opt.execution.job.run_journal import read_seed_record
 from af3opt.execution.planning.deadline import SEED_STAGE, depth_label, seed_workload
 from af3opt.execution.planning.kept_plans import read_plans
 from af3opt.execution.planning.observed_times import ObservedTimes
-from af3opt.execution.planning.plan import padded_size
 from af3opt.execution.state_directory import jobs_directory
 from af3opt.progress import LearnedTimes
 from af3opt.settings.settings import Settings

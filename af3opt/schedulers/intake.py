@@ -6,7 +6,8 @@ from pathlib import Path
 
 from af3opt.base.errors import InputError
 from af3opt.base.json_types import Json
-from af3opt.execution.planning.plan import PlannedJob, padded_size
+from af3opt.base.padding import padded_size
+from af3opt.execution.planning.plan import PlannedJob
 from af3opt.inputs.checking import check_file
 from af3opt.schedulers.finished import FinishedJobs
 from af3opt.schedulers.search_work import SearchCosts, chains_to_search

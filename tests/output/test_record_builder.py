@@ -5,11 +5,11 @@ import jsonschema
 import pytest
 
 from af3opt.output import run_record as rr
-from af3opt.output.record_builder import RecordBuilder, RunFacts
+from af3opt.output.record_builder import RecordBuilder
 
 
 def make_facts():
-    return RunFacts(
+    return rr.RunFacts(
         command=["af3opt", "run"],
         engine=rr.EngineRecord(distribution=None, version=None, fingerprint="00ff"),
         weights=None,

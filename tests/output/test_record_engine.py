@@ -15,7 +15,7 @@ from af3opt.numerics import NumericsHandler, infer_checked
 from af3opt.numerics.extraction import extract_samples
 from af3opt.numerics.safer import safer_numerics
 from af3opt.output import record_parts, run_record
-from af3opt.output.record_builder import RecordBuilder, RunFacts
+from af3opt.output.record_builder import RecordBuilder
 from af3opt.progress import LearnedTimes, Reporter, Workload
 from af3opt.progress.stages import EXTRACT, FEATURISE, INFERENCE
 
@@ -46,7 +46,7 @@ def record(small_weights, engine_input, tmp_path):
     backend = resolve_backend(settings, host)
     engine = find_engine()
     runner = create_model_runner(engine, settings, backend.name)
-    facts = RunFacts(
+    facts = run_record.RunFacts(
         command=["af3opt"],
         engine=record_parts.engine_record(engine),
         weights=run_record.WeightsRecord(

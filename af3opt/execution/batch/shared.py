@@ -5,6 +5,7 @@ import contextlib
 import dataclasses
 import logging
 
+from af3opt.base.padding import padded_size
 from af3opt.execution.claims.compile_leases import CompileLeases
 from af3opt.execution.failure import Failure, failure_of
 from af3opt.execution.interrupt import InterruptGuard
@@ -14,7 +15,7 @@ from af3opt.execution.job.tools import Tools
 from af3opt.execution.outcomes import Outcome, Status, note_outcome
 from af3opt.execution.output_directory import raise_if_lost
 from af3opt.execution.planning.deadline import Deadline
-from af3opt.execution.planning.plan import PlannedJob, padded_size
+from af3opt.execution.planning.plan import PlannedJob
 from af3opt.execution.second_start import spilling_helps
 from af3opt.execution.trace import Trace
 

@@ -20,7 +20,6 @@ from af3opt.numerics import NonFinitePolicy, NumericsHandler
 from af3opt.numerics.safer import SaferNumerics, safer_numerics
 from af3opt.numerics.stages import StageProbe
 from af3opt.optimizations import ActiveOptimization, activate
-from af3opt.output.record_builder import RunFacts
 from af3opt.output.record_parts import (
     all_settings,
     backend_record,
@@ -28,7 +27,7 @@ from af3opt.output.record_parts import (
     environment_record,
     host_record,
 )
-from af3opt.output.run_record import OptimizationRecord, WeightsRecord
+from af3opt.output.run_record import OptimizationRecord, RunFacts, WeightsRecord
 from af3opt.settings.settings import Settings
 
 _log = logging.getLogger(__name__)

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from af3opt.base.errors import InputError, UsageError
+from af3opt.base.padding import padded_size
 from af3opt.execution.state_directory import FAILED_FILE, STATE_DIRECTORY
 from af3opt.host.queues.every import find_own_place
 from af3opt.inputs.names import sanitised_name
@@ -191,11 +192,6 @@ def plan_jobs(
         yield from jobs
         return
     yield from sorted(jobs, key=lambda job: (padded_size(job.tokens, buckets), job.path))
-
-
-def padded_size(tokens: int, buckets: Sequence[int]) -> int:
-    """The bucket a token count falls into; beyond the largest, the count itself."""
-    return next((bucket for bucket in buckets if tokens <= bucket), tokens)
 
 
 def read_jobs(path: Path) -> list[PlannedJob]:

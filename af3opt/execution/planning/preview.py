@@ -3,8 +3,9 @@
 import dataclasses
 from collections.abc import Callable, Iterator, Sequence
 
+from af3opt.base.padding import padded_size
 from af3opt.execution.planning.deadline import SeedTimes
-from af3opt.execution.planning.plan import PlannedJob, padded_size
+from af3opt.execution.planning.plan import PlannedJob
 from af3opt.memory import JobSize
 from af3opt.memory.forecast import GIB, DeviceNeed, host_bytes
 from af3opt.settings.settings import Settings
