@@ -322,6 +322,7 @@ def _stub_checkout(root: Path, failing: str = "") -> Path:
     for name in [
         "scripts/install-system-packages.sh",
         "scripts/setup-env.sh",
+        "scripts/fuzz-search.sh",
         *(f".venv/bin/{tool}" for tool in tools),
         ".venv-compat/bin/python",
     ]:
