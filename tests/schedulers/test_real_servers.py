@@ -34,6 +34,7 @@ done
 cd REPOSITORY || exit 1
 share="$(basename "$list" .txt)"
 note() { PYTHON -m tests.schedulers.own_job "$1" "$stage" "$share" >>ROOT/events; }
+trap 'note told; exit 0' TERM
 note begins
 while [[ -e "ROOT/wait-$stage" ]]; do sleep 0.1; done
 # A number of times that it stops early without having finished anything.
@@ -165,6 +166,17 @@ def test_inference_of_a_share_follows_its_searches(batch):
     if batch.server.name == "sge":
         assert {found["cores"] for found in begun} == {2}
     assert batch.submit()[0] == ExitCode.OK  # Nothing waits or runs any more.
+
+
+def test_af3opt_is_told_to_end_before_the_time_limit(batch):
+    site = batch.site.read_text().replace("00:10:00", "00:02:00")
+    batch.site.write_text(site.replace("term_before_end = 30", "term_before_end = 110"))
+    (batch.root / "wait-data").touch()
+    batch.submit("--norun_inference")
+    batch.wait(lambda: len(batch.of("told", "data")) == 2)
+    told = [found for found in batch.events() if found["event"] == "told"]
+    # It had time left: it was not the limit that ended it.
+    assert all(found["seconds_left"] > 60 for found in told)
 
 
 def test_a_task_that_is_removed_stays_out(batch):
