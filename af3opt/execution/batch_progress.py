@@ -5,10 +5,10 @@ import dataclasses
 import enum
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 from af3opt.base.checked_json import parse_object
 from af3opt.base.foreign_files import read_foreign
+from af3opt.base.json_types import JsonObject
 from af3opt.execution.claims.verdicts import Sign, Standing, look_at_claims
 from af3opt.execution.job.identity import input_digest
 from af3opt.execution.job.run_journal import read_seed_record
@@ -215,7 +215,7 @@ def _newest_run(
     return len(wanted), len(finished)
 
 
-def _is_run_of(run: Mapping[str, Any], job: ExpectedJob, digest: str | None) -> bool:
+def _is_run_of(run: JsonObject, job: ExpectedJob, digest: str | None) -> bool:
     if digest is None:
         return True
     parts = run.get("parts")
@@ -235,7 +235,7 @@ def _is_searched(directory: Path, digest: str | None) -> bool:
     return False
 
 
-def _read(path: Path) -> dict[str, Any]:
+def _read(path: Path) -> JsonObject:
     """Reads a record; an empty one when it is missing or damaged."""
     try:
         return parse_object(read_foreign(path, _MOST_BYTES))

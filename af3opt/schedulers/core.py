@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import ClassVar
 
-from af3opt.base.errors import SetupError
+from af3opt.base.errors import ExitCode, SetupError
 from af3opt.host.queues.core import Queue, clock_seconds
 
 _PATIENCE_SECONDS = 120
@@ -175,10 +175,11 @@ def counted_tries(array: Array, again: str) -> Iterator[str]:
         array: Gives the directory and how often a task may end without finishing anything.
         again: Shell command that puts the task back into the queue.
     """
+    requeue, interrupted = int(ExitCode.REQUEUE), int(ExitCode.INTERRUPTED)
     yield f'tries="$directory/{array.name}-$index.tries"'
-    yield "# 75: stopped early. Above 128: killed, as happens when memory runs out."
-    yield "# Not 130: Ctrl-C, or a scheduler that removes the job."
-    yield "if ((status == 75 || (status > 128 && status != 130))); then"
+    yield f"# {requeue}: stopped early. Above 128: killed, as happens when memory runs out."
+    yield f"# Not {interrupted}: Ctrl-C, or a scheduler that removes the job."
+    yield f"if ((status == {requeue} || (status > 128 && status != {interrupted}))); then"
     yield '  made="$(cat "$tries" 2>/dev/null || echo 0)"'
     yield "  # Not for ever, if what is left takes longer than the time limit."
     yield '  if (($(finished) > before)); then made=0; else made="$((made + 1))"; fi'
@@ -189,8 +190,9 @@ def counted_tries(array: Array, again: str) -> Iterator[str]:
     yield '  echo "nothing was finished this time; submit again with a longer time limit" >&2'
     yield "fi"
     if array.stage == "data":
-        yield "# 3: some inputs failed, which is recorded."
-        yield "((status == 3)) && status=0"
+        failed = int(ExitCode.SOME_FAILED)
+        yield f"# {failed}: some inputs failed, which is recorded."
+        yield f"((status == {failed})) && status=0"
 
 
 def limit_seconds(resources: StageResources) -> int | None:

@@ -9,11 +9,11 @@ import dataclasses
 import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 from af3opt.base.atomic import atomic_write_text, remove_unfinished
 from af3opt.base.checked_json import parse_json
 from af3opt.base.foreign_files import read_foreign
+from af3opt.base.json_types import Json
 from af3opt.base.key import text_digest
 from af3opt.execution.planning.plan import PlannedJob
 from af3opt.execution.state_directory import STATE_DIRECTORY
@@ -88,7 +88,7 @@ def read_plans(output_dir: Path) -> list[ExpectedJob]:
     return sorted(told, key=lambda job: (job.name, str(job.source)))
 
 
-def _source(values: Sequence[Any]) -> Source | None:
+def _source(values: Sequence[Json]) -> Source | None:
     if not values:
         return None
     path, position, first_seed = values
