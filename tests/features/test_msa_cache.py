@@ -7,6 +7,8 @@ import zstandard
 
 from af3opt.base.key import CacheKey
 from af3opt.caching.manager import CacheManager
+from af3opt.schedulers.search_work import find_search_costs
+from af3opt.settings.settings import resolve_settings
 
 pytestmark = pytest.mark.engine
 
@@ -187,3 +189,14 @@ def test_forged_results_are_searched_again(name, searcher, config, tmp_path, cap
     assert again.process_protein_chain(_protein("A")).templates
     assert again.searched == ["A"]
     assert "cannot be decoded" in caplog.text
+
+
+def test_how_long_a_search_took_is_kept(searcher, config, tmp_path, monkeypatch):
+    """Arrays of searches are shared out by it."""
+    ticks = iter([100.0, 112.5])
+    monkeypatch.setattr("af3opt.features.msa_cache.time.monotonic", lambda: next(ticks))
+    searcher(config).process_protein_chain(_protein("A"))
+    settings = resolve_settings([f"--msa_cache_dir={tmp_path / 'cache'}"], {})
+    costs = find_search_costs(settings)
+    assert costs.rate == pytest.approx(12.5 / (9 * 900e-9))
+    assert "1 search(es)" in costs.source
