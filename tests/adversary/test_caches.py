@@ -8,6 +8,7 @@ import random
 import shutil
 import stat
 
+import numpy as np
 import pytest
 
 from tests.adversary import mutations, victim
@@ -30,7 +31,10 @@ class Bench:
         self.model_dir = root / "model"
         self.log, self.answer = root / "log.txt", root / "answer.json"
         self.model_dir.mkdir()
-        (self.model_dir / "af3.bin").write_bytes(encode(ARRAYS))
+        # Most of a block of the weights' copy, so that damage hits more than its padding.
+        large = np.random.default_rng(0).standard_normal((900, 1024), np.float32)
+        arrays = {**ARRAYS, ("diffuser/large", "weights"): large}
+        (self.model_dir / "af3.bin").write_bytes(encode(arrays))
         (root / "input.json").write_text(json.dumps(victim.INPUT))
         self.home.mkdir(mode=0o700)
         shutil.copytree(
