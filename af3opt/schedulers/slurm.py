@@ -18,6 +18,10 @@ class Slurm(Scheduler):
     directive = "#SBATCH"
     warns = True
 
+    def script_name(self, array: Array) -> str:
+        """See `Scheduler.script_name`."""
+        return f"{array.name}.sbatch"
+
     def options(self, array: Array) -> Iterator[str]:
         """See `Scheduler.options`."""
         resources = array.resources

@@ -113,6 +113,7 @@ class TestFinished:
     def test_inference_alone_has_the_usual_names(self, cluster):
         assert list(cluster.submit("--norun_data_pipeline")[1]) == ["inference"]
         assert list(cluster.lists()) == ["0000.txt"]
+        assert [path.name for path in cluster.output.rglob("*.sbatch")] == ["inference.sbatch"]
         assert list(cluster.submit("--norun_inference")[1]) == ["data"]
 
     @pytest.mark.parametrize(
