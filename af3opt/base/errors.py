@@ -16,7 +16,7 @@ class ExitCode(enum.IntEnum):
         FAILURE: an unexpected error (a bug, or the machine).
         USAGE: bad flag, input or set-up; nothing was written.
         SOME_FAILED: the batch ended, some jobs failed; see `failed.json`.
-        REQUEUE: stopped early on purpose (signal or time limit); run the same
+        REQUEUE: work is left (signal, time limit) or other processes hold it; run the same
             command again to continue. 75 is sysexits' EX_TEMPFAIL.
         INTERRUPTED: Ctrl-C (128 + SIGINT).
         TERMINATED: SIGTERM before any work was safe to keep (128 + SIGTERM).

@@ -11,8 +11,11 @@ from af3opt.base.logs import configure_logging
 from af3opt.settings.settings import Settings, resolve_settings
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
     from af3opt.engine.inputs import FoldInput
     from af3opt.execution.planning.plan import PlannedJob
+    from af3opt.features.options import FeatureOptions
     from af3opt.features.parallel import FeatureJob
 
 SUMMARY = "featurise inputs ahead into the feature cache, with several processes and no GPU"
@@ -34,6 +37,9 @@ else 0.
 """
 
 _log = logging.getLogger(__name__)
+
+# A job may have a million; its arrays are in memory for as many of them.
+_SEEDS_AT_ONCE = 64
 
 
 def main(argv: list[str]) -> int:
@@ -66,54 +72,72 @@ def _featurise(settings: Settings) -> int:
     from af3opt.caching.locations import cache_directory
     from af3opt.data.prepared import find_prepared
     from af3opt.data.resources import redirect_resources
+    from af3opt.execution.planning.plan import make_plan
+    from af3opt.features.options import FeatureOptions
     from af3opt.features.parallel import parallel_featurize
+    from af3opt.inference.buckets import choose_buckets
 
     redirect_resources(find_prepared())
     directory = cache_directory("features", settings.feature_cache_dir)
     start = time.monotonic()
-    jobs, failed = _jobs(settings)
-    inputs = len(jobs) + failed
-    outcomes = parallel_featurize(jobs, workers=settings.featurise_workers, cache_dir=directory)
-    for number, outcome in enumerate(outcomes, start=1):
-        if outcome.error is not None:
-            failed += 1
-            _log.error("%s", outcome.error)
-        else:
-            name, seeds = outcome.job.fold_input.name, len(outcome.batches)
-            _log.info("%d of %d: %s, %d seed(s)", number, len(jobs), name, seeds)
-    _log.info(
-        "%d inputs featurised into %s in %.1f s, %d failed",
-        inputs - failed, directory, time.monotonic() - start, failed,
-    )  # fmt: skip
-    return failed
-
-
-def _jobs(settings: Settings) -> "tuple[list[FeatureJob], int]":
-    """Reads all inputs; returns those that can be featurised, and how many cannot.
-
-    Raises:
-        InputError: there is one only, and it cannot.
-    """
-    from af3opt.execution.planning.plan import make_plan
-    from af3opt.features.options import FeatureOptions
-    from af3opt.features.parallel import FeatureJob
-    from af3opt.inference.buckets import choose_buckets
-
     # The model runs elsewhere later: on a GPU unless --jax_backend says otherwise.
     buckets = choose_buckets(settings, settings.jax_backend or "gpu")
-    options = FeatureOptions.from_settings(settings, buckets)
     plan = make_plan(settings, buckets, os.environ)
-    jobs: list[FeatureJob] = []
+    options = FeatureOptions.from_settings(settings, buckets)
+    refused: list[PlannedJob] = []
+    jobs = _jobs(plan, settings.num_seeds, options, refused)
+    failed: dict[int, FoldInput] = {}
+    for outcome in parallel_featurize(
+        jobs,
+        workers=settings.featurise_workers,
+        cache_dir=directory,
+        cache_gb=settings.feature_cache_gb,
+    ):
+        fold_input = outcome.job.fold_input
+        if outcome.error is None:
+            _log.info("%s: %d seed(s)", fold_input.name, len(outcome.batches))
+        elif id(fold_input) not in failed:  # Once, though its seeds come in parts.
+            failed[id(fold_input)] = fold_input
+            _log.error("%s", outcome.error)
+    failures = len(failed) + len(refused)
+    _log.info(
+        "%d inputs featurised into %s in %.1f s, %d failed",
+        len(plan) - failures, directory, time.monotonic() - start, failures,
+    )  # fmt: skip
+    return failures
+
+
+def _jobs(
+    plan: "Sequence[PlannedJob]",
+    num_seeds: int | None,
+    options: "FeatureOptions",
+    refused: "list[PlannedJob]",
+) -> "Iterator[FeatureJob]":
+    """Reads input after input, and yields each in parts of a few seeds.
+
+    Args:
+        plan: The inputs.
+        num_seeds: `--num_seeds`.
+        options: Featurisation options.
+        refused: Takes those that cannot be featurised.
+
+    Raises:
+        InputError: there is one input only, and it cannot.
+    """
+    from af3opt.features.parallel import FeatureJob
+
     for planned in plan:
         try:
-            fold_input = _load(planned, settings.num_seeds)
+            fold_input = _load(planned, num_seeds)
         except InputError as error:
             if len(plan) == 1:
                 raise
             _log.error("%s", error)
+            refused.append(planned)
             continue
-        jobs.append(FeatureJob(fold_input, tuple(fold_input.rng_seeds), options))
-    return jobs, len(plan) - len(jobs)
+        seeds = fold_input.rng_seeds
+        for start in range(0, len(seeds), _SEEDS_AT_ONCE):
+            yield FeatureJob(fold_input, tuple(seeds[start : start + _SEEDS_AT_ONCE]), options)
 
 
 def _load(planned: "PlannedJob", num_seeds: int | None) -> "FoldInput":

@@ -8,7 +8,7 @@ import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from af3opt.base.errors import Af3optError, ExitCode, UnifiedMemoryNeededError
+from af3opt.base.errors import Af3optError, ExitCode, UnifiedMemoryNeededError, UsageError
 from af3opt.environment.startup import Startup
 from af3opt.execution.batch.run import BatchRun
 from af3opt.execution.claims.compile_leases import CompileLeases
@@ -62,7 +62,7 @@ def run_batch(
         UnifiedMemoryNeededError: jobs are left that the GPU can only do with it.
     """
     batch = prepare_batch(settings, startup, guard, runner=make_runner)
-    warn_of_duplicates(batch.plan)
+    warn_of_duplicates(settings, batch.plan)
     alone = settings.json_path is not None and len(batch.plan) == 1
     wanted = not settings.quiet and settings.log_format == "plain"
     with (
@@ -152,7 +152,7 @@ def preview_batch(settings: Settings, startup: Startup) -> Iterator[str]:
     session = Session(settings=settings, startup=startup, output_dir=settings.output_dir)
     backend = startup.backend
     plan = make_plan(settings, session.buckets, os.environ)
-    warn_of_duplicates(plan)
+    warn_of_duplicates(settings, plan)
     device = backend.gpu.name if backend.gpu else backend.name
     program = Program(
         kind=f"{session.engine_info.fingerprint}-{device}-{backend.flash_attention}",
@@ -170,9 +170,20 @@ def preview_batch(settings: Settings, startup: Startup) -> Iterator[str]:
     yield from preview_lines(list(jobs))
 
 
-def warn_of_duplicates(plan: Sequence[PlannedJob]) -> None:
-    """Says which jobs would share an output directory, before anything is run."""
+def warn_of_duplicates(settings: Settings, plan: Sequence[PlannedJob]) -> None:
+    """Says which jobs have the name of another one, before anything is run.
+
+    Raises:
+        UsageError: with `--force_output_dir` they would overwrite each other.
+    """
     duplicates = duplicate_names(plan)
+    if duplicates and settings.force_output_dir:
+        name, paths = next(iter(duplicates.items()))
+        shown = ", ".join(map(str, paths[:_MOST_DUPLICATES_SHOWN]))
+        raise UsageError(
+            f"--force_output_dir: {len(paths)} jobs are named {name} ({shown}) and would overwrite "
+            "each other; give them different names, or leave the flag out"
+        )
     for name, paths in list(duplicates.items())[:_MOST_DUPLICATES_SHOWN]:
         _log.warning(
             "%d jobs are named %s (%s); all but the first get a directory with a time stamp",

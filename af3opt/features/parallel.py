@@ -14,7 +14,7 @@ import logging
 import multiprocessing
 import multiprocessing.connection
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
 from pathlib import Path
@@ -47,6 +47,8 @@ _TOKEN_S = 0.004
 _THREADS_GAIN = 3
 # Finished inputs kept for the consumer beyond the one it works on, for each worker.
 _AHEAD = 2
+# So many inputs tell how many workers pay.
+_LOOKED_AT = 32
 _ATTEMPTS = 2
 
 
@@ -80,32 +82,46 @@ class FeatureOutcome:
     error: str | None = None
 
 
+@dataclasses.dataclass(frozen=True, slots=True)
+class _Store:
+    """Where features are kept: the directory, and the GB to keep it within, if any."""
+
+    directory: Path
+    max_gb: float | None
+
+
 def parallel_featurize(
-    jobs: Sequence[FeatureJob],
+    jobs: Iterable[FeatureJob],
     *,
     workers: int | None = None,
     cache_dir: Path | None = None,
+    cache_gb: float | None = None,
 ) -> Iterator[FeatureOutcome]:
     """Yields the outcome of every input, in the order of the inputs.
 
     Args:
-        jobs: Inputs.
+        jobs: Inputs; a few are taken ahead of the one that is yielded, no more.
         workers: Processes; 1 works in this one, with a thread for each core. None:
             as many as usable cores and free memory allow, or 1 where starting them
-            would cost more.
+            would cost more, by the first inputs.
         cache_dir: Directory of a feature cache that workers look in and add to.
+        cache_gb: Size to keep that within, in GB (1e9 bytes); None for no limit.
 
     Yields:
         One outcome an input. A bad input gives an outcome with an error, and the
         others are featurised all the same.
     """
-    count = workers if workers is not None else worthwhile_workers(jobs)
-    if count <= 1 or len(jobs) <= 1:
-        yield from _in_this_process(jobs, cache_dir)
+    store = _Store(cache_dir, cache_gb) if cache_dir is not None else None
+    upcoming = iter(jobs)
+    first = list(itertools.islice(upcoming, _LOOKED_AT if workers is None else workers))
+    count = workers if workers is not None else worthwhile_workers(first)
+    all_jobs = itertools.chain(first, upcoming)
+    if count <= 1 or len(first) <= 1:
+        yield from _in_this_process(all_jobs, store)
         return
-    pool = _Pool(min(count, len(jobs)), cache_dir)
+    pool = _Pool(min(count, len(first)), store)
     try:
-        yield from pool.run(jobs)
+        yield from pool.run(all_jobs)
     finally:
         pool.close()
 
@@ -139,33 +155,34 @@ def _outcome(job: FeatureJob, result: tuple[Mapping[int, Batch], str | None]) ->
     return FeatureOutcome(job, *result)
 
 
-def _in_this_process(
-    jobs: Sequence[FeatureJob], cache_dir: Path | None
-) -> Iterator[FeatureOutcome]:
+def _in_this_process(jobs: Iterable[FeatureJob], store: _Store | None) -> Iterator[FeatureOutcome]:
     """Featurises with threads: one input's conformers are embedded while others are prepared."""
     from af3opt.features.featurise import usable_threads
 
-    threads = max(1, min(usable_threads(), len(jobs)))
+    threads = usable_threads()
     ahead: collections.deque[tuple[FeatureJob, concurrent.futures.Future[_Featurised]]]
     ahead = collections.deque()
     with concurrent.futures.ThreadPoolExecutor(threads, "featurise") as executor:
         upcoming = iter(jobs)
         while True:
             for job in itertools.islice(upcoming, threads + _AHEAD - len(ahead)):
-                ahead.append((job, executor.submit(_featurise_here, job, cache_dir, None)))
+                ahead.append((job, executor.submit(_featurise_here, job, store, None)))
             if not ahead:
                 return
             job, future = ahead.popleft()
             yield _outcome(job, future.result())
 
 
-def _featurise_here(job: FeatureJob, cache_dir: Path | None, threads: int | None) -> _Featurised:
+def _featurise_here(job: FeatureJob, store: _Store | None, threads: int | None) -> _Featurised:
     """Featurises one input in this process; an exception becomes a text."""
     from af3opt.features.cache import FeatureCache
     from af3opt.features.conformer_store import ConformerStore
     from af3opt.features.featurise import featurise
 
-    cache = FeatureCache(open_cache("features", cache_dir), ConformerStore()) if cache_dir else None
+    cache = None
+    if store is not None:
+        manager = open_cache("features", store.directory, store.max_gb)
+        cache = FeatureCache(manager, ConformerStore())
     try:
         with featurising(job.fold_input.name), messages_of_job(job.fold_input.name):
             ccd = make_ccd(job.fold_input.user_ccd)
@@ -191,15 +208,15 @@ class _Worker:
 class _Pool:
     """Worker processes and the inputs they are busy with."""
 
-    def __init__(self, count: int, cache_dir: Path | None) -> None:
+    def __init__(self, count: int, store: _Store | None) -> None:
         self._context = multiprocessing.get_context("spawn")
-        self._cache_dir = cache_dir
+        self._store = store
         self._workers = [self._start() for _ in range(count)]
 
     def _start(self) -> _Worker:
         ours, theirs = self._context.Pipe()
         process = self._context.Process(
-            target=_work, args=(theirs, self._cache_dir), name="featurise", daemon=True
+            target=_work, args=(theirs, self._store), name="featurise", daemon=True
         )
         process.start()
         theirs.close()
@@ -213,21 +230,44 @@ class _Pool:
         for worker in self._workers:
             worker.process.join()
 
-    def run(self, jobs: Sequence[FeatureJob]) -> Iterator[FeatureOutcome]:
-        waiting = list(reversed(range(len(jobs))))
-        attempts = [0] * len(jobs)
+    def run(self, jobs: Iterable[FeatureJob]) -> Iterator[FeatureOutcome]:
+        upcoming = enumerate(jobs)
+        held: dict[int, FeatureJob] = {}
+        waiting: list[int] = []
+        attempts: collections.Counter[int] = collections.Counter()
         finished: dict[int, _Result] = {}
-        for position in range(len(jobs)):
+        for position in itertools.count():
+            self._take(upcoming, held, waiting)
+            if position not in held:
+                return
             while position not in finished:
-                self._hand_out(jobs, waiting, attempts, position)
-                self._collect(jobs, waiting, attempts, finished)
+                self._hand_out(held, waiting, attempts, position)
+                self._collect(held, waiting, attempts, finished)
             packed, error = finished.pop(position)
+            job = held.pop(position)
             # The next inputs begin before the consumer takes its time with this one.
-            self._hand_out(jobs, waiting, attempts, position + 1)
-            yield _outcome(jobs[position], (_unpack(packed), error))
+            self._take(upcoming, held, waiting)
+            self._hand_out(held, waiting, attempts, position + 1)
+            yield _outcome(job, (_unpack(packed), error))
+
+    def _take(
+        self,
+        upcoming: Iterator[tuple[int, FeatureJob]],
+        held: dict[int, FeatureJob],
+        waiting: list[int],
+    ) -> None:
+        """Takes as many inputs as may be under way, the first to be handed out last."""
+        wanted = _AHEAD * len(self._workers) + 1 - len(held)
+        for number, job in itertools.islice(upcoming, max(0, wanted)):
+            held[number] = job
+            waiting.insert(0, number)
 
     def _hand_out(
-        self, jobs: Sequence[FeatureJob], waiting: list[int], attempts: list[int], position: int
+        self,
+        jobs: Mapping[int, FeatureJob],
+        waiting: list[int],
+        attempts: collections.Counter[int],
+        position: int,
     ) -> None:
         limit = position + _AHEAD * len(self._workers)
         for worker in self._workers:
@@ -245,9 +285,9 @@ class _Pool:
 
     def _collect(
         self,
-        jobs: Sequence[FeatureJob],
+        jobs: Mapping[int, FeatureJob],
         waiting: list[int],
-        attempts: list[int],
+        attempts: collections.Counter[int],
         finished: dict[int, _Result],
     ) -> None:
         """Waits until a worker answers or dies."""
@@ -290,7 +330,7 @@ def _unpack(packed: Sequence[tuple[int, bytes]]) -> dict[int, Batch]:
     return batches
 
 
-def _work(pipe: Connection, cache_dir: Path | None) -> None:
+def _work(pipe: Connection, store: _Store | None) -> None:
     """A worker's life: receives inputs until the pipe closes."""
     os.environ["JAX_PLATFORMS"] = "cpu"
     os.environ["CUDA_VISIBLE_DEVICES"] = ""
@@ -303,7 +343,7 @@ def _work(pipe: Connection, cache_dir: Path | None) -> None:
             job = pipe.recv()
         except (EOFError, OSError):
             return
-        batches, error = _featurise_here(job, cache_dir, 1)
+        batches, error = _featurise_here(job, store, 1)
         pipe.send(([], error) if error else _pack(batches))
 
 

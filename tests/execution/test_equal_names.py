@@ -128,6 +128,13 @@ def test_one_that_failed_keeps_its_directory_from_the_others(runs, tmp_path):
     assert written(output)[sequences(3)[0]].name == "tiny"
 
 
+def test_they_are_not_forced_into_one_directory(runs, tmp_path):
+    inputs, output = write_jobs(tmp_path / "in", 2), tmp_path / "out"
+    assert runs.run(inputs, output, "--force_output_dir") == ExitCode.USAGE
+    assert "--force_output_dir: 2 jobs are named tiny" in runs.output
+    assert not output.exists()
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("flags", [(), ("--noresume", *SEARCHES)])
 def test_a_hundred_in_four_processes_lose_none(runs, tmp_path, flags):

@@ -69,3 +69,26 @@ def test_contradictions_are_one_line(engine, inputs, flag):
     completed = _featurise(inputs, flag)
     assert completed.returncode == 2
     assert len(completed.stderr.strip().splitlines()) == 1
+
+
+def test_the_cache_stays_within_the_size_that_is_given(engine, inputs):
+    """No entry fits into one kilobyte."""
+    assert _featurise(inputs, "--feature_cache_gb=0.000001").returncode == 0
+    entries = [path for path in (inputs / "cache").rglob("*") if path.is_file()]
+    assert sum(path.stat().st_size for path in entries) < 100_000
+
+
+def test_a_million_seeds_come_in_parts(engine, inputs):
+    import itertools
+
+    from af3opt.commands.featurise import _SEEDS_AT_ONCE, _jobs
+    from af3opt.execution.planning.plan import read_jobs
+    from af3opt.features.options import FeatureOptions
+
+    plan = read_jobs(inputs / "in" / "msa_given.json")
+    refused = []
+    jobs = _jobs(plan, 1_000_000, FeatureOptions(buckets=(128,)), refused)
+    first, second = itertools.islice(jobs, 2)
+    assert len(first.seeds) == len(second.seeds) == _SEEDS_AT_ONCE
+    assert second.seeds[0] == first.seeds[-1] + 1
+    assert refused == []

@@ -148,3 +148,22 @@ def test_little_work_is_not_given_to_workers(jobs):
     from af3opt.features.parallel import worthwhile_workers
 
     assert worthwhile_workers(jobs) == 1
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_inputs_are_taken_as_they_are_needed(jobs, workers):
+    from af3opt.features.featurise import usable_threads
+    from af3opt.features.parallel import _AHEAD, parallel_featurize
+
+    taken = []
+
+    def endless():
+        for number in range(1_000_000):
+            taken.append(number)
+            yield dataclasses.replace(jobs[2], seeds=(number,))
+
+    stream = parallel_featurize(endless(), workers=workers)
+    for number in range(3):
+        assert list(next(stream).batches) == [number]
+    stream.close()
+    assert len(taken) <= 3 + 1 + max(usable_threads() + _AHEAD, workers * _AHEAD)

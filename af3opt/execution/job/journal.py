@@ -180,7 +180,7 @@ class JobJournal:
             "seeds": list(seeds),
         }
         write_object(self._data_path(identity), content, self._files)
-        record = self._as_data_record(content)
+        record = _data_record(self.output_dir, self.name, content)
         assert record is not None
         return record
 
@@ -192,7 +192,7 @@ class JobJournal:
             seeds: Seeds of the job's input; see `DataRecord.belongs_to`.
         """
         found = self._data_records(f"data-{identity.digest}*.json", dict(identity.parts))
-        return self._own_first(found, seeds)
+        return _own_first(found, self.source, seeds)
 
     def data_of_input(self, input_digest: str, seeds: Sequence[int]) -> DataRecord | None:
         """Returns finished MSAs and templates of an input, whatever databases they are from.
@@ -200,17 +200,12 @@ class JobJournal:
         For inference alone: its node need not have the databases. The newest counts.
         """
         found = self._data_records("data-*.json", {"input": input_digest})
-        return self._own_first(found, seeds)
-
-    def _own_first(self, found: Sequence[DataRecord], seeds: Sequence[int]) -> DataRecord | None:
-        by_source = [record for record in found if record.source == self.source]
-        own = [record for record in found if record.belongs_to(self.source, seeds)]
-        return next(iter([*by_source, *own, *found]), None)
+        return _own_first(found, self.source, seeds)
 
     def _data_records(self, pattern: str, parts: Mapping[str, Any]) -> list[DataRecord]:
         """The finished records that have these parts, newest first."""
         paths = sorted(self.directory.glob(pattern), key=_modified, reverse=True)
-        records = [self._as_data_record(read_object(path)) for path in paths]
+        records = [_data_record(self.output_dir, self.name, read_object(path)) for path in paths]
         return [
             record
             for record in records
@@ -219,28 +214,6 @@ class JobJournal:
 
     def _data_path(self, identity: Identity) -> Path:
         return self.directory / f"data-{identity.digest}-{self.source}.json"
-
-    def _as_data_record(self, content: Mapping[str, Any] | None) -> DataRecord | None:
-        directory = named_directory(self.output_dir, self.name, content)
-        if content is None or directory is None or not content.get("done"):
-            return None
-        try:
-            seeds = tuple(map(int, content["seeds"]))
-            record = DataRecord(
-                data_json=JobTree(directory, self.name).data_json,
-                file=DataFile(
-                    size=int(content["size"]),
-                    modified=int(content.get("modified", 0)),
-                    digest=str(content.get("digest", "")),
-                ),
-                resolved=str(content["resolved"]),
-                seeds=seeds,
-                source=str(content.get("source", "")),
-                parts=dict(content["identity"]),
-            )
-        except (KeyError, TypeError, ValueError, OverflowError):
-            return None
-        return record if seeds and record.data_json.is_file() else None
 
     def run(self, identity: Identity) -> RunJournal:
         """The journal of one run of the job."""
@@ -268,6 +241,37 @@ class JobJournal:
             if found:
                 lines.append(f"the run in {content.get('directory')} differs: {'; '.join(found)}")
         return lines
+
+
+def _own_first(found: Sequence[DataRecord], source: str, seeds: Sequence[int]) -> DataRecord | None:
+    by_source = [record for record in found if record.source == source]
+    own = [record for record in found if record.belongs_to(source, seeds)]
+    return next(iter([*by_source, *own, *found]), None)
+
+
+def _data_record(
+    output_dir: Path, job_name: str, content: Mapping[str, Any] | None
+) -> DataRecord | None:
+    directory = named_directory(output_dir, job_name, content)
+    if content is None or directory is None or not content.get("done"):
+        return None
+    try:
+        seeds = tuple(map(int, content["seeds"]))
+        record = DataRecord(
+            data_json=JobTree(directory, job_name).data_json,
+            file=DataFile(
+                size=int(content["size"]),
+                modified=int(content.get("modified", 0)),
+                digest=str(content.get("digest", "")),
+            ),
+            resolved=str(content["resolved"]),
+            seeds=seeds,
+            source=str(content.get("source", "")),
+            parts=dict(content["identity"]),
+        )
+    except (KeyError, TypeError, ValueError, OverflowError):
+        return None
+    return record if seeds and record.data_json.is_file() else None
 
 
 def _modified(path: Path) -> float:

@@ -143,7 +143,7 @@ def run_pool(
     if not settings.resume:
         raise UsageError("--gpus and --cpu_workers need claims, which --noresume turns off")
     plan = make_plan(settings, settings.buckets or DEFAULT_BUCKETS, os.environ)
-    warn_of_duplicates(plan)
+    warn_of_duplicates(settings, plan)
     blocked = signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
     try:
         # Not in the output directory: a worker must be able to say that its disk is full.

@@ -1,0 +1,58 @@
+"""The calls from the command line down to the engine's program, as a real run makes them."""
+
+import json
+import os
+import re
+import traceback
+
+import pytest
+
+from tests.conftest import REPOSITORY
+from tests.execution.conftest import write_input
+
+pytestmark = [pytest.mark.engine, pytest.mark.slow]
+
+MOST_FRAMES = 12
+# Line of the numbered list in the document: 3. `commands/run.py`: `_run` - what it does
+LINE = re.compile(r"^\d+\. `(?P<file>[\w/]+\.py)`: `(?P<function>\w+)`", re.MULTILINE)
+
+
+def walk_in_the_document():
+    text = (REPOSITORY / "docs" / "architecture.md").read_text()
+    part = text[text.index("## The walk") :]
+    part = part[: part.index("\n## ", 1)]
+    return [(found["file"], found["function"]) for found in LINE.finditer(part)]
+
+
+def frames_at_the_engines_call(runs, tmp_path):
+    """Runs one small job with the model; notes the stack when its program is called."""
+    noted = tmp_path / "frames.json"
+    flags = runs.flags(write_input(tmp_path / "in", "job", [1]), tmp_path / "out")
+
+    def before():
+        import jax
+
+        from af3opt import cli
+
+        def program(_self, *_arguments, **_options):
+            root = str(REPOSITORY / "af3opt") + os.sep
+            frames = [
+                (frame.filename.removeprefix(root), frame.name)
+                for frame in traceback.extract_stack()
+                if frame.filename.startswith(root)
+            ]
+            noted.write_text(json.dumps(frames))
+            os._exit(0)
+
+        jax.stages.Compiled.__call__ = program
+        os._exit(cli.main(["run", *flags, "--num_recycles=1", "--overlap=off"]))
+
+    runs.run(tmp_path / "in" / "job.json", tmp_path / "out", before=before)
+    assert noted.exists(), runs.output
+    return [tuple(frame) for frame in json.loads(noted.read_text())]
+
+
+def test_the_walk_is_short_and_is_the_one_in_the_document(runs, tmp_path):
+    frames = frames_at_the_engines_call(runs, tmp_path)
+    assert len(frames) <= MOST_FRAMES, frames
+    assert frames == walk_in_the_document()
