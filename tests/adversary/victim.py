@@ -61,6 +61,10 @@ def child(flags: list[str], model_dir: Path, log: Path, answer: Path) -> None:
     sys.stdout = open(1, "w", closefd=False)  # noqa: SIM115
     sys.stderr = open(2, "w", closefd=False)  # noqa: SIM115
     code = 1
+    for name in [name for name in os.environ if name.startswith("AF3OPT_")]:
+        # The developer's variables are for the tests; a run refuses those it does not know.
+        if name != "AF3OPT_HOME":
+            del os.environ[name]
     try:
         stub.make_stub_runner = lambda *_, **__: WatchingRunner()
         code = int(stub.main(flags))
@@ -88,7 +92,35 @@ def _findings(flags: list[str], model_dir: Path) -> dict[str, Any]:
         "weights": _weights(model_dir),
         "compiled": _compiled(),
         "prepared": _prepared(),
+        "tuned": _learned(flags),
     }
+
+
+def _learned(flags: list[str]) -> str:
+    """What `af3opt tune` chose; memory of programs is read, too, and may be forgotten."""
+    from af3opt.environment.tuning import load_tuning
+    from af3opt.host.host import probe_host
+    from af3opt.memory import JobSize, KnownPrograms, Program
+    from af3opt.settings.settings import resolve_settings
+
+    program = Program(kind="kind", family="family", shapes="shapes")
+    assert KnownPrograms().need(program, JobSize(tokens=64, samples=1)).bytes > 0
+    return repr(load_tuning(resolve_settings(flags, os.environ), probe_host(os.environ)))
+
+
+def learn() -> None:
+    """Keeps a choice and a need, as `af3opt tune` and a run of the real model do."""
+    from af3opt.environment.known_flags import LEAN_SCHEDULE
+    from af3opt.environment.tuning import Candidate, save_tuning
+    from af3opt.host.host import probe_host
+    from af3opt.memory import JobSize, KnownPrograms, Program
+
+    program = Program(kind="kind", family="family", shapes="shapes")
+    KnownPrograms().learn(program, JobSize(tokens=64, samples=1), 10**9)
+    chosen = Candidate(
+        xla_flags=(LEAN_SCHEDULE.flag,), trunk_precision="float32", diffusion_precision="split"
+    )
+    save_tuning(probe_host(os.environ), chosen, [])
 
 
 def _prepared() -> str:
