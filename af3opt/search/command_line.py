@@ -1,0 +1,122 @@
+"""jackhmmer's command line, as far as its search is known to be the same after the scan."""
+
+import dataclasses
+import functools
+import re
+import subprocess
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Self
+
+from af3opt.search.aside import Aside
+
+# Options with a value that change neither the first filter nor what is read.
+_FILES = {"-A", "-o", "--tblout"}
+_LIMITS = {"-E", "--incE", "--domE", "--F1", "--F2", "--F3", "--seq_limit"}
+_SIZES = {"-N", "-Z", "--domZ", "--cpu"}
+_VALUES = frozenset(_FILES | _LIMITS | _SIZES)
+_SWITCHES = frozenset({"--noali"})
+# jackhmmer's own, without --F1.
+_DEFAULT_F1 = 0.02
+# Versions whose results were compared, and whether with DeepMind's --seq_limit.
+_COMPARED = frozenset({("3.3.2", False), ("3.4", False), ("3.4", True)})
+_BANNER = re.compile(r"^# HMMER (\S+)", re.MULTILINE)
+_HELP_SECONDS = 60
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class CommandLine:
+    """A jackhmmer command whose search can be restricted to survivors.
+
+    Attributes:
+        binary: The program.
+        options: Its options and their values, in the given order.
+        query: Path of the query's FASTA file.
+        database: Path of the target database.
+    """
+
+    binary: str
+    options: tuple[tuple[str, str | None], ...]
+    query: str
+    database: str
+
+    @classmethod
+    def parse(cls, command: Sequence[str]) -> Self | Aside:
+        """Reads a command, or says what in it is not understood."""
+        if len(command) < 3:
+            return Aside("jackhmmer is called without a query and a database")
+        binary, *words, query, database = command
+        options: list[tuple[str, str | None]] = []
+        rest = iter(words)
+        for word in rest:
+            if word in _SWITCHES:
+                options.append((word, None))
+            elif word in _VALUES:
+                options.append((word, next(rest, "")))
+            else:
+                return Aside(f"jackhmmer's option {word} is not known to be harmless")
+        line = cls(binary, tuple(options), query, database)
+        return line._not_the_same() or line
+
+    def value(self, option: str) -> str | None:
+        """Returns the last value of an option, or None without it."""
+        values = [value for name, value in self.options if name == option]
+        return values[-1] if values else None
+
+    @property
+    def f1(self) -> float:
+        """P-value up to which a target passes the first filter."""
+        value = self.value("--F1")
+        return _DEFAULT_F1 if value is None else float(value)
+
+    def restricted(self, survivors: Path, targets: int) -> list[str]:
+        """Returns the command that searches the survivors as part of the whole database.
+
+        Args:
+            survivors: FASTA file of the database's survivors.
+            targets: Targets of the database.
+        """
+        words = [self.binary]
+        for option, value in self.options:
+            words += [option] if value is None else [option, value]
+        if self.value("-Z") is None:
+            words += ["-Z", str(targets)]
+        return [*words, self.query, str(survivors)]
+
+    def _not_the_same(self) -> Aside | None:
+        if self.value("-N") != "1":
+            return Aside("jackhmmer searches more than once")
+        if self.value("-o") not in (None, "/dev/null"):
+            return Aside("jackhmmer's report is kept, which counts all targets")
+        try:
+            self.f1  # noqa: B018 - read for its error
+        except ValueError:
+            return Aside(f"--F1={self.value('--F1')} is no number")
+        return None
+
+
+def check_version(line: CommandLine) -> Aside | None:
+    """Says why the results of a jackhmmer are not known to be the same; None if they are."""
+    try:
+        status = Path(line.binary).stat()
+        text = _help_text(line.binary, status.st_mtime_ns, status.st_size)
+    except (OSError, subprocess.SubprocessError) as error:
+        return Aside(f"{line.binary} does not say its version ({error})")
+    banner = _BANNER.search(text)
+    if banner is None or "jackhmmer ::" not in text:
+        return Aside(f"{line.binary} does not say its version")
+    has_limit = "--seq_limit" in text
+    if (banner[1], has_limit) not in _COMPARED:
+        limit = " with --seq_limit" if has_limit else ""
+        return Aside(f"the results of HMMER {banner[1]}{limit} have not been compared")
+    if line.value("--seq_limit") is not None and not has_limit:
+        return Aside(f"{line.binary} does not know --seq_limit")
+    return None
+
+
+@functools.lru_cache(maxsize=8)
+def _help_text(binary: str, modified_ns: int, size: int) -> str:  # noqa: ARG001 - part of the key
+    done = subprocess.run(
+        [binary, "-h"], capture_output=True, text=True, timeout=_HELP_SECONDS, check=False
+    )
+    return done.stdout

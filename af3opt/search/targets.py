@@ -1,0 +1,147 @@
+"""The files of a protein database, read as they lie.
+
+A database is one FASTA file or a set of shards, `PATH@N`, as the engine understands it. A file
+that changes while it is read would give a search of neither its old nor its new content, so
+its identity is compared before and after.
+"""
+
+import contextlib
+import dataclasses
+import os
+import re
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import BinaryIO, Self
+
+from af3opt.base.errors import SetupError
+from af3opt.base.foreign_files import open_foreign
+from af3opt.base.ownership import RefusedFileError
+from af3opt.search.aside import Aside
+
+# prefix @ number of shards or * [.suffix]
+_SHARDS = re.compile(r"(?P<prefix>[^?\],*]+)@(?P<shards>\d{1,5}|\*)(?P<suffix>[._][^?\]@*/]*)?")
+# By these endings HMMER takes a file for something else than plain FASTA.
+_OTHER_FORMATS = (".gz", ".gb")
+
+
+class DatabaseError(SetupError):
+    """A database cannot be read, or changed while it was read."""
+
+
+def shard_paths(database: str) -> tuple[Path, ...]:
+    """Lists the files of a database.
+
+    Args:
+        database: Path of a FASTA file, `PREFIX@20[.SUFFIX]` for PREFIX-00000-of-00020[.SUFFIX]
+            and so on, or `PREFIX@*[.SUFFIX]` for as many as the first shard's name says.
+
+    Returns:
+        The files, in the order of the shards; they need not exist.
+    """
+    match = _SHARDS.fullmatch(database)
+    if match is None:
+        return (Path(database),)
+    prefix, suffix = match["prefix"], match["suffix"] or ""
+    count = match["shards"]
+    if count == "*":
+        first = Path(f"{prefix}-00000-of-?????{suffix}")
+        start = len(prefix) + len("-00000-of-")
+        counts = [str(path)[start : start + 5] for path in first.parent.glob(first.name)]
+        count = max((text for text in counts if text.isdecimal()), default="")
+        if not count:
+            return (Path(database),)
+    return tuple(
+        Path(f"{prefix}-{index:05d}-of-{int(count):05d}{suffix}") for index in range(int(count))
+    )
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class _Identity:
+    device: int
+    inode: int
+    size: int
+    modified_ns: int
+
+    @classmethod
+    def of(cls, status: os.stat_result) -> Self:
+        return cls(status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns)
+
+
+class TargetFile:
+    """One open FASTA file.
+
+    Attributes:
+        path: The file.
+        size: Bytes, when it was opened.
+    """
+
+    def __init__(self, path: Path) -> None:
+        """Opens a file.
+
+        Raises:
+            DatabaseError: it cannot be opened or is no regular file.
+        """
+        self.path = path
+        self._stream = _open(path)
+        self._identity = _Identity.of(os.fstat(self._stream.fileno()))
+        self.size = self._identity.size
+
+    def __enter__(self) -> Self:
+        """Returns the open file."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Closes it."""
+        self._stream.close()
+
+    @contextlib.contextmanager
+    def reader(self) -> Iterator[int]:
+        """Opens the file once more and yields the descriptor.
+
+        The system reads ahead for each open file, so every thread needs its own.
+
+        Raises:
+            DatabaseError: another file lies there now.
+        """
+        with _open(self.path) as stream:
+            if _Identity.of(os.fstat(stream.fileno())) != self._identity:
+                raise self._changed()
+            yield stream.fileno()
+
+    def check_unchanged(self) -> None:
+        """Compares the open file and its path with what was opened.
+
+        Raises:
+            DatabaseError: one of them is another file or was written to.
+        """
+        try:
+            states = os.fstat(self._stream.fileno()), self.path.stat()
+        except OSError as error:
+            raise unreadable(self.path, error) from error
+        if any(_Identity.of(status) != self._identity for status in states):
+            raise self._changed()
+
+    def _changed(self) -> DatabaseError:
+        return DatabaseError(f"{self.path} changed while it was searched; run this again")
+
+
+def not_plain_fasta(path: Path) -> Aside | None:
+    """Says why HMMER would not take a file for FASTA by its name; None if it would."""
+    if path.name.endswith(_OTHER_FORMATS):
+        return Aside(f"{path} is not plain FASTA by its name")
+    return None
+
+
+def unreadable(path: Path, error: OSError) -> DatabaseError:
+    """The error for a file that the system cannot read."""
+    return DatabaseError(f"{path} cannot be read: {error.strerror or error}")
+
+
+def _open(path: Path) -> BinaryIO:
+    try:
+        return open_foreign(path, sys.maxsize, follow_links=True)
+    except RefusedFileError as error:
+        raise DatabaseError(str(error)) from error
+    except OSError as error:
+        raise unreadable(path, error) from error

@@ -1,0 +1,130 @@
+"""Files of databases: shard specifications, and files that are not what they were."""
+
+import os
+import threading
+
+import pytest
+
+from af3opt.search.targets import DatabaseError, TargetFile, not_plain_fasta, shard_paths
+
+
+def names(database):
+    return [str(path) for path in shard_paths(database)]
+
+
+@pytest.mark.parametrize(
+    ("database", "files"),
+    [
+        ("/d/u.fasta", ["/d/u.fasta"]),
+        ("/d/u@2", ["/d/u-00000-of-00002", "/d/u-00001-of-00002"]),
+        ("/d/u@1.fasta", ["/d/u-00000-of-00001.fasta"]),
+        ("/d/u@2_x.fa", ["/d/u-00000-of-00002_x.fa", "/d/u-00001-of-00002_x.fa"]),
+        ("/d/u@123456", ["/d/u@123456"]),
+        ("/d/u@2/x", ["/d/u@2/x"]),
+        ("/d/u@x", ["/d/u@x"]),
+    ],
+)
+def test_shard_specifications_are_the_engines(database, files):
+    assert names(database) == files
+
+
+def test_as_many_shards_as_there_are(tmp_path):
+    for index in range(3):
+        (tmp_path / f"u-{index:05d}-of-00003.fasta").touch()
+    (tmp_path / "u-00000-of-old00.fasta").touch()
+    (tmp_path / "u-00000-of-00002.fasta").touch()
+    assert names(f"{tmp_path}/u@*.fasta") == [
+        f"{tmp_path}/u-{index:05d}-of-00003.fasta" for index in range(3)
+    ]
+    assert names(f"{tmp_path}/other@*.fasta") == [f"{tmp_path}/other@*.fasta"]
+
+
+@pytest.mark.engine
+@pytest.mark.parametrize("database", ["/d/u.fasta", "/d/u@2", "/d/u@3.fasta", "/d/u@2_x.fa", "@2"])
+def test_the_engine_finds_the_same_shards(database):
+    from af3opt.engine.msa import database_files
+
+    assert list(database_files(database)) == names(database)
+
+
+@pytest.fixture
+def path(tmp_path):
+    path = tmp_path / "targets.fasta"
+    path.write_bytes(b">a\nACD\n")
+    return path
+
+
+def test_an_unchanged_file_passes(path):
+    with TargetFile(path) as file:
+        assert file.size == 7
+        with file.reader() as descriptor:
+            assert os.pread(descriptor, 100, 0) == b">a\nACD\n"
+        file.check_unchanged()
+
+
+def test_a_link_to_a_database_is_followed(path, tmp_path):
+    link = tmp_path / "link.fasta"
+    link.symlink_to(path)
+    with TargetFile(link) as file:
+        assert file.size == 7
+
+
+def write_more(path):
+    with path.open("ab") as file:
+        file.write(b">b\nACD\n")
+
+
+def cut(path):
+    os.truncate(path, 3)
+
+
+def replace(path):
+    other = path.with_suffix(".new")
+    other.write_bytes(path.read_bytes())
+    other.replace(path)
+
+
+def touch(path):
+    os.utime(path, ns=(1, 1))
+
+
+@pytest.mark.parametrize("change", [write_more, cut, replace, touch])
+def test_a_changed_file_is_an_error(path, change):
+    with TargetFile(path) as file:
+        change(path)
+        with pytest.raises(DatabaseError, match="changed while it was searched"):
+            file.check_unchanged()
+        with pytest.raises(DatabaseError, match="changed"), file.reader():
+            pass
+
+
+def test_a_removed_file_is_an_error(path):
+    with TargetFile(path) as file:
+        path.unlink()
+        with pytest.raises(DatabaseError, match="No such file"):
+            file.check_unchanged()
+
+
+def test_a_fifo_is_not_waited_for(tmp_path):
+    fifo = tmp_path / "fifo"
+    os.mkfifo(fifo)
+    done = threading.Event()
+
+    def open_it():
+        with pytest.raises(DatabaseError, match="not a regular file"):
+            TargetFile(fifo)
+        done.set()
+
+    threading.Thread(target=open_it, daemon=True).start()
+    assert done.wait(60)
+
+
+@pytest.mark.parametrize("name", ["none.fasta", "."])
+def test_what_cannot_be_read_is_named(tmp_path, name):
+    with pytest.raises(DatabaseError, match=str(tmp_path)):
+        TargetFile(tmp_path / name)
+
+
+@pytest.mark.parametrize(("name", "plain"), [("a.fasta", True), ("a.gz", False), ("a.gb", False)])
+def test_names_that_hmmer_reads_otherwise(tmp_path, name, plain):
+    assert (not_plain_fasta(tmp_path / name) is None) == plain
