@@ -6,12 +6,12 @@ import enum
 import json
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any
 
 from af3opt.base.atomic import atomic_write_text
 from af3opt.base.checked_json import parse_object
 from af3opt.base.errors import ExitCode
 from af3opt.base.foreign_files import read_foreign
+from af3opt.base.json_types import Json, JsonObject
 from af3opt.base.key import text_digest
 from af3opt.execution.failure import Failure
 from af3opt.execution.state_directory import FAILED_FILE, STATE_DIRECTORY
@@ -60,12 +60,12 @@ class Outcome:
         """What tells one job from another."""
         return self.path, self.position
 
-    def as_json(self) -> dict[str, Any]:
+    def as_json(self) -> JsonObject:
         """The outcome as JSON values."""
         return dataclasses.asdict(self) | {"path": str(self.path)}
 
 
-def outcome_from_json(content: Mapping[str, Any]) -> Outcome:
+def outcome_from_json(content: Mapping[str, Json]) -> Outcome:
     """Reads what `Outcome.as_json` wrote."""
     values = {**content, "path": Path(content["path"]), "status": Status(content["status"])}
     return Outcome(**values)

@@ -13,9 +13,9 @@ import threading
 import time
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any
 
 from af3opt.base.atomic import atomic_write_text
+from af3opt.base.json_types import JsonObject
 
 _log = logging.getLogger(__name__)
 
@@ -68,7 +68,7 @@ class Trace:
         with self._lock:
             return list(self._spans)
 
-    def events(self) -> list[dict[str, Any]]:
+    def events(self) -> list[JsonObject]:
         """The spans as trace events of this process."""
         process = os.getpid()
         threads: dict[str, int] = {}
@@ -95,7 +95,7 @@ class Trace:
         return names + events
 
 
-def write_trace(path: Path, events: Iterable[dict[str, Any]]) -> None:
+def write_trace(path: Path, events: Iterable[JsonObject]) -> None:
     """Writes trace events as a file that Chrome and Perfetto open.
 
     The batch is over by then: a file that cannot be written is said and fails nothing.

@@ -14,8 +14,8 @@ import json
 import string
 from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
-from typing import Any
 
+from af3opt.base.json_types import Json, JsonObject
 from af3opt.base.key import text_digest
 from af3opt.inputs.reading import read_json
 from af3opt.settings.field import spec_of
@@ -37,7 +37,7 @@ class Identity:
         parts: Name -> JSON value of everything that counts.
     """
 
-    parts: Mapping[str, Any]
+    parts: Mapping[str, Json]
 
     @property
     def digest(self) -> str:
@@ -46,7 +46,7 @@ class Identity:
 
 
 def differences(
-    old: Mapping[str, Any], new: Mapping[str, Any], ignored: Collection[str] = ()
+    old: Mapping[str, Json], new: Mapping[str, Json], ignored: Collection[str] = ()
 ) -> list[str]:
     """Lists what differs between the parts of two identities, as "name: old -> new"."""
     return [
@@ -56,12 +56,12 @@ def differences(
     ]
 
 
-def canonical_json(value: Any) -> str:
+def canonical_json(value: Json) -> str:
     """JSON with sorted keys and no spare space: equal values give equal text."""
     return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
 
 
-def _short(value: Any) -> str:
+def _short(value: Json) -> str:
     text = canonical_json(value)
     return text if len(text) <= 60 else text[:57] + "..."
 
@@ -78,7 +78,7 @@ def data_identity(
         searched: Whether databases are searched. What an input brings along does not
             depend on them.
     """
-    parts: dict[str, Any] = {"input": input_digest, "engine": engine_fingerprint}
+    parts: JsonObject = {"input": input_digest, "engine": engine_fingerprint}
     if searched:
         parts["max_template_date"] = settings.max_template_date
         for field in dataclasses.fields(settings):
@@ -123,7 +123,7 @@ def run_identity(
         first_seed: Keeps jobs apart that have name and content in common and other
             seeds; seeds may still be added to a job.
     """
-    parts: dict[str, Any] = {
+    parts: JsonObject = {
         field.name: _plain(getattr(settings, field.name))
         for field in dataclasses.fields(settings)
         if field.metadata and spec_of(field).affects_results and not _is_location(field.name)
@@ -148,7 +148,7 @@ def _is_location(name: str) -> bool:
     return name in _LOCATIONS or name.endswith(("_binary_path", _DATABASE_SUFFIX, "_z_value"))
 
 
-def _database_state(spec: str, directories: Iterable[str]) -> list[Any]:
+def _database_state(spec: str, directories: Iterable[str]) -> list[Json]:
     """Base name and size of a database: the same in another directory is the same."""
     template = string.Template(spec)
     for directory in directories:
@@ -161,7 +161,7 @@ def _database_state(spec: str, directories: Iterable[str]) -> list[Any]:
     return [Path(spec).name, None]
 
 
-def _plain(value: Any) -> Any:
+def _plain(value: Json) -> Json:
     if isinstance(value, tuple):
         return list(value)
     return str(value) if isinstance(value, Path) else value
@@ -193,7 +193,7 @@ def input_digest(path: Path, position: int) -> str:
     return digest.hexdigest()[:16]
 
 
-def _external_files(value: Any) -> set[str]:
+def _external_files(value: Json) -> set[str]:
     found: set[str] = set()
     if isinstance(value, dict):
         for key, item in value.items():

@@ -16,9 +16,9 @@ is a file and a place in it.
 import dataclasses
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 from af3opt.base.atomic import is_temporary
+from af3opt.base.json_types import Json
 from af3opt.execution.job.identity import Identity, differences
 from af3opt.execution.job.run_journal import RunJournal
 from af3opt.execution.job.state_files import (
@@ -69,7 +69,7 @@ class DataRecord:
     resolved: str
     seeds: tuple[int, ...]
     source: str
-    parts: Mapping[str, Any]
+    parts: Mapping[str, Json]
 
     def belongs_to(self, source: str, seeds: Sequence[int]) -> bool:
         """Tells whether it is a job's own, and not that of another one with equal content.
@@ -202,7 +202,7 @@ class JobJournal:
         found = self._data_records("data-*.json", {"input": input_digest})
         return _own_first(found, self.source, seeds)
 
-    def _data_records(self, pattern: str, parts: Mapping[str, Any]) -> list[DataRecord]:
+    def _data_records(self, pattern: str, parts: Mapping[str, Json]) -> list[DataRecord]:
         """The finished records that have these parts, newest first."""
         paths = sorted(self.directory.glob(pattern), key=_modified, reverse=True)
         records = [_data_record(self.output_dir, self.name, read_object(path)) for path in paths]
@@ -225,7 +225,7 @@ class JobJournal:
         contents = map(read_object, self.directory.glob("*/run.json"))
         return any(content and content.get("directory") == directory.name for content in contents)
 
-    def explain(self, parts: Mapping[str, Any]) -> list[str]:
+    def explain(self, parts: Mapping[str, Json]) -> list[str]:
         """Says what differs from each earlier run of this job.
 
         Args:
@@ -250,7 +250,7 @@ def _own_first(found: Sequence[DataRecord], source: str, seeds: Sequence[int]) -
 
 
 def _data_record(
-    output_dir: Path, job_name: str, content: Mapping[str, Any] | None
+    output_dir: Path, job_name: str, content: Mapping[str, Json] | None
 ) -> DataRecord | None:
     directory = named_directory(output_dir, job_name, content)
     if content is None or directory is None or not content.get("done"):

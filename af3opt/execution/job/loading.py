@@ -6,7 +6,6 @@ import datetime
 import logging
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 from af3opt.base.errors import InputError
 from af3opt.base.key import text_digest
@@ -18,6 +17,7 @@ from af3opt.engine.inputs import (
     reload_fold_input,
 )
 from af3opt.engine.msa import DataPipeline
+from af3opt.engine.protocols import ComponentDictionary
 from af3opt.execution.interrupt import InterruptGuard
 from af3opt.execution.job.claiming import (
     ClaimedJob,
@@ -54,7 +54,7 @@ class LoadedJob:
 
     claimed: ClaimedJob
     fold_input: FoldInput
-    ccd: Any
+    ccd: ComponentDictionary
     tree: JobTree
     data_identity: Identity | None = None
     data: DataRecord | None = None

@@ -3,8 +3,8 @@
 import dataclasses
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
+from af3opt.base.json_types import Json
 from af3opt.execution.job.state_files import file_size, named_directory, read_object, write_object
 from af3opt.output.checked_files import CheckedFiles
 from af3opt.output.tree import JobTree, SampleScore
@@ -52,7 +52,7 @@ class RunJournal:
             self._output_dir, self._name, read_object(self._directory / "run.json")
         )
 
-    def begin(self, directory: Path, seeds: Sequence[int], parts: Mapping[str, Any]) -> None:
+    def begin(self, directory: Path, seeds: Sequence[int], parts: Mapping[str, Json]) -> None:
         """Notes which directory this run writes to, and what for.
 
         Args:

@@ -4,7 +4,7 @@ import dataclasses
 import functools
 import logging
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
 from af3opt.base.version import deciding_versions
 from af3opt.data.bootstrap import bootstrap_engine
@@ -37,7 +37,7 @@ class RunnerFactory(Protocol):
 
     def __call__(
         self,
-        engine: Any,
+        engine: EngineInfo,
         settings: Settings,
         backend: str,
         device_index: int = 0,

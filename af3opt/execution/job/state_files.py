@@ -4,17 +4,17 @@ import hashlib
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 from af3opt.base.checked_json import parse_object
 from af3opt.base.foreign_files import read_foreign
+from af3opt.base.json_types import Json, JsonObject
 from af3opt.output.checked_files import CheckedFiles
 
 # A million seeds of a run take a tenth of it.
 _MOST_BYTES = 100_000_000
 
 
-def read_object(path: Path) -> dict[str, Any] | None:
+def read_object(path: Path) -> JsonObject | None:
     """Returns the object in a JSON file; None when it is missing or damaged."""
     try:
         return parse_object(read_foreign(path, _MOST_BYTES))
@@ -22,7 +22,7 @@ def read_object(path: Path) -> dict[str, Any] | None:
         return None
 
 
-def write_object(path: Path, content: Mapping[str, Any], files: CheckedFiles) -> None:
+def write_object(path: Path, content: Mapping[str, Json], files: CheckedFiles) -> None:
     """Writes an object as JSON.
 
     Raises:
@@ -32,7 +32,7 @@ def write_object(path: Path, content: Mapping[str, Any], files: CheckedFiles) ->
 
 
 def named_directory(
-    output_dir: Path, job_name: str, content: Mapping[str, Any] | None
+    output_dir: Path, job_name: str, content: Mapping[str, Json] | None
 ) -> Path | None:
     """The directory that a record names, if it exists and can be one of that job's.
 

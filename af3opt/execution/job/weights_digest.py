@@ -8,12 +8,12 @@ for as long as names, sizes and times of the files in the model directory stay.
 import contextlib
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 from af3opt.base.atomic import atomic_write_text
 from af3opt.base.checked_json import parse_sealed, sealed_json
 from af3opt.base.errors import SetupError
 from af3opt.base.foreign_files import read_private
+from af3opt.base.json_types import Json
 from af3opt.base.key import text_digest
 from af3opt.base.paths import af3opt_home, private_directory
 from af3opt.inference.weights_ahead import digest_ahead
@@ -51,7 +51,7 @@ def weights_digest(model_dir: Path, find_files: Callable[[Path], WeightFiles]) -
     return digest
 
 
-def _state(model_dir: Path) -> list[list[Any]]:
+def _state(model_dir: Path) -> list[list[Json]]:
     """Name, size, time and inode of every file that may hold weights."""
     states = []
     with contextlib.suppress(OSError):

@@ -144,9 +144,14 @@ def end_job(
         How it ended; nothing that is found out later changes that.
     """
     fate = loaded.claimed.fate
-    if fate.goes_on and writer is not None:
+    if fate.goes_on:
         try:
-            writer.check_complete()
+            if writer is not None:
+                writer.check_complete()
+            elif not loaded.tree.data_json.is_file():
+                raise IncompleteError(
+                    f"{loaded.tree.data_json}: is gone; run the same command again"
+                )
         except (NonFiniteError, IncompleteError) as error:
             fate.fail(error)
     # Found out once more before anything is said of the job.

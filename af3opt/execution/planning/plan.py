@@ -12,9 +12,9 @@ import os
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 from af3opt.base.errors import InputError, UsageError
+from af3opt.base.json_types import Json
 from af3opt.base.padding import padded_size
 from af3opt.execution.state_directory import FAILED_FILE, STATE_DIRECTORY
 from af3opt.host.queues.every import find_own_place
@@ -205,7 +205,7 @@ def read_jobs(path: Path) -> list[PlannedJob]:
     return [_read_job(path, index, entry) for index, entry in enumerate(entries)] or [unreadable]
 
 
-def _read_job(path: Path, position: int, entry: Any) -> PlannedJob:
+def _read_job(path: Path, position: int, entry: Json) -> PlannedJob:
     name, tokens = path.stem, 0
     seeds: tuple[int, ...] = ()
     if isinstance(entry, Mapping):
@@ -220,14 +220,14 @@ def _read_job(path: Path, position: int, entry: Any) -> PlannedJob:
     return PlannedJob(path=path, position=position, name=name, tokens=tokens, seeds=seeds)
 
 
-def _integer(value: Any) -> int | None:
+def _integer(value: Json) -> int | None:
     try:
         return int(value)
     except (TypeError, ValueError, OverflowError):
         return None
 
 
-def _sequence_tokens(sequence: Any) -> int:
+def _sequence_tokens(sequence: Json) -> int:
     """Estimates the tokens of one entry of `sequences`, in either dialect."""
     if not isinstance(sequence, Mapping) or not sequence:
         return 0
@@ -239,7 +239,7 @@ def _sequence_tokens(sequence: Any) -> int:
     return copies * _chain_tokens(content)
 
 
-def _chain_tokens(content: Mapping[str, Any]) -> int:
+def _chain_tokens(content: Mapping[str, Json]) -> int:
     if isinstance(content.get("sequence"), str):
         modifications = content.get("modifications")
         modified = len(modifications) if isinstance(modifications, list) else 0

@@ -13,9 +13,10 @@ import threading
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from af3opt.base.errors import Af3optError, ExitCode
+from af3opt.base.json_types import Json
 
 if TYPE_CHECKING:
     from af3opt.execution.job.session import RunnerFactory
@@ -57,8 +58,8 @@ class WorkerReport:
         spilling_helps: A job failed that would fit with unified memory.
     """
 
-    outcomes: Sequence[Mapping[str, Any]]
-    events: Sequence[Mapping[str, Any]] = ()
+    outcomes: Sequence[Mapping[str, Json]]
+    events: Sequence[Mapping[str, Json]] = ()
     error: str = ""
     code: int = ExitCode.OK
     spilling_helps: bool = False
