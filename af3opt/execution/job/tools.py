@@ -5,12 +5,12 @@ import dataclasses
 import functools
 import logging
 import sys
-from collections.abc import Callable, Iterator, Mapping
-from typing import Any
+from collections.abc import Callable, Iterator
 
 from af3opt.engine.discovery import EngineInfo
 from af3opt.engine.msa import DataPipeline
 from af3opt.engine.outputs import SYNTHETIC_NOTE
+from af3opt.engine.protocols import Features, ModelResult
 from af3opt.execution.job.session import Session
 from af3opt.features.cache import FeatureCache
 from af3opt.features.msa_cache import MsaCache
@@ -57,11 +57,11 @@ class Model:
 
     def run_safer(
         self,
-        batch: Mapping[str, Any],
+        batch: Features,
         seed: int,
         samples_at_once: int | None,
         changes: SaferNumerics,
-    ) -> Mapping[str, Any]:
+    ) -> ModelResult:
         """Runs a seed on a second model that differs from `runner` by these changes."""
         with self._changed(changes) as runner:
             return runner.run_inference(batch, seed, samples_at_once)
