@@ -15,6 +15,7 @@ from af3opt.base.json_types import Json, JsonObject
 from af3opt.base.key import text_digest
 from af3opt.execution.failure import Failure
 from af3opt.execution.state_directory import FAILED_FILE, STATE_DIRECTORY
+from af3opt.output.checked_files import UNCHECKED, CheckedFiles
 
 _NEEDED = ("name", "file", "reason")
 _FIELDS = (*_NEEDED, "traceback")
@@ -90,7 +91,12 @@ def write_failures(output_dir: Path, outcomes: Iterable[Outcome]) -> None:
     write_table(output_dir)
 
 
-def note_outcome(output_dir: Path, outcome: Outcome, failure: Failure | None = None) -> None:
+def note_outcome(
+    output_dir: Path,
+    outcome: Outcome,
+    failure: Failure | None = None,
+    files: CheckedFiles = UNCHECKED,
+) -> None:
     """Notes that a job has failed, or forgets that it had.
 
     To be called while the job's claim is held: what is noted last is what happened last.
@@ -99,10 +105,12 @@ def note_outcome(output_dir: Path, outcome: Outcome, failure: Failure | None = N
         output_dir: Directory of the job directories.
         outcome: How the job ended.
         failure: Gives the traceback, where there is one.
+        files: Writes, as long as the job is this process's.
 
     Raises:
         OSError: it cannot be written.
     """
+    files.check()
     directory = failures_directory(output_dir)
     digest = text_digest(f"{outcome.path.absolute()}#{outcome.position}")
     note, details = directory / f"{digest}.json", directory / _details_name(outcome.name, digest)
@@ -110,9 +118,9 @@ def note_outcome(output_dir: Path, outcome: Outcome, failure: Failure | None = N
         directory.mkdir(parents=True, exist_ok=True)
         content = {"name": outcome.name, "file": str(outcome.path), "reason": outcome.reason}
         if failure is not None and failure.traceback:
-            atomic_write_text(details, _printable(failure.traceback))
+            files.text(details, _printable(failure.traceback))
             content["traceback"] = details.relative_to(output_dir).as_posix()
-        atomic_write_text(note, json.dumps(content))
+        files.text(note, json.dumps(content))
     elif outcome.status in (Status.DONE, Status.ALREADY_DONE):
         note.unlink(missing_ok=True)
         details.unlink(missing_ok=True)

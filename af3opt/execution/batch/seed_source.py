@@ -18,6 +18,7 @@ from af3opt.execution.job.writing import JobWriter, end_job
 from af3opt.execution.outcomes import Status
 from af3opt.execution.planning.plan import PlannedJob
 from af3opt.numerics import NonFiniteError
+from af3opt.output.checked_files import UNCHECKED
 
 _log = logging.getLogger(__name__)
 
@@ -119,12 +120,14 @@ class SeedSource:
 
     def _open_job(self, planned: PlannedJob) -> "RunningJob | _Obstacle | None":
         session, guard, started = self._batch.session, self._batch.guard, time.monotonic()
+        files = UNCHECKED
         with contextlib.ExitStack() as held:
             try:
                 check_name(planned, self._tools.settings)
                 with self._batch.trace.span("open", planned.name):
                     claimed = claim_job(session, guard, planned)
                     held.enter_context(claimed.resources)
+                    files = claimed.files
                     loaded = load_job(session, self._tools.pipeline, guard, claimed)
             except JobHeldError as holder:
                 return _Obstacle(str(holder), passes=holder.by_this_process)
@@ -132,7 +135,7 @@ class SeedSource:
                 return _Obstacle("another process", passes=False)
             except Exception as error:
                 self._batch.tally.raise_if_fatal(error)
-                self._batch.tally.add_refused(planned, error)
+                self._batch.tally.add_refused(planned, error, files)
                 return None
             held.pop_all()
         running = RunningJob(loaded, session.reporter.job_started(loaded.name), started)
@@ -211,6 +214,7 @@ class SeedSource:
             loaded.claimed.planned,
             _STATUS[verdict],
             failure if verdict is Verdict.FAILED else None,
+            files=loaded.claimed.files,
             seeds=writer.seeds_run if writer else 0,
             seconds=time.monotonic() - running.started,
         )

@@ -18,6 +18,7 @@ from af3opt.execution.planning.deadline import Deadline
 from af3opt.execution.planning.plan import PlannedJob
 from af3opt.execution.second_start import spilling_helps
 from af3opt.execution.trace import Trace
+from af3opt.output.checked_files import UNCHECKED, CheckedFiles
 
 _log = logging.getLogger(__name__)
 
@@ -71,6 +72,7 @@ class Tally:
         status: Status,
         failure: Failure | None = None,
         *,
+        files: CheckedFiles = UNCHECKED,
         seeds: int = 0,
         seconds: float = 0.0,
     ) -> None:
@@ -80,6 +82,7 @@ class Tally:
             planned: The job.
             status: How it ended.
             failure: Why, where it failed.
+            files: Writes what is noted of it, as long as it is this process's.
             seeds: Seeds run now.
             seconds: Time spent on it.
         """
@@ -93,16 +96,16 @@ class Tally:
             seconds=round(seconds, 3),
         )
         if self.wrote and status in (Status.DONE, Status.FAILED):
-            with contextlib.suppress(OSError):
-                note_outcome(self._session.output_dir, outcome, failure)
+            with contextlib.suppress(OSError, JobLostError):
+                note_outcome(self._session.output_dir, outcome, failure, files)
         self.outcomes.append(outcome)
 
-    def add_refused(self, planned: PlannedJob, error: Exception) -> None:
-        """Notes a job that could not be begun."""
+    def add_refused(self, planned: PlannedJob, error: Exception, files: CheckedFiles) -> None:
+        """Notes a job that could not be begun; see `add`."""
         failure = failure_of(error)
         _log.error("Fold job %s failed: %s", planned.name, failure.reason)
         _log.debug("Fold job %s", planned.name, exc_info=error)
-        self.add(planned, Status.FAILED, failure)
+        self.add(planned, Status.FAILED, failure, files=files)
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)

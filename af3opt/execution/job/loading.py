@@ -107,6 +107,7 @@ def load_job(
     Raises:
         InputError: it cannot be used.
         SetupError: something its search needs is missing.
+        JobLostError: another process has taken the job over.
         OSError: the output directory cannot be written.
     """
     planned = claimed.planned
@@ -118,6 +119,8 @@ def load_job(
     directory = None
     if earlier is not None:
         directory = _begun_directory(session, earlier, planned, fold_input)
+    # What follows would hit another process's files.
+    claimed.fate.check_ours()
     if directory is None:
         directory = _new_directory(session.settings, root, claimed.journal)
     else:

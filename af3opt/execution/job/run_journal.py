@@ -63,6 +63,7 @@ class RunJournal:
         Raises:
             OSError: the journal cannot be written.
         """
+        self._files.check()
         self._directory.mkdir(parents=True, exist_ok=True)
         content = {"directory": directory.name, "seeds": list(seeds), "parts": dict(parts)}
         path = self._directory / "run.json"
