@@ -13,14 +13,8 @@ from af3opt.base.logs import Verbosity, configure_logging
 from af3opt.data.build import build_prepared
 from af3opt.data.libcifpp import find_mmcif_dictionary
 from af3opt.data.prepared import PreparedData, find_prepared, prepared_root, select_prepared
-from af3opt.data.resources import engine_ccd_file
-from af3opt.data.sources import (
-    MMCIF_KIND,
-    ComponentSource,
-    bundled_source,
-    engine_source,
-    mmcif_source,
-)
+from af3opt.data.repair import default_source
+from af3opt.data.sources import MMCIF_KIND, ComponentSource, mmcif_source
 from af3opt.data.synthetic_weights import DEPTHS, NOTE, write_synthetic_weights
 
 SUMMARY = "make the chemical data (and synthetic weights) that the engine needs"
@@ -117,10 +111,7 @@ def _is_settled(flags: argparse.Namespace, current: PreparedData) -> bool:
 
 def _source(components_cif: Path | None) -> ComponentSource:
     """Chooses where the components come from: the flag, the engine, biotite."""
-    if components_cif is not None:
-        return mmcif_source(components_cif)
-    own_file = engine_ccd_file()
-    return engine_source(own_file) if own_file.is_file() else bundled_source()
+    return default_source() if components_cif is None else mmcif_source(components_cif)
 
 
 def _prepare_weights(flags: argparse.Namespace) -> None:

@@ -7,6 +7,7 @@ import sys
 from af3opt.base.errors import SetupError
 from af3opt.base.garbage import keep_for_good, no_collection
 from af3opt.data.prepared import find_prepared
+from af3opt.data.repair import repair_prepared
 from af3opt.data.resources import redirect_resources
 from af3opt.engine.deferred_import import defer_import
 from af3opt.engine.discovery import EngineInfo, find_engine
@@ -31,7 +32,7 @@ def bootstrap_engine(*, defer_kernels: bool = False) -> EngineInfo:
             fails to import.
     """
     engine = find_engine()
-    redirect_resources(find_prepared())
+    _redirect_resources()
     _parse_no_flags()
     if not _log.isEnabledFor(logging.DEBUG):
         _silence_rdkit()
@@ -49,6 +50,17 @@ def bootstrap_engine(*, defer_kernels: bool = False) -> EngineInfo:
         ) from error
     _log.debug("Engine %s in %s", engine.label, engine.root)
     return engine
+
+
+def _redirect_resources() -> None:
+    """Hands prepared data to the engine; what is damaged is made again first."""
+    try:
+        redirect_resources(find_prepared())
+    except SetupError:
+        repaired = repair_prepared()
+        if repaired is None:
+            raise
+        redirect_resources(repaired)
 
 
 @functools.cache

@@ -182,6 +182,15 @@ def select_prepared(root: Path) -> None:
 
 def find_prepared() -> PreparedData | None:
     """Returns the data that runs use, or None when `af3opt prepare` has not been run."""
+    root = selected_directory()
+    if root is None:
+        return None
+    restore_replaced(root)
+    return read_prepared(root)
+
+
+def selected_directory() -> Path | None:
+    """Returns the directory that runs use, in whatever state, or None without a choice."""
     current = prepared_root() / _CURRENT_FILE
     try:
         name = read_private(current, _MOST_NAME_BYTES).decode("ascii").strip()
@@ -192,9 +201,7 @@ def find_prepared() -> PreparedData | None:
     except (OSError, ValueError) as error:
         _log.warning("%s cannot be used (%s); run `af3opt prepare`", current, error)
         return None
-    root = prepared_root() / name
-    restore_replaced(root)
-    return read_prepared(root)
+    return prepared_root() / name
 
 
 def prepared_directories() -> list[Path]:

@@ -15,11 +15,13 @@ import pytest
 from af3opt.base.atomic import temporary_sibling
 from af3opt.base.errors import ExitCode, SetupError
 from af3opt.cli import main
+from af3opt.data import repair
 from af3opt.data.ccd_index import CcdIndex
 from af3opt.data.component_sets import read_component_sets
 from af3opt.data.prepared import DamagedDataError, check_prepared, find_prepared, prepared_root
+from af3opt.data.resources import redirect_resources
 from af3opt.data.source import describe_file, describe_file_again, same_file
-from af3opt.data.sources import read_engine_pickle
+from af3opt.data.sources import mmcif_source, read_engine_pickle
 
 COMPONENTS_CIF = """data_ALA
 #
@@ -284,3 +286,52 @@ def test_data_that_a_killed_process_had_moved_aside_is_found_again(components_ci
     aside = temporary_sibling(root)
     root.rename(aside.with_name(f"{aside.name}.replaced"))
     assert find_prepared().root == root
+
+
+def damage_index(prepared):
+    content = bytearray(prepared.ccd_index.read_bytes())
+    content[60] ^= 1
+    prepared.ccd_index.write_bytes(content)
+
+
+# In a process of its own: the engine keeps what it is given first.
+RUN = """
+import logging, sys
+from pathlib import Path
+from af3opt.data import bootstrap, repair
+from af3opt.data.sources import mmcif_source
+logging.basicConfig(level=logging.WARNING)
+repair.default_source = lambda: mmcif_source(Path(sys.argv[1]))
+bootstrap._redirect_resources()
+"""
+
+
+@pytest.mark.parametrize("damage", [damage_one_bit, damage_record, damage_whole, damage_index])
+def test_a_run_makes_damaged_data_again_with_one_line(damage, components_cif):
+    main(["prepare", f"--components_cif={components_cif}"])
+    prepared = find_prepared()
+    expected = read_component_sets(prepared.component_sets)
+    damage(prepared)
+    command = [sys.executable, "-c", RUN, str(components_cif)]
+    done = subprocess.run(
+        command, cwd=Path(__file__).parents[2], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stderr.count("is damaged; made again from") == 1
+    assert read_component_sets(find_prepared().component_sets) == expected
+    assert check_prepared(find_prepared().root)
+
+
+def test_a_run_does_not_choose_other_data_than_the_damaged(components_cif, tmp_path, monkeypatch):
+    other = tmp_path / "other.cif"
+    other.write_text(COMPONENTS_CIF.replace("ALANINE", "OTHER"))
+    main(["prepare", f"--components_cif={components_cif}"])
+    damage_one_bit(find_prepared())
+    monkeypatch.setattr(repair, "default_source", lambda: mmcif_source(other))
+    assert repair.repair_prepared() is None
+    with pytest.raises(SetupError, match="af3opt prepare"):
+        redirect_resources(find_prepared())
+
+
+def test_without_prepared_data_nothing_is_made_behind_the_users_back():
+    assert repair.repair_prepared() is None

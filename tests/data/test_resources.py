@@ -12,7 +12,7 @@ import pytest
 
 from af3opt.base.errors import ExitCode, SetupError
 from af3opt.commands import prepare
-from af3opt.data import resources
+from af3opt.data import repair, resources
 from af3opt.data.prepared import find_prepared
 from af3opt.engine.discovery import find_engine
 
@@ -151,7 +151,7 @@ def test_engines_own_pickle_is_read_through_an_index_made_of_it(monkeypatch, tmp
     }
     own = tmp_path / "ccd.pickle"
     own.write_bytes(pickle.dumps(components))
-    for module in (resources, prepare):
+    for module in (resources, repair):
         monkeypatch.setattr(module, "engine_ccd_file", lambda: own)
     assert prepare.main(["--quiet"]) == ExitCode.OK
     index = resources._index_for_engine(find_prepared())
@@ -228,7 +228,7 @@ def test_engines_own_messagepack_is_read_through_an_index_made_of_it(monkeypatch
     components = {"ZN": {"_chem_comp.type": ["non-polymer"], "_chem_comp.name": ["ZINC ION"]}}
     own = tmp_path / "ccd.msgpack"
     own.write_bytes(msgpack.packb(components))
-    for module in (resources, prepare):
+    for module in (resources, repair):
         monkeypatch.setattr(module, "engine_ccd_file", lambda: own)
     assert prepare.main(["--quiet"]) == ExitCode.OK
     index = resources._index_for_engine(find_prepared())
