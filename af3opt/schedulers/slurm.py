@@ -57,7 +57,11 @@ class Slurm(Scheduler):
     def command(self, script: Path, after: str | None) -> Sequence[str]:  # noqa: ARG002
         """See `Scheduler.command`; both arrays have the same tasks, so each waits for its own."""
         # Read from standard input, so that what is changed on disk later changes no job.
-        dependency = [f"--dependency=aftercorr:{after}"] if after else []
+        # A task whose searches failed would wait for ever, and keep the batch from being submitted
+        # again: it is removed.
+        dependency = (
+            [f"--dependency=aftercorr:{after}", "--kill-on-invalid-dep=yes"] if after else []
+        )
         return ["sbatch", "--parsable", *dependency]
 
     def read_id(self, answer: str) -> str:

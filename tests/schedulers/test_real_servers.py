@@ -44,6 +44,10 @@ if ((left > 0)); then
   note stops
   exit 75
 fi
+if [[ -e "ROOT/fails-$stage-$share" ]]; then
+  note fails
+  exit 1
+fi
 note ends
 """
 
@@ -166,6 +170,17 @@ def test_inference_of_a_share_follows_its_searches(batch):
     if batch.server.name == "sge":
         assert {found["cores"] for found in begun} == {2}
     assert batch.submit()[0] == ExitCode.OK  # Nothing waits or runs any more.
+
+
+def test_searches_that_fail_leave_no_task_that_waits_for_ever(batch):
+    (batch.root / "fails-data-0001").touch()
+    batch.submit()
+    batch.wait(lambda: len(batch.of("ends", "data")) == 2)
+    batch.wait(batch.has_ended)
+    # On Slurm it is removed; elsewhere it runs and says what is missing.
+    folded = {"slurm": ["0000", "0002"], "sge": ["0000", "0001", "0002"]}[batch.server.name]
+    assert sorted(batch.of("ends", "inference")) == folded
+    assert batch.submit()[0] == ExitCode.OK
 
 
 def test_af3opt_is_told_to_end_before_the_time_limit(batch):
