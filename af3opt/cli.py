@@ -65,10 +65,11 @@ def main(argv: Sequence[str] | None = None) -> int:
 def command_names() -> tuple[str, ...]:
     """Returns the subcommands, `run` first, the rest in alphabetical order.
 
-    A module whose name begins with an underscore helps a subcommand.
+    A module whose name begins with an underscore helps a subcommand; another underscore is
+    a dash of the subcommand.
     """
     modules = sorted(module.name for module in pkgutil.iter_modules(commands.__path__))
-    names = [name for name in modules if not name.startswith("_")]
+    names = [name.replace("_", "-") for name in modules if not name.startswith("_")]
     return tuple(sorted(names, key=lambda name: name != _DEFAULT_COMMAND))
 
 
@@ -78,12 +79,16 @@ def command_summary(name: str) -> str:
     Raises:
         LookupError: the module has no literal `SUMMARY` at top level.
     """
-    source = Path(commands.__path__[0], f"{name}.py").read_text(encoding="utf-8")
+    source = Path(commands.__path__[0], f"{_module(name)}.py").read_text(encoding="utf-8")
     for node in ast.parse(source).body:
         targets = node.targets if isinstance(node, ast.Assign) else [getattr(node, "target", None)]
         if any(isinstance(target, ast.Name) and target.id == "SUMMARY" for target in targets):
             return str(ast.literal_eval(node.value))  # type: ignore[attr-defined]
     raise LookupError(f"{name} has no SUMMARY")
+
+
+def _module(command: str) -> str:
+    return command.replace("-", "_")
 
 
 def format_help() -> str:
@@ -117,7 +122,7 @@ def _dispatch(arguments: list[str]) -> int:
             rest = [argument for argument in rest if argument != _DEBUG_FLAG]
             os.environ[DEBUG_VARIABLE] = "true"
         configure_logging(Verbosity())
-    module = importlib.import_module(f"{commands.__name__}.{command}")
+    module = importlib.import_module(f"{commands.__name__}.{_module(command)}")
     return int(module.main(rest))
 
 

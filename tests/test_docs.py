@@ -101,7 +101,7 @@ def commands_in(lines):
     """Yields (command, rest of the line) for every `af3opt COMMAND ...`."""
     for line in lines:
         for match in re.finditer(
-            r"(?:\baf3opt|-m af3opt) ([a-z]+)\b((?:(?!\baf3opt [a-z]+\b).)*)",
+            r"(?:\baf3opt|-m af3opt) ([a-z]+(?:-[a-z]+)*)\b((?:(?!\baf3opt [a-z]+\b).)*)",
             line.partition("  #")[0],
         ):
             yield match[1], match[2]

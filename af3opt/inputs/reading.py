@@ -10,6 +10,7 @@ import gzip
 import io
 import json
 import lzma
+import shlex
 import zlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -134,7 +135,14 @@ def read_json(path: Path) -> tuple[Json, list[str]]:
     try:
         return parse_json(text)
     except ValueError as error:
-        raise InputError(f"{path}: {error}") from error
+        raise InputError(f"{path}: {error}{_hint(path, text)}") from error
+
+
+def _hint(path: Path, text: str) -> str:
+    """Says what to type for a FASTA file."""
+    if not text.lstrip().startswith(">"):
+        return ""
+    return f"; it looks like FASTA: af3opt make-inputs --output_dir=DIR {shlex.quote(str(path))}"
 
 
 def parse_json(text: str) -> tuple[Json, list[str]]:

@@ -10,6 +10,7 @@ import itertools
 import logging
 import os
 import re
+import shlex
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
@@ -18,6 +19,7 @@ from af3opt.base.json_types import Json
 from af3opt.base.padding import padded_size
 from af3opt.execution.state_directory import FAILED_FILE, STATE_DIRECTORY
 from af3opt.host.queues.every import find_own_place
+from af3opt.inputs.making.sources import is_source
 from af3opt.inputs.names import sanitised_name
 from af3opt.inputs.reading import read_json
 from af3opt.output.tree import DATA_ENDING
@@ -82,9 +84,17 @@ def make_plan(
     index, count = parse_shard(settings, environ)
     first = next(paths := iter(paths), None)
     if first is None:
-        raise InputError(f"{source}: holds no *.json file")
+        raise InputError(f"{source}: holds no *.json file{_hint(settings.input_dir)}")
     share = take_shard(itertools.chain([first], paths), index, count)
     return list(plan_jobs(share, by_bucket=settings.order == "bucket", buckets=buckets))
+
+
+def _hint(directory: Path | None) -> str:
+    """Says what to type for a directory of FASTA files, tables or ligands."""
+    if directory is None or not any(map(is_source, directory.iterdir())):
+        return ""
+    folder = shlex.quote(str(directory))
+    return f"; to make inputs of what it holds: af3opt make-inputs --output_dir=DIR {folder}"
 
 
 def listed_files(path: Path) -> Iterator[Path]:

@@ -1,0 +1,206 @@
+"""`af3opt make-inputs`: AlphaFold 3 inputs from FASTA, tables, ligand lists and other JSON."""
+
+import argparse
+import logging
+import shlex
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from af3opt.base.command_parser import CommandParser
+from af3opt.base.errors import ExitCode, InputError, SetupError, UsageError
+from af3opt.base.plain_text import visible
+
+if TYPE_CHECKING:
+    from af3opt.inputs.components import Dictionary
+    from af3opt.inputs.making.plan import Made, Wishes
+
+SUMMARY = "make inputs from FASTA, CSV/TSV, SMILES, SDF or AlphaFold Server JSON"
+
+_DESCRIPTION = """\
+Makes one AlphaFold 3 JSON file a job. What a source is, its name tells:
+
+  .fasta .fa .faa .fna   a record is a job; chains of a complex are separated by ':'
+  .csv .tsv              a row is a job; columns: name, sequence (chains with ':'), or one column a
+                         chain: protein1, protein2, rna, dna, ccd, smiles; for each of them
+                         X_copies, X_modifications (SEP@5; HYP@9), X_msa ('none' or an A3M file);
+                         seeds (1,2 or 1-5). A row may leave cells empty.
+  .smi .smiles           a line is a ligand: SMILES and its name
+  .sdf .mol              a molecule is a ligand (needs RDKit)
+  .json                  AlphaFold Server's list, or an input of the alphafold3 dialect
+
+They may be compressed (.gz, .xz, .zst). A chain is a protein unless it says rna|..., dna|...,
+ccd|... or smiles|... .
+"""
+
+_EPILOG = """\
+examples:
+  af3opt make-inputs --output_dir=inputs complexes.fasta
+  af3opt make-inputs --output_dir=inputs --pairs proteins.fasta
+  af3opt make-inputs --output_dir=inputs --targets=target.fasta --designed binders.fasta
+  af3opt make-inputs --output_dir=inputs --targets=kinase.fasta ligands.smi
+  af3opt make-inputs --output_dir=inputs fold_request.json
+
+Everything is checked as af3opt run checks it. What is wrong is named with file, line and column,
+all at once, and nothing is written; --skip_bad writes what is right.
+Exit code: 0 if all is written, 2 if nothing is, 3 if some was skipped.
+"""
+
+_log = logging.getLogger(__name__)
+
+
+def main(argv: list[str]) -> int:
+    """Runs `af3opt make-inputs` and returns the exit code.
+
+    Raises:
+        UsageError: a flag is wrong, or files would be replaced.
+        InputError: something in the sources is wrong.
+        SetupError: a package is missing, or the directory cannot be written.
+    """
+    arguments = _parser().parse_args(argv)
+    wishes = _wishes(arguments)
+    from af3opt.inputs.making.plan import make_jobs
+
+    dictionary = _dictionary()
+    made = make_jobs(wishes, arguments.output_dir, dictionary)
+    if made.has_codes and dictionary is None:
+        _log.info("CCD codes are not checked: no component dictionary is prepared (af3opt prepare)")
+    for remark in dict.fromkeys(made.remarks):
+        _log.warning("%s", remark)
+    for mistake in made.mistakes:
+        _log.error("%s", mistake)
+    if made.mistakes and not (arguments.skip_bad and made.jobs):
+        raise InputError(
+            f"{len(made.mistakes)} mistake(s) in the sources, each named above; nothing was "
+            "written; correct them" + ("" if arguments.skip_bad else ", or add --skip_bad")
+        )
+    if arguments.dry_run:
+        _list(made)
+    else:
+        _write(made, arguments, server=wishes.server)
+    return ExitCode.SOME_FAILED if made.mistakes else ExitCode.OK
+
+
+def _parser() -> CommandParser:
+    parser = CommandParser(
+        prog="af3opt make-inputs",
+        description=_DESCRIPTION,
+        epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("sources", nargs="+", type=Path, metavar="FILE", help="file or directory")
+    parser.add_argument(
+        "--output_dir", type=Path, required=True, help="directory for the inputs; made if missing"
+    )
+    parser.add_argument(
+        "--targets",
+        type=Path,
+        action="append",
+        default=[],
+        metavar="FILE",
+        help="each record of FILE is put together with each of the sources; may be repeated",
+    )
+    parser.add_argument("--pairs", action="store_true", help="every two records make a job")
+    parser.add_argument(
+        "--homodimers", action="store_true", help="with --pairs: each record with itself, too"
+    )
+    parser.add_argument("--copies", default="1", help="copies of every record (default: 1)")
+    parser.add_argument(
+        "--kind",
+        choices=("protein", "rna", "dna"),
+        help="kind of sequences that do not say it (default: protein, but ask if in doubt)",
+    )
+    parser.add_argument(
+        "--designed",
+        action="store_true",
+        help="the sources (not the targets) are designs without relatives: empty alignments, no "
+        "templates, nothing is searched",
+    )
+    parser.add_argument(
+        "--upper_case", action="store_true", help="take lower-case letters as upper-case ones"
+    )
+    parser.add_argument("--seeds", default="1", help="such as 1,2,3 or 1-5 (default: 1)")
+    parser.add_argument(
+        "--dialect",
+        choices=("alphafold3", "alphafoldserver"),
+        default="alphafold3",
+        help="dialect to write (default: alphafold3); alphafoldserver makes lists of 100 jobs",
+    )
+    parser.add_argument("--skip_bad", action="store_true", help="leave out what is wrong")
+    parser.add_argument("--overwrite", action="store_true", help="replace files that are there")
+    parser.add_argument("--dry_run", action="store_true", help="list the jobs, write nothing")
+    parser.add_argument(
+        "--most_jobs", type=int, default=100_000, help="refuse to make more (default: 100000)"
+    )
+    return parser
+
+
+def _wishes(arguments: argparse.Namespace) -> "Wishes":
+    from af3opt.inputs.making.cells import parse_copies, parse_seeds
+    from af3opt.inputs.making.plan import Wishes
+    from af3opt.inputs.making.records import BadCellError
+
+    if arguments.pairs and arguments.targets:
+        raise UsageError("af3opt make-inputs: give --pairs or --targets, not both")
+    if arguments.homodimers and not arguments.pairs:
+        raise UsageError("af3opt make-inputs: --homodimers goes with --pairs; or use --copies=2")
+    for path in (*arguments.sources, *arguments.targets):
+        if not path.exists():
+            raise UsageError(f"af3opt make-inputs: {path}: no such file or directory")
+    try:
+        copies = parse_copies(arguments.copies)
+    except BadCellError as error:
+        raise UsageError(f"af3opt make-inputs: --copies: {error}") from error
+    try:
+        seeds = parse_seeds(arguments.seeds)
+    except BadCellError as error:
+        raise UsageError(f"af3opt make-inputs: --seeds: {error}") from error
+    return Wishes(
+        sources=arguments.sources,
+        targets=arguments.targets,
+        pairs=arguments.pairs,
+        with_itself=arguments.homodimers,
+        copies=copies,
+        kind=arguments.kind,
+        designed=arguments.designed,
+        upper_case=arguments.upper_case,
+        seeds=seeds,
+        server=arguments.dialect == "alphafoldserver",
+        most_jobs=arguments.most_jobs,
+    )
+
+
+def _dictionary() -> "Dictionary | None":
+    """The prepared component dictionary, None where there is none."""
+    from af3opt.data.ccd_index import CcdIndex
+    from af3opt.data.prepared import find_prepared
+
+    try:
+        prepared = find_prepared()
+        if prepared is not None:
+            return CcdIndex(prepared.ccd_index)
+    except SetupError as error:
+        _log.info("%s", error)
+    return None
+
+
+def _list(made: "Made") -> None:
+    for job in made.jobs:
+        sys.stdout.write(f"{job.name}: {visible(job.summary)}\n")
+    sys.stdout.write(f"{len(made.jobs)} job(s)\n")
+
+
+def _write(made: "Made", arguments: argparse.Namespace, *, server: bool) -> None:
+    from af3opt.inputs.making.writing import file_texts, foreign_inputs, write_files
+
+    directory = arguments.output_dir
+    texts = file_texts(made.jobs, server=server)
+    same = write_files(directory, texts, overwrite=arguments.overwrite)
+    others = foreign_inputs(directory, texts)
+    if others:
+        _log.warning("%s has %d other *.json file(s); a run folds them as well", directory, others)
+    there = f", {same} of them as before" if same else ""
+    sys.stdout.write(f"{len(made.jobs)} job(s) in {len(texts)} file(s) in {directory}{there}\n")
+    if not server:
+        folder = shlex.quote(str(directory))
+        sys.stdout.write(f"next: af3opt run --input_dir={folder} --output_dir=OUTPUT\n")
