@@ -1,28 +1,39 @@
 """`af3opt collect`: one table of the scores of a batch."""
 
-import csv
-import importlib
-import io
+import argparse
 import logging
+import os
 import sys
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
-from af3opt.base.atomic import atomic_file, atomic_write_text
 from af3opt.base.command_parser import CommandParser
 from af3opt.base.errors import ExitCode, SetupError, UsageError
-from af3opt.output.scores import COLUMNS, collect_scores
+from af3opt.base.plain_text import visible
+
+if TYPE_CHECKING:
+    from af3opt.scores.collecting import CollectedSample
+    from af3opt.scores.columns import Row
 
 SUMMARY = "make one table of the scores of an output directory"
 
-# Columns that are not floating-point numbers; a column without any value has a type too.
-_PARQUET_TYPES = {
-    "job": "string",
-    "directory": "string",
-    "seed": "int64",
-    "sample": "int64",
-    "best": "bool_",
-}
+_DESCRIPTION = """\
+Makes a table with a row for each sample: the scores that the engine wrote and those of an
+interface, such as ipSAE, pDockQ2 and iLIS. docs/scores.md says what each column means.
+Results of run_alphafold.py are read as well as af3opt's own.
+
+At a terminal you see the most important columns, rounded. Everywhere else the table is CSV
+with all columns.
+
+af3opt writes the scores of interfaces into the run record. Where there is no record, they
+are computed from the files: for the best sample of each job, or for all samples with
+--all_samples."""
+
+_RANKING = "ranking_score"
+# More processes than this mostly wait for the disk.
+_MOST_PROCESSES = 8
+_MOST_PROBLEMS_SAID = 5
 
 _log = logging.getLogger(__name__)
 
@@ -31,25 +42,25 @@ def main(argv: list[str]) -> int:
     """Runs `af3opt collect` and returns the exit code.
 
     Raises:
-        UsageError: the directory does not exist, or the file's suffix is unknown.
+        UsageError: the directory does not exist, or a flag's value is unknown.
         SetupError: Parquet is asked for without pyarrow, or the file cannot be written.
     """
-    parser = CommandParser(prog="af3opt collect", description=SUMMARY)
-    parser.add_argument("directory", type=Path, help="output directory of a batch")
-    parser.add_argument(
-        "--output", type=Path, help="file ending in .csv or .parquet; default: CSV on stdout"
-    )
-    arguments = parser.parse_args(argv)
-    if not arguments.directory.is_dir():
-        raise UsageError(f"af3opt collect: {arguments.directory}: no such directory")
-    rows = list(collect_scores(arguments.directory))
+    arguments = _parser().parse_args(argv)
+    _check(arguments)
+    # Imported late: numpy is not needed for --help or a mistyped flag.
+    from af3opt.commands._score_table import as_csv, as_text, write_table
+
+    rows = _collect(arguments)
     if not rows:
         _log.warning("No job directory in %s has scores yet", arguments.directory)
     if arguments.output is None:
-        sys.stdout.write(_as_csv(rows))
+        as_table = arguments.format == "table" or (
+            arguments.format == "auto" and sys.stdout.isatty()
+        )
+        sys.stdout.write(as_text(rows) if as_table else as_csv(rows))
         return ExitCode.OK
     try:
-        _write(arguments.output, rows)
+        write_table(arguments.output, rows)
     except OSError as error:
         raise SetupError(
             f"--output={arguments.output}: cannot be written: {error.strerror}"
@@ -57,36 +68,114 @@ def main(argv: list[str]) -> int:
     return ExitCode.OK
 
 
-def _write(path: Path, rows: list[dict[str, Any]]) -> None:
-    if path.suffix == ".csv":
-        atomic_write_text(path, _as_csv(rows))
-    elif path.suffix == ".parquet":
-        _write_parquet(path, rows)
-    else:
-        raise UsageError(f"--output={path}: must end in .csv or .parquet")
+def _check(arguments: argparse.Namespace) -> None:
+    """Finds mistakes that need no file to be read.
+
+    Raises:
+        UsageError: there is one.
+    """
+    from af3opt.scores.columns import COLUMNS
+
+    if not arguments.directory.is_dir():
+        raise UsageError(f"af3opt collect: {arguments.directory}: no such directory")
+    for flag in ("sort_by", "best"):
+        column = getattr(arguments, flag)
+        if column is not None and column not in COLUMNS:
+            raise UsageError(f"--{flag}={column}: no such column; there are {', '.join(COLUMNS)}")
+    if arguments.output is not None and arguments.output.suffix not in (".csv", ".parquet"):
+        raise UsageError(f"--output={arguments.output}: must end in .csv or .parquet")
+    if arguments.interface and len(set(filter(None, arguments.interface.split(":")))) != 2:
+        raise UsageError(f"--interface={arguments.interface}: give two chains, as in A:B")
 
 
-def _as_csv(rows: list[dict[str, Any]]) -> str:
-    with io.StringIO(newline="") as text:
-        writer = csv.DictWriter(text, COLUMNS, lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(rows)
-        return text.getvalue()
+def _collect(arguments: argparse.Namespace) -> "list[Row]":
+    from af3opt.scores.collecting import collect_samples
+    from af3opt.scores.columns import best_rows, rows_of, sorted_rows
+
+    samples = collect_samples(arguments.directory)
+    by_other_score = arguments.best not in (None, _RANKING)
+    if arguments.best == _RANKING:
+        samples = [sample for sample in samples if sample.best]
+    _score(samples, every=arguments.all_samples or by_other_score)
+    rows = list(
+        rows_of(samples, interface=arguments.interface, every_interface=arguments.all_interfaces)
+    )
+    if by_other_score:
+        rows = best_rows(rows, arguments.best, by_interface=arguments.all_interfaces)
+    if arguments.sort_by:
+        rows = sorted_rows(rows, arguments.sort_by, reverse=arguments.reverse)
+    return rows
 
 
-def _write_parquet(path: Path, rows: list[dict[str, Any]]) -> None:
-    try:
-        arrow = importlib.import_module("pyarrow")
-        parquet = importlib.import_module("pyarrow.parquet")
-    except ImportError as error:
-        raise SetupError(
-            f"--output={path}: Parquet needs pyarrow (pip install 'af3opt[parquet]'); or use .csv"
-        ) from error
-    columns = {
-        column: arrow.array(
-            [row[column] for row in rows], getattr(arrow, _PARQUET_TYPES.get(column, "float64"))()
+def _score(samples: "Sequence[CollectedSample]", *, every: bool) -> None:
+    """Computes scores of interfaces that no record has, and says what is left out."""
+    from af3opt.host.host import probe_host
+    from af3opt.scores.collecting import score_missing
+
+    wanted = [sample for sample in samples if every or sample.best]
+    score_missing(wanted, min(probe_host(os.environ).cpu.usable_cores, _MOST_PROCESSES))
+    failed = [sample for sample in wanted if sample.problem]
+    for sample in failed[:_MOST_PROBLEMS_SAID]:
+        _log.warning(
+            "%s, seed %d, sample %d: no interface scores: %s",
+            *(visible(sample.directory), sample.seed, sample.sample, visible(sample.problem)),
         )
-        for column in COLUMNS
-    }
-    with atomic_file(path) as stream:
-        parquet.write_table(arrow.table(columns), stream)
+    if len(failed) > _MOST_PROBLEMS_SAID:
+        _log.warning("... and %d more samples", len(failed) - _MOST_PROBLEMS_SAID)
+    left = sum(sample.can_be_scored for sample in samples)
+    if left:
+        _log.warning(
+            "%d samples have no interface scores in a run record; --all_samples computes them", left
+        )
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = CommandParser(
+        prog="af3opt collect",
+        description=_DESCRIPTION,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("directory", metavar="DIR", type=Path, help="output directory of a batch")
+    parser.add_argument(
+        "--output",
+        metavar="FILE",
+        type=Path,
+        help="file ending in .csv or .parquet; default: standard output",
+    )
+    parser.add_argument(
+        "--format",
+        choices=("auto", "table", "csv"),
+        default="auto",
+        help="on standard output: auto is a table at a terminal, CSV elsewhere "
+        "(default: %(default)s)",
+    )
+    parser.add_argument(
+        "--best",
+        metavar="COLUMN",
+        nargs="?",
+        const=_RANKING,
+        help="one row a job: the sample with the best value of a column "
+        f"(default column: {_RANKING})",
+    )
+    parser.add_argument(
+        "--sort_by",
+        metavar="COLUMN",
+        help="sort the rows by a column, best values first; rows without a value come last",
+    )
+    parser.add_argument("--reverse", action="store_true", help="with --sort_by: worst values first")
+    parser.add_argument(
+        "--interface",
+        metavar="A:B",
+        default="",
+        help="show the scores of these two chains; default: the interface with the highest ipSAE, "
+        "or else the highest ipTM",
+    )
+    parser.add_argument(
+        "--all_interfaces", action="store_true", help="a row for each pair of chains"
+    )
+    parser.add_argument(
+        "--all_samples",
+        action="store_true",
+        help="compute the scores of interfaces of all samples, not of the best of each job only",
+    )
+    return parser

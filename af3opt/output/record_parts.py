@@ -20,6 +20,7 @@ from af3opt.output.run_record import (
     VariableRecord,
     settings_record,
 )
+from af3opt.scores.interface import InterfaceScores
 from af3opt.settings.settings import Settings
 
 # How the run was told what to do, not what it does.
@@ -95,13 +96,19 @@ def environment_record(variables: Iterable[Variable]) -> list[VariableRecord]:
     ]
 
 
-def ranked_sample_record(index: int, directory: str, sample: InferenceResult) -> SampleRecord:
+def ranked_sample_record(
+    index: int,
+    directory: str,
+    sample: InferenceResult,
+    interface_scores: InterfaceScores | None = None,
+) -> SampleRecord:
     """A sample the engine extracted, with its plausibility.
 
     Args:
         index: Its number.
         directory: Its directory, relative to the job's.
         sample: The engine's result object.
+        interface_scores: Scores of its interfaces, None if they were not computed.
     """
     found = check_plausibility(sample.predicted_structure)
     return SampleRecord(
@@ -110,6 +117,7 @@ def ranked_sample_record(index: int, directory: str, sample: InferenceResult) ->
         ranking_score=float(sample.metadata["ranking_score"]),
         has_clash=bool(sample.metadata["has_clash"]),
         plausibility=dataclasses.asdict(found),
+        interface_scores=interface_scores,
     )
 
 

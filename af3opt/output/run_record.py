@@ -23,6 +23,7 @@ from af3opt.base.json_files import read_json, to_json
 from af3opt.base.json_types import Json, JsonObject
 from af3opt.base.version import __version__, deciding_versions
 from af3opt.output.checked_files import UNCHECKED, CheckedFiles
+from af3opt.scores.interface import InterfaceScores
 
 FORMAT: Final = "af3opt-run-record/2"
 
@@ -154,6 +155,7 @@ class SampleRecord:
         finite: Whether all its values are.
         has_clash: The engine's verdict, None if it was not computed.
         plausibility: Counts of implausible features, None if not checked.
+        interface_scores: Scores of each pair of chains, None if they were not computed.
     """
 
     index: int
@@ -163,6 +165,7 @@ class SampleRecord:
     finite: bool = True
     has_clash: bool | None = None
     plausibility: Mapping[str, Json] | None = None
+    interface_scores: InterfaceScores | None = None
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)

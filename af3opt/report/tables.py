@@ -4,14 +4,13 @@ import csv
 import io
 from collections.abc import Iterable
 
+from af3opt.base.plain_text import inert_cell
 from af3opt.report.job import Job
 
 _COLUMNS = (
     "job", "directory", "sample_directory", "seed", "sample", "rank", "ranking_score", "iptm",
     "ptm", "mean_plddt", "fraction_disordered", "has_clash", "synthetic_weights", "remarks",
 )  # fmt: skip
-# A cell that starts like this is run as a formula by spreadsheets.
-_FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
 
 
 def scores_csv(jobs: Iterable[Job]) -> str:
@@ -28,9 +27,9 @@ def scores_csv(jobs: Iterable[Job]) -> str:
             scores = sample.scores
             writer.writerow(
                 [
-                    _inert(job.name),
-                    _inert(job.files.directory.absolute().name),
-                    _inert(sample.files.label),
+                    inert_cell(job.name),
+                    inert_cell(job.files.directory.absolute().name),
+                    inert_cell(sample.files.label),
                     sample.files.seed,
                     sample.files.sample,
                     sample.rank,
@@ -41,11 +40,7 @@ def scores_csv(jobs: Iterable[Job]) -> str:
                     scores.fraction_disordered,
                     None if scores.has_clash is None else int(scores.has_clash),
                     int(job.synthetic),
-                    _inert("; ".join([*sample.flags, *sample.missing])),
+                    inert_cell("; ".join([*sample.flags, *sample.missing])),
                 ]
             )
     return text.getvalue()
-
-
-def _inert(text: str) -> str:
-    return f"'{text}" if text.startswith(_FORMULA_STARTS) else text

@@ -1,4 +1,4 @@
-"""All scores of all interfaces of one predicted complex."""
+"""Computing all scores of all interfaces of one predicted complex."""
 
 import dataclasses
 import itertools
@@ -11,61 +11,10 @@ from numpy.typing import NDArray
 from af3opt.scores import lis, pdockq
 from af3opt.scores.complexes import Chain, Complex, Residues
 from af3opt.scores.contacts import residue_contacts
+from af3opt.scores.interface import Interface
 from af3opt.scores.ipsae import ipsae
 from af3opt.scores.neighbours import close_pairs
 from af3opt.scores.surface import atom_radii, buried_area
-
-
-@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
-class Interface:
-    """Scores of one pair of chains; None where a score is not defined or cannot be computed.
-
-    In names, `ab` is aligned on the first chain and scores the second, `ba` the reverse.
-
-    Attributes:
-        chains: Ids of the two chains, in the order of the structure.
-        kinds: What they are: "protein", "DNA", "RNA", "DNA/RNA" or "ligand".
-        ipsae_ab: See `ipsae`; for proteins and nucleic acids, as are all of ipSAE.
-        ipsae_ba: The other direction.
-        ipsae_d0chn_ab: See `ipsae`.
-        ipsae_d0chn_ba: The other direction.
-        ipsae_d0dom_ab: See `ipsae`.
-        ipsae_d0dom_ba: The other direction.
-        pdockq: See `pdockq`; between proteins.
-        pdockq2_ab: See `pdockq`; between proteins.
-        pdockq2_ba: The other direction.
-        lis: See `lis`; for proteins and nucleic acids, as are the next two.
-        clis: See `lis`.
-        ilis: See `lis`.
-        pair_iptm: The engine's ipTM of the pair.
-        pair_pae_min: Smallest PAE between them in either direction, angstrom.
-        contacts: Residue pairs in contact, see `contacts`.
-        buried_area: Area they bury, both sides together, square angstroms, see `surface`.
-    """
-
-    chains: tuple[str, str]
-    kinds: tuple[str, str]
-    ipsae_ab: float | None = None
-    ipsae_ba: float | None = None
-    ipsae_d0chn_ab: float | None = None
-    ipsae_d0chn_ba: float | None = None
-    ipsae_d0dom_ab: float | None = None
-    ipsae_d0dom_ba: float | None = None
-    pdockq: float | None = None
-    pdockq2_ab: float | None = None
-    pdockq2_ba: float | None = None
-    lis: float | None = None
-    clis: float | None = None
-    ilis: float | None = None
-    pair_iptm: float | None = None
-    pair_pae_min: float | None = None
-    contacts: int | None = None
-    buried_area: float | None = None
-
-    @property
-    def name(self) -> str:
-        """The two chains, as in "A:B"."""
-        return ":".join(self.chains)
 
 
 def score_interfaces(model: Complex) -> list[Interface]:

@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 # Beyond this a coordinate is not a position in a molecule but a numerical accident.
 _MAX_COORDINATE = 1.0e5
-_OFFSETS = np.array(list(itertools.product((-1, 0, 1), repeat=3)))
+_OFFSETS = np.array(list(itertools.product((-1, 0, 1), repeat=2)))
 
 
 def close_pairs(
@@ -16,7 +16,7 @@ def close_pairs(
     """Finds the pairs of points that are at most `cutoff` apart.
 
     `second` is sorted into cubes of the size of the cutoff, so that each point of `first`
-    meets only those of 27 cubes.
+    meets only those of its own cube and the 26 around it.
 
     Args:
         first: [n, 3]; points that are not finite are close to nothing.
@@ -27,30 +27,34 @@ def close_pairs(
         Row in `first` and row in `second` of each pair, and its distance; [pairs] each,
         ordered by `first`.
     """
-    rows, columns = _usable(first), _usable(second)
-    if not len(rows) or not len(columns):
+    kept, kept_others = _usable(first), _usable(second)
+    if not len(kept) or not len(kept_others):
         return np.empty(0, np.intp), np.empty(0, np.intp), np.empty(0, np.float64)
-    points, others = first[rows].astype(np.float64), second[columns].astype(np.float64)
-    near = ((points >= others.min(axis=0) - cutoff) & (points <= others.max(axis=0) + cutoff)).all(
-        axis=1
-    )
-    rows, points = rows[near], points[near]
-    origin = others.min(axis=0) - 2 * cutoff
-    shape = np.floor((others.max(axis=0) - origin) / cutoff).astype(np.int64) + 3
+    points, others = first[kept].astype(np.float64), second[kept_others].astype(np.float64)
+    low, high = others.min(axis=0), others.max(axis=0)
+    near = ((points >= low - cutoff) & (points <= high + cutoff)).all(axis=1)
+    kept, points = kept[near], points[near]
+    # Two empty cubes all around, so that no neighbour of a cube lies on another row.
+    origin = low - 2 * cutoff
+    shape = np.floor((high - origin) / cutoff).astype(np.int64) + 3
     strides = np.array([shape[1] * shape[2], shape[2], 1])
     keys = np.floor((others - origin) / cutoff).astype(np.int64) @ strides
     order = np.argsort(keys, kind="stable")
     sorted_keys = keys[order]
-    cubes = (np.floor((points - origin) / cutoff).astype(np.int64) @ strides)[:, None]
-    wanted = cubes + _OFFSETS @ strides
-    start = np.searchsorted(sorted_keys, wanted, "left")
-    count = np.searchsorted(sorted_keys, wanted, "right") - start
-    i = np.repeat(np.arange(len(points)), count.sum(axis=1))
-    within = np.arange(len(i)) - np.repeat(np.cumsum(count) - count.ravel(), count.ravel())
-    j = order[np.repeat(start.ravel(), count.ravel()) + within]
-    distance = np.sqrt(((points[i] - others[j]) ** 2).sum(axis=1))
-    close = distance <= cutoff
-    return rows[i[close]], columns[j[close]], distance[close]
+    # The three cubes of a column along z follow one another.
+    columns = (np.floor((points - origin) / cutoff).astype(np.int64) @ strides)[:, None] + (
+        _OFFSETS @ strides[:2]
+    )
+    start = np.searchsorted(sorted_keys, columns - 1, "left").ravel()
+    count = np.searchsorted(sorted_keys, columns + 1, "right").ravel() - start
+    i = np.repeat(np.arange(len(points)), count.reshape(-1, len(_OFFSETS)).sum(axis=1))
+    j = np.repeat(start - np.cumsum(count) + count, count) + np.arange(len(i))
+    sorted_others = others[order]
+    squared = np.zeros(len(i))
+    for axis in range(3):
+        squared += (points[:, axis][i] - sorted_others[:, axis][j]) ** 2
+    close = np.flatnonzero(squared <= cutoff**2)
+    return kept[i[close]], kept_others[order[j[close]]], np.sqrt(squared[close])
 
 
 def _usable(points: NDArray[np.floating]) -> NDArray[np.intp]:

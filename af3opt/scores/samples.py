@@ -3,7 +3,8 @@
 from pathlib import Path
 
 from af3opt.scores.complexes import Complex, build_complex
-from af3opt.scores.interfaces import Interface, score_interfaces
+from af3opt.scores.interface import FORMULAS, Interface, InterfaceScores
+from af3opt.scores.interfaces import score_interfaces
 from af3opt.scores.reading.confidences import Confidences, Scores, read_confidences, read_scores
 from af3opt.scores.reading.files import UnreadableFileError
 from af3opt.scores.reading.layout import SampleFiles
@@ -24,6 +25,19 @@ def score_sample(files: SampleFiles) -> list[Interface]:
         UnreadableFileError: a file that is there cannot be used, or there is no structure.
     """
     return score_interfaces(load_complex(files))
+
+
+def sample_scores(files: SampleFiles) -> InterfaceScores:
+    """Scores the interfaces of a sample, rounded as they are recorded and shown.
+
+    Args:
+        files: Its files.
+
+    Raises:
+        UnreadableFileError: as for `score_sample`.
+    """
+    rounded = tuple(interface.rounded() for interface in score_sample(files))
+    return InterfaceScores(formulas=FORMULAS, interfaces=rounded)
 
 
 def load_complex(files: SampleFiles) -> Complex:

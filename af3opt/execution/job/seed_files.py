@@ -23,6 +23,10 @@ from af3opt.output.pdb import PdbLimitError, pdb_text
 from af3opt.output.record_parts import nonfinite_sample_record, ranked_sample_record
 from af3opt.output.run_record import SampleRecord
 from af3opt.output.tree import JobTree, SampleScore
+from af3opt.scores.interface import InterfaceScores
+from af3opt.scores.reading.files import UnreadableFileError
+from af3opt.scores.reading.layout import find_sample_files
+from af3opt.scores.samples import sample_scores
 from af3opt.settings.settings import Settings
 
 _log = logging.getLogger(__name__)
@@ -91,13 +95,24 @@ def write_seed_files(
             _write_ranked(sample, scratch, name, settings, synthetic=synthetic)
         directories.append(directory)
         scores.append(SampleScore(seed, index, float(sample.metadata["ranking_score"])))
-        records.append(ranked_sample_record(index, directory.name, sample))
+        interfaces = _interface_scores(directory, tree.name) if settings.run_record else None
+        records.append(ranked_sample_record(index, directory.name, sample, interfaces))
     for apart in result.samples.apart:
         directory = _write_apart(apart, result, tree, settings, files)
         directories.append(directory)
         records.append(nonfinite_sample_record(apart.index, directory.name))
     directories += _write_arrays(result, tree, files)
     return WrittenSeed(directories=tuple(directories), scores=tuple(scores), records=tuple(records))
+
+
+def _interface_scores(directory: Path, job: str) -> InterfaceScores | None:
+    """Scores a sample from its files, as anybody can who has them; None if that fails."""
+    files = find_sample_files(directory, job)
+    try:
+        return sample_scores(files) if files else None
+    except UnreadableFileError as error:
+        _log.warning("%s: its interfaces are not scored: %s", directory.name, error)
+        return None
 
 
 def _write_ranked(

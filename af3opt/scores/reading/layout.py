@@ -136,11 +136,9 @@ def find_job_files(directory: Path) -> JobFiles:
     prefix = _prefix(directory, ranking, data, record, _pick(files, _STRUCTURE_ENDINGS, ""))
     samples = []
     for path in entries:
-        match = _SAMPLE_DIRECTORY.fullmatch(path.name)
-        if match and _is_own_directory(path):
-            inner = [file for file in _entries(path) if file.is_file()]
-            identity = (int(match[1]), int(match[2]), match[3].strip("_-. "))
-            samples.append(_sample_files(inner, f"{prefix}_{path.name}_", path.name, identity))
+        sample = find_sample_files(path, prefix) if _is_own_directory(path) else None
+        if sample is not None:
+            samples.append(sample)
     top = _sample_files(files, f"{prefix}_", "top-ranked", (None, None, ""))
     if not samples and (top.structure or top.confidences or top.summary):
         samples.append(top)
@@ -155,6 +153,21 @@ def find_job_files(directory: Path) -> JobFiles:
         record=record,
         terms=_pick(files, ("TERMS_OF_USE.md",), ""),
     )
+
+
+def find_sample_files(directory: Path, prefix: str) -> SampleFiles | None:
+    """Returns what there is of one sample, None where the directory has another name.
+
+    Args:
+        directory: The sample's directory.
+        prefix: See `JobFiles`.
+    """
+    match = _SAMPLE_DIRECTORY.fullmatch(directory.name)
+    if not match:
+        return None
+    files = [file for file in _entries(directory) if file.is_file()]
+    identity = (int(match[1]), int(match[2]), match[3].strip("_-. "))
+    return _sample_files(files, f"{prefix}_{directory.name}_", directory.name, identity)
 
 
 def _prefix(directory: Path, *found: Path | None) -> str:
