@@ -260,6 +260,26 @@ def test_slurm_job_without_cores_or_time():
     assert check.found == "8 granted, but this process may use 4 (affinity 4)"
 
 
+@pytest.mark.parametrize(
+    ("scheduler", "title", "fix"),
+    [
+        ("pbs", "PBS", "#PBS -l select"),
+        ("lsf", "LSF", "#BSUB -n"),
+        ("sge", "Grid Engine", "#$ -pe"),
+    ],
+)
+def test_jobs_of_other_schedulers_are_checked_too(monkeypatch, tmp_path, scheduler, title, fix):
+    monkeypatch.setenv("PATH", str(tmp_path))  # Nobody to ask when it ends.
+    job = BatchJob(scheduler=scheduler, label="7", job_id="7")
+    checks = list(cluster.check_batch_job(subject(job=job)))
+    assert verdicts(checks) == {
+        title: Verdict.OK,
+        f"{title} cores": Verdict.WARN,
+        f"{title} time limit": Verdict.WARN,
+    }
+    assert any(fix in (check.fix or "") for check in checks)
+
+
 def test_the_deepest_mount_counts(tmp_path):
     table = tmp_path / "mountinfo"
     here = tmp_path.resolve()
