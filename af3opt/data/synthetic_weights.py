@@ -120,7 +120,7 @@ def write_synthetic_weights(depth: str, *, force: bool = False) -> tuple[Path, b
     """
     fingerprint = find_engine().fingerprint
     folder = synthetic_weights_dir(depth, fingerprint)
-    if not force and read_manifest(folder) is not None:
+    if not force and _is_complete(folder):
         return folder, False
     from af3opt.data.parameter_shapes import parameter_shapes
 
@@ -133,6 +133,15 @@ def write_synthetic_weights(depth: str, *, force: bool = False) -> tuple[Path, b
         read_manifest,
     )
     return folder, True
+
+
+def _is_complete(folder: Path) -> bool:
+    """Whether weights are there; those with a damaged manifest, or of earlier versions, are not."""
+    try:
+        return read_manifest(folder) is not None
+    except SetupError as error:
+        _log.warning("%s; made again", error)
+        return False
 
 
 def _fill(

@@ -9,6 +9,7 @@ from af3opt.data.synthetic_weights import (
     MANIFEST_FILE,
     draw_parameter,
     read_manifest,
+    write_synthetic_weights,
 )
 from af3opt.engine.modules import engine_module
 
@@ -40,6 +41,26 @@ def test_damaged_manifest_is_an_error(tmp_path, text):
     (tmp_path / MANIFEST_FILE).write_text(text)
     with pytest.raises(SetupError, match="--synthetic_weights --force"):
         read_manifest(tmp_path)
+
+
+@pytest.mark.engine
+def test_weights_with_a_damaged_manifest_are_made_again(monkeypatch):
+    monkeypatch.setattr(
+        "af3opt.data.parameter_shapes.parameter_shapes", lambda _: {("a", "weights"): (2, 3)}
+    )
+    folder, made = write_synthetic_weights("small")
+    assert made
+    assert write_synthetic_weights("small") == (folder, False)
+    path = folder / MANIFEST_FILE
+    text = path.read_text()
+    path.write_text(
+        text.replace('"heads.diffusion.eval.steps": 8', '"heads.diffusion.eval.steps": 9')
+    )
+    assert path.read_text() != text
+    with pytest.raises(SetupError, match="checksum"):
+        read_manifest(folder)
+    assert write_synthetic_weights("small") == (folder, True)
+    assert path.read_text() == text
 
 
 @pytest.mark.engine
