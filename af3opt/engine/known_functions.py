@@ -50,6 +50,7 @@ type Sources = Mapping[str, tuple[Release, ...]]
 
 # Module -> name -> source -> releases.
 FUNCTIONS: Mapping[str, Mapping[str, Sources]] = {
+    "data.tools.subprocess_utils": {"run": {"76086532bd005a29": COMPARED}},
     "model.model": {
         "Model.__init__": {"5059c931d018bff8": OLDER, "5a3d2923f684bd8b": (FORK_3_1_18,)},
     },

@@ -4,6 +4,7 @@ import dataclasses
 import datetime
 import logging
 import string
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ from af3opt.base.errors import SetupError
 from af3opt.engine.console import prints_to_log
 from af3opt.engine.inputs import FoldInput, needs_search
 from af3opt.engine.modules import engine_module
+from af3opt.engine.protocols import ProteinChain
 from af3opt.settings.settings import Settings
 
 _log = logging.getLogger(__name__)
@@ -33,6 +35,7 @@ class DataPipeline:
         self._settings = settings
         self._adapt = adapt
         self._pipeline: Any = None
+        self._lock = threading.Lock()
 
     def check(self) -> None:
         """Fails now if a tool or database is missing.
@@ -58,7 +61,20 @@ class DataPipeline:
             reason = " ".join(str(error).split())[:500]
             raise SetupError(f"the data pipeline failed for {fold_input.name}: {reason}") from error
 
+    def search_protein(self, chain: ProteinChain) -> ProteinChain:
+        """Returns a protein chain with MSAs and templates; threads may call this at once.
+
+        Raises:
+            RuntimeError: a tool failed.
+        """
+        filled: ProteinChain = self._build().process_protein_chain(chain)
+        return filled
+
     def _build(self) -> Any:
+        with self._lock:
+            return self._built()
+
+    def _built(self) -> Any:
         if self._pipeline is None:
             config = data_pipeline_config(self._settings)
             self._pipeline = engine_module("data.pipeline").DataPipeline(config)

@@ -17,6 +17,7 @@ from af3opt.data.bootstrap import bootstrap_engine
 from af3opt.environment.backend import Backend
 from af3opt.environment.startup import Startup
 from af3opt.execution.command_line import as_flag
+from af3opt.execution.searching import faster_searches
 from af3opt.inference.compile_cache import check_requested, configure_compile_cache
 from af3opt.inference.device import choose_device
 from af3opt.optimizations import activate
@@ -56,7 +57,8 @@ def run_script(settings: Settings, startup: Startup) -> ExitCode:
     # The script's directory is where Python would look first had it been started directly.
     sys.path.insert(0, str(script.parent.resolve()))
     try:
-        runpy.run_path(str(script), run_name="__main__")
+        with faster_searches(settings):
+            runpy.run_path(str(script), run_name="__main__")
     except SystemExit as stop:
         if isinstance(stop.code, str):
             raise SetupError(f"{script}: {stop.code}") from stop

@@ -10,3 +10,8 @@ FAILED_FILE = "failed.json"
 def jobs_directory(output_dir: Path) -> Path:
     """Where the journals and claims of a batch's jobs lie."""
     return output_dir / STATE_DIRECTORY / "jobs"
+
+
+def searches_directory(output_dir: Path) -> Path:
+    """Where processes lease the chains that they search."""
+    return output_dir / STATE_DIRECTORY / "searches"

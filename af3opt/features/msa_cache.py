@@ -57,6 +57,7 @@ class MsaCache:
             manager: Where entries are kept.
         """
         self.manager = manager
+        self._searched_with: JsonObject | None = None
 
     @classmethod
     def from_settings(cls, settings: Settings) -> "MsaCache | None":
@@ -72,7 +73,7 @@ class MsaCache:
             pipeline: The engine's `DataPipeline`; changed in place.
             config: The `DataPipelineConfig` it was made with.
         """
-        searched_with = search_material(config)
+        searched_with = self._searched_with = search_material(config)
         for name in ("process_protein_chain", "process_rna_chain"):
             process = getattr(pipeline, name)
             setattr(pipeline, name, self._reusing(process, searched_with))
@@ -98,6 +99,18 @@ class MsaCache:
             }
         )
 
+    def missing(self, chain: Chain) -> CacheKey | None:
+        """Returns the key of results that a pipeline would have to search for, or None.
+
+        Args:
+            chain: A chain of the engine's; the cache has been put around a pipeline.
+        """
+        assert self._searched_with is not None
+        key = self.key(chain, self._searched_with)
+        if key is None or self.manager.path_of(key.digest).is_file():
+            return None
+        return key
+
     def _reusing(self, process: Process, searched_with: Mapping[str, Json]) -> Process:
         def process_chain(chain: Chain) -> Chain:
             key = self.key(chain, searched_with)
@@ -110,6 +123,7 @@ class MsaCache:
             started = time.monotonic()
             processed = process(chain)
             self._save(key, processed, time.monotonic() - started)
+            _say_when_nothing_was_found(processed)
             return processed
 
         return process_chain
@@ -134,10 +148,23 @@ class MsaCache:
         information = {
             "residues": len(chain.sequence),
             "seconds": round(seconds, 3),
-            "rows": chain.unpaired_msa.count(">"),
+            # Without the query.
+            "rows": max(0, chain.unpaired_msa.count(">") - 1),
             "raw_bytes": len(text),
         }
         self.manager.put(key, [packed], information)
+
+
+def _say_when_nothing_was_found(chain: Chain) -> None:
+    """The query is a row of its own alignments."""
+    alignments = [getattr(chain, name, None) or "" for name in _RESULTS[:2]]
+    if all(alignment.count(">") <= 1 for alignment in alignments):
+        _log.warning(
+            "Chain %s (%d residues) has no relatives in any database; the model gets the "
+            "sequence alone",
+            chain.id,
+            len(chain.sequence),
+        )
 
 
 def search_material(config: Any) -> JsonObject:

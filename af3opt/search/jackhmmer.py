@@ -141,11 +141,25 @@ def run_jackhmmer(command: Sequence[str]) -> None:
         said = " ".join((done.stderr or done.stdout).decode(errors="replace").split())
         said = said[-_MOST_OF_MESSAGE:] or "it said nothing"
         raise JackhmmerError(f"{command[0]} failed ({how}): {said}")
-    line = CommandLine.parse(command)
-    alignment = None if isinstance(line, Aside) else line.value("-A")
-    if alignment is not None and not _is_complete(Path(alignment)):
+    check_alignment(command)
+
+
+def alignment_path(command: Sequence[str]) -> Path | None:
+    """Where a jackhmmer command writes its alignment; None where it writes none."""
+    options = list(command[:-3])
+    return Path(command[options.index("-A") + 1]) if "-A" in options else None
+
+
+def check_alignment(command: Sequence[str]) -> None:
+    """Finds an alignment that was cut off, by a full file system for example.
+
+    Raises:
+        JackhmmerError: the alignment of this command is not complete.
+    """
+    path = alignment_path(command)
+    if path is not None and not _is_complete(path):
         raise JackhmmerError(
-            f"{command[0]} left an incomplete alignment in {alignment}; is there space left?"
+            f"{command[0]} left an incomplete alignment in {path}; is there space left?"
         )
 
 

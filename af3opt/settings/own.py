@@ -10,6 +10,7 @@ ENGINE = "af3opt: engine"
 ENVIRONMENT = "af3opt: environment"
 NUMERICS = "af3opt: fidelity and numerics"
 EXECUTION = "af3opt: batches, resume and limits"
+SEARCHES = "af3opt: searches"
 CACHES = "af3opt: features and caches"
 OUTPUT = "af3opt: output"
 LOGGING = "af3opt: logging"
@@ -220,6 +221,13 @@ class OwnOptions:
         "Keep an uncompressed copy of the model parameters under AF3OPT_HOME, private to you, "
         "that is mapped into memory instead of being read. The model directory is never written.",
         group=CACHES,
+    )
+
+    exact_search: bool = option(
+        True,
+        "Scan protein databases with af3opt's own first filter, and let jackhmmer search what it "
+        "leaves over. The result is jackhmmer's, byte for byte; see docs/searches.md.",
+        group=SEARCHES,
     )
 
     feature_cache: bool = option(

@@ -1,8 +1,10 @@
 """The jobs of one process: each once, stage by stage, whatever happens to single ones."""
 
+import contextlib
 import logging
 from collections.abc import Iterable, Iterator, Sequence
 
+from af3opt.execution.batch.search_ahead import SearchAhead, SearchTools
 from af3opt.execution.batch.seed_source import SeedSource
 from af3opt.execution.batch.seed_stages import SeedStages
 from af3opt.execution.batch.shared import Batch, Tally
@@ -18,8 +20,12 @@ from af3opt.execution.output_directory import check_can_be_made, make_output_dir
 from af3opt.execution.planning.deadline import Deadline
 from af3opt.execution.planning.kept_plans import write_plan
 from af3opt.execution.planning.plan import PlannedJob
+from af3opt.execution.searching import faster_searches
+from af3opt.execution.state_directory import searches_directory
 from af3opt.execution.trace import Trace
 from af3opt.features.featurise import usable_threads
+from af3opt.features.msa_cache import MsaCache
+from af3opt.search.tool import ExactSearch
 
 _log = logging.getLogger(__name__)
 
@@ -90,7 +96,8 @@ class BatchRun:
         first = next(waiting, None)
         if first is None:
             return self._tally.outcomes
-        tools = self._start(first if alone else None)
+        cache = MsaCache.from_settings(self._session.settings)
+        tools = self._start(first if alone else None, cache)
         write_plan(self._session.output_dir, plan)
         batch = Batch(
             tools=tools,
@@ -101,16 +108,19 @@ class BatchRun:
             tally=self._tally,
             overlapped=self._overlapped(),
         )
-        source = SeedSource(batch, self._unfinished)
-        seeds = SeedStages(batch, tools.model)
-        stages = Stages(source.seeds(first, waiting), seeds.featurise, seeds.infer, seeds.write)
-        try:
+        with contextlib.ExitStack() as stack:
+            searches = stack.enter_context(faster_searches(self._session.settings))
+            ahead = self._search_ahead(tools, cache, searches, plan)
+            if ahead is not None:
+                stack.enter_context(ahead.running())
+            source = SeedSource(batch, self._unfinished, ahead)
+            stack.callback(source.close)
+            seeds = SeedStages(batch, tools.model)
+            stages = Stages(source.seeds(first, waiting), seeds.featurise, seeds.infer, seeds.write)
             if batch.overlapped:
                 stages.run_overlapped(self._threads_ahead())
             else:
                 stages.run_in_turn()
-        finally:
-            source.close()
         return self._tally.outcomes
 
     def _unfinished(self, plan: Iterable[PlannedJob]) -> Iterator[PlannedJob]:
@@ -120,12 +130,33 @@ class BatchRun:
             else:
                 yield planned
 
-    def _start(self, only: PlannedJob | None) -> Tools:
+    def _search_ahead(
+        self,
+        tools: Tools,
+        cache: MsaCache | None,
+        searches: ExactSearch | None,
+        plan: Sequence[PlannedJob],
+    ) -> SearchAhead | None:
+        """Plans the searches of all jobs; None where they share nothing."""
+        if tools.pipeline is None or cache is None or searches is None:
+            return None
+        resume = self._session.settings.resume
+        leases = searches_directory(self._session.output_dir) if resume else None
+        shared = SearchTools(
+            pipeline=tools.pipeline,
+            cache=cache,
+            passes=searches.passes,
+            leases=leases,
+            guard=self._guard,
+        )
+        return SearchAhead(shared, plan)
+
+    def _start(self, only: PlannedJob | None, cache: MsaCache | None) -> Tools:
         """Does once what every job needs; fails here rather than in each of them."""
         session = self._session
         engine = import_engine(session)
         _log.info("Engine: %s", engine.label)
-        pipeline = make_pipeline(session.settings)
+        pipeline = make_pipeline(session.settings, cache)
         if only is not None:
             check_job(session, pipeline, only)
         check_can_be_made(session.output_dir)

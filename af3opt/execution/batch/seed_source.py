@@ -8,6 +8,7 @@ import logging
 import time
 from collections.abc import Callable, Iterable, Iterator
 
+from af3opt.execution.batch.search_ahead import SearchAhead
 from af3opt.execution.batch.shared import Batch
 from af3opt.execution.batch.units import RunningJob, SeedCount, SeedToDo
 from af3opt.execution.job.claiming import JobHeldError, check_name, claim_job
@@ -50,16 +51,19 @@ class SeedSource:
         self,
         batch: Batch,
         unfinished: Callable[[Iterable[PlannedJob]], Iterator[PlannedJob]],
+        searches: SearchAhead | None = None,
     ) -> None:
         """Connects what the source needs.
 
         Args:
             batch: What the parts of the batch share.
             unfinished: Leaves out, and notes, what nothing is left to do for.
+            searches: Searches for all jobs; a job waits until its chains are there.
         """
         self._batch = batch
         self._tools = batch.tools
         self._unfinished = unfinished
+        self._searches = searches
         self._open: dict[int, RunningJob] = {}
 
     def seeds(self, first: PlannedJob, others: Iterator[PlannedJob]) -> Iterator[SeedToDo]:
@@ -107,6 +111,8 @@ class SeedSource:
 
     def _try_open(self, planned: PlannedJob) -> "RunningJob | _Obstacle | None":
         """Leases a job's bucket and opens it; None when that failed, which has been noted."""
+        if self._searches is not None and not self._searches.is_ready(planned):
+            return _Obstacle("the search of its chains", passes=True)
         leases = self._batch.leases
         if leases is None:
             return self._open_job(planned)

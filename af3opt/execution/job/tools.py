@@ -104,11 +104,15 @@ class Tools:
         return self.session.settings
 
 
-def make_pipeline(settings: Settings) -> DataPipeline | None:
-    """Makes the data pipeline; None when it is not to run."""
+def make_pipeline(settings: Settings, cache: MsaCache | None) -> DataPipeline | None:
+    """Makes the data pipeline; None when it is not to run.
+
+    Args:
+        settings: Name tools and databases.
+        cache: Where results of searches are kept, or None.
+    """
     if not settings.run_data_pipeline:
         return None
-    cache = MsaCache.from_settings(settings)
     return DataPipeline(settings, cache.wrap if cache is not None else None)
 
 

@@ -1,0 +1,226 @@
+"""Searches of a whole batch ahead of its jobs: each chain once, many chains in a pass.
+
+A thread goes over the plan, gathers chains that have not been searched, and searches a
+company of them side by side, so that one pass over a database serves them all. Results
+go to the MSA cache chain by chain. Jobs whose chains are there begin at once; the others
+have to wait their turn. Processes that share an output directory share the chains, too:
+a chain is leased as a job is claimed.
+"""
+
+import contextlib
+import dataclasses
+import itertools
+import logging
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+from af3opt.base.errors import Af3optError
+from af3opt.base.key import CacheKey
+from af3opt.engine.inputs import load_fold_input, needs_search
+from af3opt.engine.msa import DataPipeline
+from af3opt.engine.protocols import ProteinChain
+from af3opt.execution.claims.claim import keep_alive, try_claim
+from af3opt.execution.interrupt import InterruptGuard
+from af3opt.execution.planning.plan import PlannedJob
+from af3opt.features.msa_cache import MsaCache
+from af3opt.search.passes import SharedPasses
+
+_log = logging.getLogger(__name__)
+
+# Chains of a company: each holds its alignments in memory until they are stored.
+_MOST_CHAINS = 32
+# How long to wait before looking again at chains that other processes search.
+_POLL_SECONDS = 1.0
+# How long a job waits to be looked at; that takes milliseconds.
+_MOST_LOOKING_SECONDS = 5.0
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class _Wanted:
+    """A chain that nobody has searched yet.
+
+    Attributes:
+        chain: The engine's chain.
+        key: Of its results in the MSA cache.
+    """
+
+    chain: ProteinChain
+    key: CacheKey
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class SearchTools:
+    """What searching ahead needs.
+
+    Attributes:
+        pipeline: The engine's data pipeline, with the cache around it.
+        cache: Where results go.
+        passes: The scans, which chains share.
+        leases: Directory of the leases that processes share; None to search without.
+        guard: Says when to stop, and lets leases go at a signal.
+    """
+
+    pipeline: DataPipeline
+    cache: MsaCache
+    passes: SharedPasses
+    leases: Path | None
+    guard: InterruptGuard
+
+
+class SearchAhead:
+    """The searches of a plan, in threads of their own."""
+
+    def __init__(self, tools: SearchTools, plan: Sequence[PlannedJob]) -> None:
+        """Searches nothing yet.
+
+        Args:
+            tools: What it needs.
+            plan: The jobs, in the order in which they will be opened.
+        """
+        self._tools = tools
+        self._plan = plan
+        self._lock = threading.Condition()
+        # Jobs that have been looked at, with the digests of chains they wait for.
+        self._waiting: dict[tuple[Path, int], set[str]] = {}
+        self._open: set[str] = set()
+        self._over = False
+        self._thread = threading.Thread(target=self._work, name="search-ahead", daemon=True)
+
+    @contextlib.contextmanager
+    def running(self) -> Iterator["SearchAhead"]:
+        """Searches for the length of the block; what has not been begun by then is not."""
+        self._thread.start()
+        try:
+            yield self
+        finally:
+            with self._lock:
+                self._over = True
+            self._tools.passes.stop()
+            self._thread.join()
+
+    def is_ready(self, planned: PlannedJob) -> bool:
+        """Whether a job need not wait: its chains are there, or it will search itself."""
+        job = (planned.path, planned.position)
+        with self._lock:
+            self._lock.wait_for(lambda: self._over or job in self._waiting, _MOST_LOOKING_SECONDS)
+            return self._over or (job in self._waiting and not self._waiting[job] & self._open)
+
+    def _work(self) -> None:
+        try:
+            self._search_all()
+        except Exception as error:
+            # The jobs search for themselves then, and say what is wrong.
+            _log.warning("Searching ahead of the jobs has ended: %s", error)
+            _log.debug("Search ahead", exc_info=error)
+        finally:
+            with self._lock:
+                self._over = True
+                self._lock.notify_all()
+
+    def _search_all(self) -> None:
+        elsewhere: list[_Wanted] = []
+        done = 0
+        for company in itertools.batched(self._unsearched(), _MOST_CHAINS):
+            if self._must_stop():
+                return
+            searched, held = self._search_company(company)
+            done += searched
+            elsewhere += held
+        while elsewhere and not self._must_stop():
+            time.sleep(_POLL_SECONDS)
+            searched, elsewhere = self._search_company(elsewhere)
+            done += searched
+        if done:
+            _log.info("Searches ahead of the jobs: %d chain(s) done", done)
+
+    def _must_stop(self) -> bool:
+        with self._lock:
+            return self._over or self._tools.guard.stop_requested.is_set()
+
+    def _unsearched(self) -> Iterator[_Wanted]:
+        """Yields each chain of the plan that has no results yet, once."""
+        known: set[str] = set()
+        for planned in self._plan:
+            wanted = self._wanted_by(planned)
+            with self._lock:
+                digests = {one.key.digest for one in wanted}
+                self._open |= digests - known
+                self._waiting[planned.path, planned.position] = digests
+                self._lock.notify_all()
+            for one in wanted:
+                if one.key.digest not in known:
+                    known.add(one.key.digest)
+                    yield one
+
+    def _wanted_by(self, planned: PlannedJob) -> list[_Wanted]:
+        try:
+            fold_input = load_fold_input(planned.path, planned.position)
+            if not needs_search(fold_input):
+                return []
+            self._tools.pipeline.check()
+        except (Af3optError, OSError):
+            return []  # Opening the job will say what is wrong with it.
+        found = ((one, self._tools.cache.missing(one)) for one in fold_input.protein_chains)
+        return [_Wanted(chain, key) for chain, key in found if key is not None]
+
+    def _search_company(self, company: Sequence[_Wanted]) -> tuple[int, list[_Wanted]]:
+        """Searches those of some chains that no other process searches.
+
+        Returns:
+            How many were searched, and those that others search.
+        """
+        with contextlib.ExitStack() as leases:
+            mine: list[_Wanted] = []
+            held: list[_Wanted] = []
+            for one in company:
+                lease = self._lease(one.key.digest)
+                if lease is None:
+                    held.append(one)
+                    continue
+                leases.enter_context(lease)
+                # Its holder may have ended, and stored it, since it was missed.
+                if self._tools.cache.missing(one.chain) is None:
+                    self._close(one)
+                else:
+                    mine.append(one)
+            if mine:
+                self._search(mine)
+        return len(mine), held
+
+    def _search(self, company: Sequence[_Wanted]) -> None:
+        residues = sum(len(one.chain.sequence) for one in company)
+        _log.info("Searching for %d chain(s), %d residues, in one go", len(company), residues)
+        with (
+            self._tools.passes.company(len(company)) as leave,
+            ThreadPoolExecutor(len(company), "search") as threads,
+        ):
+            list(threads.map(self._search_one, company, itertools.repeat(leave)))
+
+    def _search_one(self, wanted: _Wanted, leave: Callable[[], None]) -> None:
+        try:
+            self._tools.pipeline.search_protein(wanted.chain)
+        except Exception as error:
+            # The job meets it again, and says so in its own name.
+            _log.debug("Search of chain %s", wanted.chain.id, exc_info=error)
+        finally:
+            leave()
+            self._close(wanted)
+
+    def _close(self, wanted: _Wanted) -> None:
+        with self._lock:
+            self._open.discard(wanted.key.digest)
+
+    def _lease(self, digest: str) -> contextlib.AbstractContextManager[object] | None:
+        """Takes a chain for this process; None while another one searches it."""
+        if self._tools.leases is None:
+            return contextlib.nullcontext()
+        claim = try_claim(self._tools.leases / digest)
+        if claim is None:
+            return None
+        held = contextlib.ExitStack()
+        held.enter_context(self._tools.guard.at_end(claim.release))
+        held.enter_context(keep_alive(claim))
+        return held

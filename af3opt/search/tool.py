@@ -1,0 +1,178 @@
+"""The engine's jackhmmer searches, restricted to what an exact scan leaves over.
+
+Class: exact. The engine starts every program through one function. Here it gets jackhmmer's
+command with the survivors in place of the database, so that everything else stays the
+engine's: options, conversions, errors. A command that is not understood runs as it is.
+"""
+
+import contextlib
+import dataclasses
+import importlib.util
+import logging
+import os
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from af3opt.base.errors import SetupError
+from af3opt.engine.known_functions import known
+from af3opt.engine.patching import Patch, PatchSet
+from af3opt.search.aside import Aside
+from af3opt.search.jackhmmer import (
+    PreparedSearch,
+    RestrictedSearch,
+    alignment_path,
+    check_alignment,
+    prepare_search,
+)
+from af3opt.search.kernel import instruction_set
+from af3opt.search.passes import SharedPasses
+
+NAME = "exact_search"
+
+_log = logging.getLogger(__name__)
+
+# How the engine calls a command of jackhmmer's: "Jackhmmer (uniref90.fasta)".
+_TOOL = "Jackhmmer"
+# The rows of an alignment's first block are counted; no result of the engine's is larger.
+_MOST_LINES = 2_000_000
+
+
+@dataclasses.dataclass(slots=True, eq=False)
+class ExactSearch:
+    """What the searches of this process have in common.
+
+    Attributes:
+        passes: The scans.
+        said: Reasons for stepping aside that the log has already.
+        lock: Held while `said` is changed.
+        programs: How many programs, each with threads of its own, may run at a time.
+    """
+
+    passes: SharedPasses
+    programs: threading.BoundedSemaphore
+    said: set[str] = dataclasses.field(default_factory=set)
+    lock: threading.Lock = dataclasses.field(default_factory=threading.Lock)
+
+    @classmethod
+    def with_threads(cls, threads: int) -> "ExactSearch":
+        """Makes searches that use a number of threads together."""
+        return cls(SharedPasses(threads), threading.BoundedSemaphore(max(1, threads // 2)))
+
+    def step_aside(self, reason: str) -> None:
+        """Says once why the engine's own search runs."""
+        with self.lock:
+            new = reason not in self.said
+            self.said.add(reason)
+        if new:
+            _log.info("The engine's own search runs: %s", reason)
+
+    @contextlib.contextmanager
+    def prepared(self, command: Sequence[str]) -> Iterator[RestrictedSearch | None]:
+        """Gives the search of the survivors; None where the whole database is searched.
+
+        Raises:
+            DatabaseError: the database cannot be read, or changed meanwhile.
+        """
+        search = prepare_search(command, os.environ)
+        if not isinstance(search, PreparedSearch):
+            self.step_aside(search.reason)
+            self.passes.stay_away(str(command[-1]))
+            with self._as_the_engine_does():
+                yield None
+            return
+        with self.passes.restricted(search) as restricted:
+            if isinstance(restricted, Aside):
+                self.step_aside(restricted.reason)
+                with self._as_the_engine_does():
+                    yield None
+                return
+            with self.programs:
+                yield restricted
+
+    def _as_the_engine_does(self) -> contextlib.AbstractContextManager[object]:
+        """The engine searches a chain's databases side by side, but one chain at a time."""
+        return self.programs if self.passes.has_company else contextlib.nullcontext()
+
+
+def why_not_here(environ: Mapping[str, str]) -> str | None:
+    """Says why no search can be restricted in this environment; None where it can."""
+    isa = instruction_set(environ)
+    if isinstance(isa, Aside):
+        return isa.reason
+    return None if importlib.util.find_spec("pyhmmer") else "pyhmmer is not installed"
+
+
+def exact_search(searches: ExactSearch) -> PatchSet[ExactSearch]:
+    """Returns the replacement of the engine's function, not yet in force."""
+    return PatchSet([EXACT_SEARCH], searches)
+
+
+# A function of the engine's: command, its name, and how to report.
+type RunTool = Callable[..., Any]
+
+
+def _make_run(original: RunTool, searches: ExactSearch) -> RunTool:
+    def run(cmd: Sequence[str], cmd_name: str, *args: Any, **options: Any) -> Any:
+        if not cmd_name.startswith(_TOOL):
+            with searches.programs:
+                return original(cmd, cmd_name, *args, **options)
+        try:
+            with searches.prepared(cmd) as restricted:
+                begun = time.monotonic()
+                command = cmd if restricted is None else restricted.command
+                done = original(command, cmd_name, *args, **options)
+                check_alignment(cmd)
+        except SetupError as error:
+            # The engine's callers, and what is around them, know its kind of error.
+            raise RuntimeError(str(error)) from error
+        _say_what_was_found(cmd, restricted, time.monotonic() - begun)
+        return done
+
+    return run
+
+
+def _say_what_was_found(
+    command: Sequence[str], restricted: RestrictedSearch | None, seconds: float
+) -> None:
+    path = alignment_path(command)
+    if path is None:
+        return
+    where = "all targets" if restricted is None else f"{restricted.survivors} survivors"
+    _log.info(
+        "%s: %d rows for a chain of %d residues; jackhmmer took %.1f s for %s",
+        Path(command[-1]).name,
+        _found_rows(path),
+        _residues(Path(command[-2])),
+        seconds,
+        where,
+    )
+
+
+def _residues(query: Path) -> int:
+    _, _, sequence = query.read_text(encoding="ascii").partition("\n")
+    return len("".join(sequence.split()))
+
+
+def _found_rows(path: Path) -> int:
+    """Counts the rows of a Stockholm file without the query's."""
+    names = 0
+    with path.open(encoding="utf-8", errors="replace") as lines:
+        for number, line in enumerate(lines):
+            if number > _MOST_LINES:
+                break
+            if line.startswith(("#", "//")):
+                continue
+            if line.strip():
+                names += 1
+            elif names:
+                break
+    return max(0, names - 1)
+
+
+EXACT_SEARCH = Patch[ExactSearch](
+    name=NAME,
+    replacements=((known("data.tools.subprocess_utils", "run"), _make_run),),
+)

@@ -1,0 +1,161 @@
+"""Searches of a batch ahead of its jobs: each chain once, whoever needs it, whoever dies."""
+
+import json
+import os
+import random
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import REPOSITORY
+
+pytest.importorskip("pyhmmer")
+DATABASES = REPOSITORY / "tests" / "testdata" / "databases"
+UBIQUITIN = "MQIFVKTLTGKTITLEVEPSDTIENVKAKIQDKEGIPPDQQRLIFAGKQLEDGRTLSDYNIQKESTLHLVLRLRGG"
+PROTEIN_DATABASES = 4
+_TOOLS = ("jackhmmer", "hmmsearch", "hmmbuild", "nhmmer", "hmmalign")
+
+pytestmark = [
+    pytest.mark.engine,
+    pytest.mark.slow,
+    pytest.mark.skipif(
+        any(shutil.which(tool) is None for tool in _TOOLS), reason="needs HMMER's programs"
+    ),
+]
+
+
+class Searches:
+    """Runs of af3opt whose jackhmmer writes down each search that it begins and ends."""
+
+    def __init__(self, root):
+        self.inputs = root / "in"
+        self.inputs.mkdir()
+        self.log = root / "searches.log"
+        self.program = root / "jackhmmer"
+        # The version is asked for with -h; all else ends with query and database.
+        self.program.write_text(
+            "#!/bin/bash\n"
+            f"real={shutil.which('jackhmmer')}\n"
+            'if [[ "$1" == -h ]]; then exec "$real" "$@"; fi\n'
+            'query="${@: -2:1}"\n'
+            'sequence="$(tail -n +2 "$query" | tr -d "\\n")"\n'
+            f'echo "begun $sequence" >>{self.log}\n'
+            '"$real" "$@" || exit\n'
+            f'echo "ended $sequence" >>{self.log}\n'
+        )
+        self.program.chmod(0o755)
+
+    def write_job(self, name, *sequences):
+        proteins = [
+            {"protein": {"id": "ABCD"[place], "sequence": sequence}}
+            for place, sequence in enumerate(sequences)
+        ]
+        job = {"name": name, "modelSeeds": [1], "dialect": "alphafold3", "version": 1}
+        (self.inputs / f"{name}.json").write_text(json.dumps({**job, "sequences": proteins}))
+
+    def start(self, output, cache, *flags):
+        command = [
+            *(sys.executable, "-m", "af3opt", "run", f"--input_dir={self.inputs}"),
+            *(f"--output_dir={output}", f"--msa_cache_dir={cache}", "--norun_inference"),
+            *(f"--db_dir={DATABASES}", f"--jackhmmer_binary_path={self.program}", *flags),
+        ]
+        log = output.parent / f"{output.name}-{time.monotonic_ns()}.log"
+        with log.open("w") as stream:
+            process = subprocess.Popen(
+                command, cwd=REPOSITORY, env=os.environ, stderr=stream, stdout=stream
+            )
+        process.log = log
+        return process
+
+    def counts(self, word):
+        """Sequence -> how many searches of it are noted with a word."""
+        found = {}
+        lines = self.log.read_text().splitlines() if self.log.exists() else []
+        for line in lines:
+            what, sequence = line.split()
+            if what == word:
+                found[sequence] = found.get(sequence, 0) + 1
+        return found
+
+
+@pytest.fixture
+def searches(tmp_path, prepared_home):
+    return Searches(tmp_path)
+
+
+def relatives(number):
+    generator = random.Random(1)
+    found = []
+    for _ in range(number):
+        letters = list(UBIQUITIN)
+        for _ in range(6):
+            letters[generator.randrange(len(letters))] = generator.choice("ACDEFGHIKLMNPQRSTVWY")
+        found.append("".join(letters))
+    assert len(set(found)) == number
+    return found
+
+
+def data_files(output):
+    """Job -> its input with MSAs and templates."""
+    paths = Path(output).glob("*/*_data.json")
+    return {path.name: json.loads(path.read_text()) for path in paths}
+
+
+def test_a_batch_reads_each_database_once_and_searches_each_chain_once(searches, tmp_path):
+    chains = relatives(5)
+    for number in range(8):
+        searches.write_job(f"job{number}", chains[number % 5], chains[(number + 1) % 5])
+    run = searches.start(tmp_path / "out", tmp_path / "msa")
+    assert run.wait(300) == 0, run.log.read_text()
+    log = run.log.read_text()
+    scans = re.findall(r"Scanned (\S+) for (\d+) chains?:", log)
+    assert sorted(name for name, _ in scans) == sorted({name for name, _ in scans})
+    assert {number for _, number in scans} == {"5"}
+    assert len(scans) == PROTEIN_DATABASES
+    assert searches.counts("ended") == dict.fromkeys(chains, PROTEIN_DATABASES)
+    # The engine's own way gives the same files.
+    plain = searches.start(tmp_path / "plain", tmp_path / "other", "--noexact_search")
+    assert plain.wait(300) == 0, plain.log.read_text()
+    assert data_files(tmp_path / "out") == data_files(tmp_path / "plain")
+    assert len(data_files(tmp_path / "out")) == 8
+
+
+def test_processes_share_chains_and_survive_kills(searches, tmp_path):
+    chains = relatives(12)
+    generator = random.Random(2)
+    for number in range(40):
+        searches.write_job(f"job{number:02}", *generator.sample(chains, 2))
+    output, cache = tmp_path / "out", tmp_path / "msa"
+    victims = [searches.start(output, cache) for _ in range(2)]
+    end = time.monotonic() + 240
+    while not searches.counts("begun"):
+        assert time.monotonic() < end, victims[0].log.read_text()
+        assert any(victim.poll() is None for victim in victims)
+        time.sleep(0.02)
+    for victim in victims:
+        victim.send_signal(signal.SIGKILL)
+        victim.wait()
+    stored = {path.name for path in cache.rglob("*") if path.is_file()}
+    before = searches.counts("begun")
+    runs = [searches.start(output, cache) for _ in range(4)]
+    codes = [run.wait(400) for run in runs]
+    logs = "\n".join(run.log.read_text() for run in runs)
+    assert set(codes) <= {0, 75}, logs
+    assert 0 in codes, logs
+    assert len(data_files(output)) == 40
+    # What a killed process had not stored is searched again, once; all else exactly once.
+    again = searches.counts("begun")
+    for chain in chains:
+        repeats = again[chain] - before.get(chain, 0)
+        assert repeats in (0, PROTEIN_DATABASES), (chain, before, again, stored)
+        if chain not in before:
+            assert repeats == PROTEIN_DATABASES
+    alone = searches.start(tmp_path / "alone", tmp_path / "fresh", "--noexact_search")
+    assert alone.wait(400) == 0, alone.log.read_text()
+    assert data_files(output) == data_files(tmp_path / "alone")
