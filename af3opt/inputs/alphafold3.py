@@ -82,6 +82,8 @@ class Alphafold3Check:
         self._check_alignments()
         self.bonds = check_bonds(job.get("bondedAtomPairs"), self.chains, place)
         user_ccd = resolve_file(job, "userCCD", self._base, place)
+        if user_ccd is not None and not user_ccd.strip():
+            place.inside("userCCD").refuse("is empty; leave it out, or give components in mmCIF")
         self.content = {**job, "userCCD": user_ccd}
         self.content.pop("userCCDPath", None)
         self.content["sequences"] = [

@@ -267,6 +267,7 @@ BAD = {
     ),
     # The user's own components.
     "user ccd type": (job(userCCD=5), "userCCD: give a text, not a number"),
+    "user ccd empty": (job(userCCD=""), "userCCD: is empty; leave it out"),
     "both ccds": (job(userCCD="data_X", userCCDPath="x"), "only one of userCCD and userCCDPath"),
     "no ccd file": (job(userCCDPath="gone.cif"), "userCCDPath: 'gone.cif' cannot be read"),
 }
