@@ -14,23 +14,26 @@ import msgspec
 from af3opt.base.atomic import atomic_write_bytes
 from af3opt.base.foreign_files import read_foreign, read_private
 
-_MAX_BYTES = 64 << 20
+_MOST_BYTES = 64 << 20
 
 
-def read_json[T](path: Path, kind: type[T], *, private: bool = False) -> T | None:
+def read_json[T](
+    path: Path, kind: type[T], *, private: bool = False, most_bytes: int = _MOST_BYTES
+) -> T | None:
     """Reads a file as a value of a type.
 
     Args:
         path: The file; a link is not followed.
         kind: The type, such as a dataclass.
         private: Take only a file that nobody else can have written or replaced.
+        most_bytes: Largest size to accept.
 
     Returns:
         The value; None when the file is missing, cannot be read, or is not of the type.
     """
     try:
         read = read_private if private else read_foreign
-        return from_json(read(path, _MAX_BYTES), kind)
+        return from_json(read(path, most_bytes), kind)
     except OSError:
         return None
 
@@ -38,7 +41,7 @@ def read_json[T](path: Path, kind: type[T], *, private: bool = False) -> T | Non
 def from_json[T](text: bytes | str, kind: type[T]) -> T | None:
     """Returns a JSON text as a value of a type, None when it is not of it."""
     try:
-        return msgspec.json.decode(text, type=kind)
+        return msgspec.json.decode(text, type=kind, dec_hook=_from_text)
     except (ValueError, RecursionError):
         return None
 
@@ -54,9 +57,23 @@ def to_json(value: Any, *, sort: bool = False) -> bytes:
         TypeError: something in it has no form in JSON.
         RecursionError: it holds itself.
     """
-    plain = msgspec.to_builtins(value, str_keys=True)
+    plain = msgspec.to_builtins(value, str_keys=True, enc_hook=_as_text)
     text = msgspec.json.encode(plain, order="sorted" if sort else None)
     return msgspec.json.format(text, indent=1) + b"\n"
+
+
+def _from_text(kind: type, value: object) -> object:
+    """Reads what JSON has not: a path."""
+    if kind is Path and isinstance(value, str):
+        return Path(value)
+    raise ValueError(f"{kind} is not read from JSON")
+
+
+def _as_text(value: object) -> str:
+    """Writes what JSON has not: a path."""
+    if isinstance(value, Path):
+        return str(value)
+    raise TypeError(f"{type(value)} is not written to JSON")
 
 
 def write_json(path: Path, value: Any, *, mode: int = 0o666) -> None:

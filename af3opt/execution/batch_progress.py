@@ -3,7 +3,7 @@
 import contextlib
 import dataclasses
 import enum
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from af3opt.base.checked_json import parse_object
@@ -12,7 +12,7 @@ from af3opt.base.json_types import JsonObject
 from af3opt.execution.claims.verdicts import Sign, Standing, look_at_claims
 from af3opt.execution.job.identity import input_digest
 from af3opt.execution.job.run_journal import read_seed_record
-from af3opt.execution.outcomes import read_failures
+from af3opt.execution.outcomes import FailureNote, read_failures
 from af3opt.execution.planning.kept_plans import ExpectedJob, Source, read_plans
 from af3opt.execution.planning.observed_times import ObservedTimes
 from af3opt.execution.state_directory import jobs_directory
@@ -85,7 +85,7 @@ def read_progress(output_dir: Path) -> BatchProgress:
     if root.is_dir():
         for path in root.iterdir():
             expected.setdefault(path.name, [ExpectedJob(path.name, 0, 1)])
-    failures: dict[str, list[dict[str, str]]] = {}
+    failures: dict[str, list[FailureNote]] = {}
     for failure in read_failures(output_dir):
         failures.setdefault(sanitised_name(failure["name"]), []).append(failure)
     standings = look_at_claims([root / name for name in expected])
@@ -104,7 +104,7 @@ def _jobs_of_name(
     directory: Path,
     expected: Sequence[ExpectedJob],
     standing: Standing | None,
-    failures: Sequence[Mapping[str, str]],
+    failures: Sequence[FailureNote],
     times: ObservedTimes,
 ) -> Iterator[JobProgress]:
     """Yields how far the jobs of one name are; they share journal and claim."""
@@ -149,7 +149,7 @@ def _told_apart(jobs: Sequence[ExpectedJob]) -> Iterator[tuple[ExpectedJob, str 
             yield job, digest
 
 
-def _failure(failures: Sequence[Mapping[str, str]], source: Source | None) -> str | None:
+def _failure(failures: Sequence[FailureNote], source: Source | None) -> str | None:
     """Why a job failed, None if it did not; without its source any failure is its own."""
     for failure in failures:
         if source is None or Path(failure["file"]).absolute() == source.path:

@@ -3,22 +3,18 @@
 import contextlib
 import dataclasses
 import enum
-import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from pathlib import Path
+from typing import NotRequired, TypedDict
 
-from af3opt.base.atomic import atomic_write_text
-from af3opt.base.checked_json import parse_object
+from af3opt.base.atomic import atomic_write_bytes
 from af3opt.base.errors import ExitCode
-from af3opt.base.foreign_files import read_foreign
-from af3opt.base.json_types import Json, JsonObject
+from af3opt.base.json_files import read_json, to_json
 from af3opt.base.key import text_digest
 from af3opt.execution.failure import Failure
 from af3opt.execution.state_directory import FAILED_FILE, STATE_DIRECTORY
 from af3opt.output.checked_files import UNCHECKED, CheckedFiles
 
-_NEEDED = ("name", "file", "reason")
-_FIELDS = (*_NEEDED, "traceback")
 _MOST_BYTES = 1_000_000
 _MOST_SHOWN = 100
 
@@ -61,15 +57,14 @@ class Outcome:
         """What tells one job from another."""
         return self.path, self.position
 
-    def as_json(self) -> JsonObject:
-        """The outcome as JSON values."""
-        return dataclasses.asdict(self) | {"path": str(self.path)}
 
+class FailureNote(TypedDict):
+    """A job that failed, as in `failed.json`; `traceback` names a file where there is one."""
 
-def outcome_from_json(content: Mapping[str, Json]) -> Outcome:
-    """Reads what `Outcome.as_json` wrote."""
-    values = {**content, "path": Path(content["path"]), "status": Status(content["status"])}
-    return Outcome(**values)
+    name: str
+    file: str
+    reason: str
+    traceback: NotRequired[str]
 
 
 def exit_code(outcomes: Iterable[Outcome]) -> ExitCode:
@@ -116,11 +111,15 @@ def note_outcome(
     note, details = directory / f"{digest}.json", directory / _details_name(outcome.name, digest)
     if outcome.status is Status.FAILED:
         directory.mkdir(parents=True, exist_ok=True)
-        content = {"name": outcome.name, "file": str(outcome.path), "reason": outcome.reason}
+        content: FailureNote = {
+            "name": outcome.name,
+            "file": str(outcome.path),
+            "reason": outcome.reason,
+        }
         if failure is not None and failure.traceback:
             files.text(details, _printable(failure.traceback))
             content["traceback"] = details.relative_to(output_dir).as_posix()
-        files.text(note, json.dumps(content))
+        files.text(note, to_json(content).decode())
     elif outcome.status in (Status.DONE, Status.ALREADY_DONE):
         note.unlink(missing_ok=True)
         details.unlink(missing_ok=True)
@@ -139,7 +138,7 @@ def write_table(output_dir: Path) -> None:
         failed = read_failures(output_dir)
         table = output_dir / FAILED_FILE
         if failed:
-            atomic_write_text(table, json.dumps(failed, indent=1) + "\n")
+            atomic_write_bytes(table, to_json(failed))
         else:
             table.unlink(missing_ok=True)
         if read_failures(output_dir) == failed:
@@ -151,7 +150,7 @@ def failures_directory(output_dir: Path) -> Path:
     return output_dir / STATE_DIRECTORY / "failed"
 
 
-def read_failures(output_dir: Path) -> list[dict[str, str]]:
+def read_failures(output_dir: Path) -> list[FailureNote]:
     """Returns all noted failures, as name, file, reason and perhaps traceback, sorted by name.
 
     What is damaged, or was not written by af3opt, is left out.
@@ -159,16 +158,10 @@ def read_failures(output_dir: Path) -> list[dict[str, str]]:
     failures = []
     with contextlib.suppress(FileNotFoundError):
         for path in failures_directory(output_dir).glob("*.json"):
-            with contextlib.suppress(OSError, ValueError):
-                content = parse_object(read_foreign(path, _MOST_BYTES))
-                known = {field: content[field] for field in _FIELDS if field in content}
-                if {*_NEEDED} <= {*known} and all(map(_is_text, known.values())):
-                    failures.append(known)
+            note = read_json(path, FailureNote, most_bytes=_MOST_BYTES)
+            if note is not None:
+                failures.append(note)
     return sorted(failures, key=lambda failure: (failure["name"], failure["file"]))
-
-
-def _is_text(value: object) -> bool:
-    return isinstance(value, str)
 
 
 def _details_name(name: str, digest: str) -> str:

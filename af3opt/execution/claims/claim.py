@@ -10,7 +10,6 @@ moment in which two take the same job over.
 
 import contextlib
 import dataclasses
-import json
 import logging
 import os
 import threading
@@ -18,7 +17,8 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from af3opt.base.atomic import atomic_write_text, temporary_sibling
+from af3opt.base.atomic import temporary_sibling
+from af3opt.base.json_files import to_json, write_json
 from af3opt.execution.claims.holder import (
     Holder,
     claim_number,
@@ -118,7 +118,7 @@ def _create(path: Path, holder: Holder) -> bool:
     """Creates a claim with its content in one step; False when it exists already."""
     temporary = temporary_sibling(path)
     try:
-        temporary.write_text(json.dumps(dataclasses.asdict(holder)))
+        temporary.write_bytes(to_json(holder))
         os.link(temporary, path)
     except FileExistsError:
         return False
@@ -129,7 +129,7 @@ def _create(path: Path, holder: Holder) -> bool:
 
 
 def _write(path: Path, holder: Holder) -> None:
-    atomic_write_text(path, json.dumps(dataclasses.asdict(holder)))
+    write_json(path, holder)
 
 
 def _why_free(path: Path) -> str | None:

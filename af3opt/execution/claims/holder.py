@@ -7,13 +7,10 @@ from pathlib import Path
 
 import psutil
 
-from af3opt.base.checked_json import parse_object
-from af3opt.base.foreign_files import read_foreign
+from af3opt.base.json_files import read_json
 from af3opt.host.queues.every import JobName, find_own_job
 
 _MOST_BYTES = 100_000
-# Fields as earlier versions wrote them, when Slurm was the only scheduler.
-_EARLIER_NAMES = {"slurm_job": "job", "slurm_restarts": "job_restarts"}
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,6 +41,19 @@ class Holder:
     def job_name(self) -> JobName | None:
         """Scheduler and job, None outside one."""
         return None if self.job is None else (self.scheduler, self.job)
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class _EarlierHolder:
+    """A holder as earlier versions wrote it, when Slurm was the only scheduler."""
+
+    host: str
+    process_id: int
+    process_start: float
+    namespace: str
+    slurm_job: str | None
+    slurm_restarts: int = 0
+    released: bool = False
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -107,8 +117,16 @@ def see_claim(path: Path) -> SeenClaim | None:
 
 def read_holder(path: Path) -> Holder | None:
     """Reads who holds a claim; None when the file cannot be read."""
-    try:
-        content = parse_object(read_foreign(path, _MOST_BYTES))
-        return Holder(**{_EARLIER_NAMES.get(name, name): value for name, value in content.items()})
-    except (OSError, ValueError, TypeError):
-        return None
+    holder = read_json(path, Holder, most_bytes=_MOST_BYTES)
+    earlier = read_json(path, _EarlierHolder, most_bytes=_MOST_BYTES) if holder is None else None
+    if earlier is None:
+        return holder
+    return Holder(
+        host=earlier.host,
+        process_id=earlier.process_id,
+        process_start=earlier.process_start,
+        namespace=earlier.namespace,
+        job=earlier.slurm_job,
+        job_restarts=earlier.slurm_restarts,
+        released=earlier.released,
+    )

@@ -4,6 +4,7 @@ import dataclasses
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
+from af3opt.base.json_files import read_json, to_json
 from af3opt.base.json_types import Json
 from af3opt.execution.job.state_files import file_size, named_directory, read_object, write_object
 from af3opt.output.checked_files import CheckedFiles
@@ -135,30 +136,34 @@ class RunJournal:
             for parent in written
             for path in sorted(parent.iterdir())
         }
-        content = {
-            "seed": seed,
-            "scores": [dataclasses.astuple(score) for score in scores],
-            "files": files,
-            "seconds": round(seconds, 3),
-        }
-        write_object(self._directory / f"seed-{seed}.json", content, self._files)
+        content = _SeedFile(
+            seed=seed,
+            scores=tuple((one.seed, one.sample, one.ranking_score) for one in scores),
+            files=files,
+            seconds=round(seconds, 3),
+        )
+        path = self._directory / f"seed-{seed}.json"
+        self._files.text(path, to_json(content, sort=True).decode())
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class _SeedFile:
+    """What a `seed-S.json` holds; a score is seed, sample and ranking score."""
+
+    seed: int
+    scores: tuple[tuple[int, int, float], ...]
+    files: dict[str, int]
+    seconds: float
 
 
 def read_seed_record(path: Path) -> SeedRecord | None:
     """Reads a `seed-S.json`; None when it is missing or damaged."""
-    content = read_object(path)
+    content = read_json(path, _SeedFile)
     if content is None:
         return None
-    try:
-        return SeedRecord(
-            seed=int(content["seed"]),
-            scores=tuple(_score(*score) for score in content["scores"]),
-            files={str(name): int(size) for name, size in dict(content["files"]).items()},
-            seconds=float(content["seconds"]),
-        )
-    except (KeyError, TypeError, ValueError, OverflowError):
-        return None
-
-
-def _score(seed: int, sample: int, ranking_score: float) -> SampleScore:
-    return SampleScore(int(seed), int(sample), float(ranking_score))
+    return SeedRecord(
+        seed=content.seed,
+        scores=tuple(SampleScore(*score) for score in content.scores),
+        files=content.files,
+        seconds=content.seconds,
+    )

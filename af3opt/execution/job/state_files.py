@@ -1,12 +1,10 @@
 """Small JSON files of af3opt's own beside the results: read with suspicion, written atomically."""
 
 import hashlib
-import json
 from collections.abc import Mapping
 from pathlib import Path
 
-from af3opt.base.checked_json import parse_object
-from af3opt.base.foreign_files import read_foreign
+from af3opt.base.json_files import read_json, to_json
 from af3opt.base.json_types import Json, JsonObject
 from af3opt.output.checked_files import CheckedFiles
 
@@ -16,10 +14,7 @@ _MOST_BYTES = 100_000_000
 
 def read_object(path: Path) -> JsonObject | None:
     """Returns the object in a JSON file; None when it is missing or damaged."""
-    try:
-        return parse_object(read_foreign(path, _MOST_BYTES))
-    except (OSError, ValueError):
-        return None
+    return read_json(path, dict[str, Json], most_bytes=_MOST_BYTES)
 
 
 def write_object(path: Path, content: Mapping[str, Json], files: CheckedFiles) -> None:
@@ -28,7 +23,7 @@ def write_object(path: Path, content: Mapping[str, Json], files: CheckedFiles) -
     Raises:
         OSError: it cannot be written.
     """
-    files.text(path, json.dumps(content, indent=1, sort_keys=True))
+    files.text(path, to_json(content, sort=True).decode())
 
 
 def named_directory(

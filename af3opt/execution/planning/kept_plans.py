@@ -6,14 +6,13 @@ content, so that equal ones are one file and nobody overwrites another's.
 
 import contextlib
 import dataclasses
-import json
 from collections.abc import Sequence
 from pathlib import Path
 
+import msgspec
+
 from af3opt.base.atomic import atomic_write_text, remove_unfinished
-from af3opt.base.checked_json import parse_json
-from af3opt.base.foreign_files import read_foreign
-from af3opt.base.json_types import Json
+from af3opt.base.json_files import read_json
 from af3opt.base.key import text_digest
 from af3opt.execution.planning.plan import PlannedJob
 from af3opt.execution.state_directory import STATE_DIRECTORY
@@ -54,16 +53,36 @@ class ExpectedJob:
     source: Source | None = dataclasses.field(default=None, compare=False)
 
 
+class _Entry(msgspec.Struct, array_like=True, frozen=True):
+    """A job of a kept plan; earlier versions wrote the first three values."""
+
+    name: str
+    tokens: int
+    seeds: int
+    path: str | None = None
+    position: int = 0
+    first_seed: int | None = None
+
+    @property
+    def source(self) -> Source | None:
+        """Where the job is from."""
+        return Source(Path(self.path), self.position, self.first_seed) if self.path else None
+
+
 def write_plan(output_dir: Path, plan: Sequence[PlannedJob]) -> None:
     """Keeps a plan; one that cannot be kept is no reason to fail."""
     entries = [
-        [
-            *(job.sanitised_name, job.tokens, max(1, len(job.seeds))),
-            *(str(job.path.absolute()), job.position, next(iter(job.seeds), None)),
-        ]
+        _Entry(
+            job.sanitised_name,
+            job.tokens,
+            max(1, len(job.seeds)),
+            str(job.path.absolute()),
+            job.position,
+            next(iter(job.seeds), None),
+        )
         for job in plan
     ]
-    text = json.dumps(entries)
+    text = msgspec.json.encode(entries).decode()
     path = output_dir / STATE_DIRECTORY / "plans" / f"{text_digest(text)}.json"
     with contextlib.suppress(OSError):
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -78,18 +97,10 @@ def read_plans(output_dir: Path) -> list[ExpectedJob]:
     """Returns the jobs of all plans of an output directory, each once, sorted by name."""
     jobs: dict[tuple[str, Source | None], ExpectedJob] = {}
     for path in (output_dir / STATE_DIRECTORY / "plans").glob("*.json"):
-        with contextlib.suppress(OSError, ValueError, TypeError):
-            for name, tokens, seeds, *source in parse_json(read_foreign(path, _MOST_BYTES)):
-                job = ExpectedJob(str(name), int(tokens), int(seeds), _source(source))
-                jobs[job.name, job.source] = job
+        for entry in read_json(path, list[_Entry], most_bytes=_MOST_BYTES) or ():
+            job = ExpectedJob(entry.name, entry.tokens, entry.seeds, entry.source)
+            jobs[job.name, job.source] = job
     named = {name for name, source in jobs if source is not None}
     # Of an earlier version's plan, jobs that a newer plan tells more of are left out.
     told = [job for job in jobs.values() if job.source is not None or job.name not in named]
     return sorted(told, key=lambda job: (job.name, str(job.source)))
-
-
-def _source(values: Sequence[Json]) -> Source | None:
-    if not values:
-        return None
-    path, position, first_seed = values
-    return Source(Path(path), int(position), None if first_seed is None else int(first_seed))

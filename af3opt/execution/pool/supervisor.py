@@ -26,7 +26,7 @@ from af3opt.base.errors import Af3optError, ExitCode, UsageError
 from af3opt.execution.claims.claim import Claim, newest_holder, try_claim
 from af3opt.execution.command_line import as_flags
 from af3opt.execution.launch import finish, warn_of_duplicates
-from af3opt.execution.outcomes import Outcome, Status, note_outcome, outcome_from_json
+from af3opt.execution.outcomes import Outcome, Status, note_outcome
 from af3opt.execution.planning.plan import PlannedJob, make_plan
 from af3opt.execution.pool.worker import WorkerOrder, read_report
 from af3opt.execution.state_directory import jobs_directory
@@ -262,7 +262,7 @@ class _Pool:
             if report is not None:
                 self._spilling_helps |= report.spilling_helps
                 self._events += [dict(event) for event in report.events]
-                for outcome in map(outcome_from_json, report.outcomes):
+                for outcome in report.outcomes:
                     self._merge(outcome)
                 if report.error:
                     self._ended_by = signal.SIGTERM

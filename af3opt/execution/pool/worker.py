@@ -5,7 +5,6 @@ any processes with a common output directory do, and report to the pool by a fil
 """
 
 import dataclasses
-import json
 import os
 import signal
 import sys
@@ -16,13 +15,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from af3opt.base.errors import Af3optError, ExitCode
+from af3opt.base.json_files import from_json, read_json, to_json, write_json
 from af3opt.base.json_types import Json
+from af3opt.execution.outcomes import Outcome
 
 if TYPE_CHECKING:
     from af3opt.execution.job.session import RunnerFactory
     from af3opt.settings.settings import Settings
 
 _PARENT_POLL_SECONDS = 1.0
+# A few hundred bytes for each job and stage of a batch.
+_MOST_BYTES = 1_000_000_000
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,7 +46,14 @@ class WorkerOrder:
 
     def to_json(self) -> str:
         """The order as text, for the worker's command line."""
-        return json.dumps(dataclasses.asdict(self))
+        return to_json(self).decode()
+
+    @classmethod
+    def from_json(cls, text: str) -> "WorkerOrder":
+        """Reads what `to_json` wrote."""
+        order = from_json(text, cls)
+        assert order is not None, "not an order of the pool"
+        return order
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,14 +61,14 @@ class WorkerReport:
     """What a worker that came to its end tells the pool.
 
     Attributes:
-        outcomes: How jobs ended, as `Outcome.as_json`.
+        outcomes: How jobs ended.
         events: Trace events.
         error: Why it could not go on, or "".
         code: Exit code that goes with the error.
         spilling_helps: A job failed that would fit with unified memory.
     """
 
-    outcomes: Sequence[Mapping[str, Json]]
+    outcomes: Sequence[Outcome]
     events: Sequence[Mapping[str, Json]] = ()
     error: str = ""
     code: int = ExitCode.OK
@@ -67,10 +77,7 @@ class WorkerReport:
 
 def read_report(path: Path) -> WorkerReport | None:
     """Reads a worker's report; None when it left none."""
-    try:
-        return WorkerReport(**json.loads(path.read_text()))
-    except (OSError, ValueError, TypeError):
-        return None
+    return read_json(path, WorkerReport, most_bytes=_MOST_BYTES)
 
 
 def work(order: WorkerOrder, make_runner: "RunnerFactory | None" = None) -> int:
@@ -87,7 +94,6 @@ def work(order: WorkerOrder, make_runner: "RunnerFactory | None" = None) -> int:
         # Before numpy and JAX look at how many there are.
         os.sched_setaffinity(0, order.cores)
     _end_with_parent()
-    from af3opt.base.atomic import atomic_write_text
     from af3opt.settings.settings import resolve_settings
 
     settings = resolve_settings(order.flags, os.environ)
@@ -96,7 +102,7 @@ def work(order: WorkerOrder, make_runner: "RunnerFactory | None" = None) -> int:
     except Af3optError as error:
         text = " ".join(str(error).split())
         report = WorkerReport(outcomes=(), error=text, code=int(error.exit_code))
-    atomic_write_text(Path(order.report), json.dumps(dataclasses.asdict(report)))
+    write_json(Path(order.report), report)
     return report.code
 
 
@@ -118,7 +124,7 @@ def _run(
         )
         outcomes = batch.run.run(batch.plan, alone=False)
     return WorkerReport(
-        outcomes=[outcome.as_json() for outcome in outcomes],
+        outcomes=outcomes,
         events=batch.trace.events(),
         spilling_helps=batch.run.spilling_helps,
     )
@@ -138,7 +144,7 @@ def _end_with_parent() -> None:
 
 def main(argv: Sequence[str]) -> int:
     """Entry point: the only argument is the order."""
-    return work(WorkerOrder(**json.loads(argv[0])))
+    return work(WorkerOrder.from_json(argv[0]))
 
 
 if __name__ == "__main__":
