@@ -1,6 +1,7 @@
 """Claims: one holder at a time, dead holders outnumbered."""
 
 import dataclasses
+import json
 import multiprocessing
 import os
 import stat
@@ -109,3 +110,21 @@ def test_of_many_processes_exactly_one_takes_a_dead_holders_job(tmp_path):
     for process in processes:
         process.join(30)
     assert wins.qsize() == 1
+
+
+def test_claims_of_other_versions_are_read(tmp_path):
+    """Of one that knew Slurm only, and of one that tells more."""
+    holder = {"host": "n1", "process_id": 7, "process_start": 1.5, "namespace": "pid:[1]"}
+    path = tmp_path / "claim-0"
+    path.write_text(json.dumps({**holder, "slurm_job": "9", "slurm_restarts": 2}))
+    earlier = holders.read_holder(path)
+    assert (earlier.job_name, earlier.job_restarts, earlier.released) == (("slurm", "9"), 2, False)
+    path.write_text(json.dumps({**holder, "job": "9", "scheduler": "pbs", "rack": 3}))
+    assert holders.read_holder(path).job_name == ("pbs", "9")
+
+
+@pytest.mark.parametrize("text", ["", "{}", "[]", '{"host": Infinity}', "[" * 50_000, "\x00"])
+def test_a_damaged_claim_has_no_holder(tmp_path, text):
+    path = tmp_path / "claim-0"
+    path.write_text(text)
+    assert holders.read_holder(path) is None
