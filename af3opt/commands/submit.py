@@ -1,5 +1,6 @@
 """`af3opt submit`: hands a batch to Slurm, PBS, LSF or Grid Engine."""
 
+import dataclasses
 import logging
 import os
 import sys
@@ -197,7 +198,7 @@ def _absolute(flags: Sequence[str]) -> list[str]:
 
 
 def _submit(submission: "Submission", intake: "Intake") -> None:
-    from af3opt.execution.outcomes import Outcome, Status, write_failures
+    from af3opt.execution.outcomes import Status, outcome_of, write_failures
     from af3opt.execution.planning.kept_plans import write_plan
     from af3opt.schedulers.submission import submit_arrays, write_submission
 
@@ -207,13 +208,7 @@ def _submit(submission: "Submission", intake: "Intake") -> None:
     else:
         _log.info("Nothing was submitted: nothing is left to do")
     failed = [
-        Outcome(
-            name=job.name,
-            path=job.path.absolute(),
-            position=job.position,
-            status=Status.FAILED,
-            reason=reason,
-        )
+        outcome_of(dataclasses.replace(job, path=job.path.absolute()), Status.FAILED, reason)
         for job, reason in intake.unusable
     ]
     if failed:

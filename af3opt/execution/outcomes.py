@@ -5,7 +5,7 @@ import dataclasses
 import enum
 from collections.abc import Iterable
 from pathlib import Path
-from typing import NotRequired, TypedDict
+from typing import NotRequired, Protocol, TypedDict
 
 from af3opt.base.atomic import atomic_write_bytes
 from af3opt.base.errors import ExitCode
@@ -56,6 +56,32 @@ class Outcome:
     def job(self) -> tuple[Path, int]:
         """What tells one job from another."""
         return self.path, self.position
+
+
+class _Planned(Protocol):
+    """What tells a job of a plan from others."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def path(self) -> Path: ...
+    @property
+    def position(self) -> int: ...
+
+
+def outcome_of(
+    planned: _Planned, status: Status, reason: str = "", *, seeds: int = 0, seconds: float = 0.0
+) -> Outcome:
+    """How a job of a plan ended; see `Outcome`."""
+    return Outcome(
+        name=planned.name,
+        path=planned.path,
+        position=planned.position,
+        status=status,
+        reason=reason,
+        seeds=seeds,
+        seconds=round(seconds, 3),
+    )
 
 
 class FailureNote(TypedDict):

@@ -144,8 +144,13 @@ RECORD = {
     "engine": {"distribution": "alphafold3", "version": "3.1.1", "fingerprint": "00aa"},
     "stages": [
         {"name": "inference", "seed": 1, "seconds": 60.5, "host_peak_bytes": 2.5e9},
-        {"name": "inference", "seed": 2, "seconds": 60.5, "host_peak_bytes": 2.0e9},
         {"name": "write", "seed": 1, "seconds": 0.25},
+    ],
+    "earlier": [
+        {
+            "host": {"name": "node7"},
+            "stages": [{"name": "inference", "seed": 2, "seconds": 60.5, "host_peak_bytes": 2.0e9}],
+        }
     ],
     "optimizations": [{"name": "shared_noise", "fidelity": "exact", "active": True, "reason": ""}],
 }
@@ -298,6 +303,7 @@ def test_run_record_becomes_timings_facts_and_a_tree(visit, pages):
     assert "inference 2 2 min 1 s 2.50 GB" in timings
     assert "250 ms" in timings
     assert "alphafold3 · 3.1.1 · 00aa" in browser.find_element(By.ID, "facts").text
+    assert "node7" in browser.find_element(By.ID, "facts").text
     assert "shared_noise exact yes" in browser.find_element(By.ID, "optimizations").text
     assert not browser.find_element(By.ID, "record").is_displayed()
     browser.find_element(By.CSS_SELECTOR, "#record-card details summary").click()

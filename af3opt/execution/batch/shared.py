@@ -12,7 +12,7 @@ from af3opt.execution.interrupt import InterruptGuard
 from af3opt.execution.job.fate import JobFate, JobLostError, Verdict
 from af3opt.execution.job.session import Session
 from af3opt.execution.job.tools import Tools
-from af3opt.execution.outcomes import Outcome, Status, note_outcome
+from af3opt.execution.outcomes import Outcome, Status, note_outcome, outcome_of
 from af3opt.execution.output_directory import raise_if_lost
 from af3opt.execution.planning.deadline import Deadline
 from af3opt.execution.planning.plan import PlannedJob
@@ -86,15 +86,8 @@ class Tally:
             seeds: Seeds run now.
             seconds: Time spent on it.
         """
-        outcome = Outcome(
-            name=planned.name,
-            path=planned.path,
-            position=planned.position,
-            status=status,
-            reason=failure.reason if failure else "",
-            seeds=seeds,
-            seconds=round(seconds, 3),
-        )
+        reason = failure.reason if failure else ""
+        outcome = outcome_of(planned, status, reason, seeds=seeds, seconds=seconds)
         if self.wrote and status in (Status.DONE, Status.FAILED):
             with contextlib.suppress(OSError, JobLostError):
                 note_outcome(self._session.output_dir, outcome, failure, files)

@@ -26,7 +26,7 @@ from af3opt.base.errors import Af3optError, ExitCode, UsageError
 from af3opt.execution.claims.claim import Claim, newest_holder, try_claim
 from af3opt.execution.command_line import as_flags
 from af3opt.execution.launch import finish, warn_of_duplicates
-from af3opt.execution.outcomes import Outcome, Status, note_outcome
+from af3opt.execution.outcomes import Outcome, Status, note_outcome, outcome_of
 from af3opt.execution.planning.plan import PlannedJob, make_plan
 from af3opt.execution.pool.worker import WorkerOrder, read_report
 from af3opt.execution.state_directory import jobs_directory
@@ -303,7 +303,7 @@ class _Pool:
 
     def _give_up(self, jobs: Sequence[PlannedJob], reason: str) -> None:
         for planned in jobs:
-            outcome = _outcome(planned, Status.FAILED, reason)
+            outcome = outcome_of(planned, Status.FAILED, reason)
             with contextlib.suppress(OSError):
                 note_outcome(self._output, outcome)
             self._merge(outcome)
@@ -324,7 +324,7 @@ class _Pool:
     def _merged(self) -> list[Outcome]:
         unfinished = Status.ELSEWHERE if self._ended_by is None else Status.LEFT
         return [
-            self._outcomes.get((planned.path, planned.position)) or _outcome(planned, unfinished)
+            self._outcomes.get((planned.path, planned.position)) or outcome_of(planned, unfinished)
             for planned in self._plan
         ]
 
@@ -335,16 +335,6 @@ _WEIGHT = {
         (Status.ELSEWHERE, Status.LEFT, Status.ALREADY_DONE, Status.FAILED, Status.DONE)
     )
 }
-
-
-def _outcome(planned: PlannedJob, status: Status, reason: str = "") -> Outcome:
-    return Outcome(
-        name=planned.name,
-        path=planned.path,
-        position=planned.position,
-        status=status,
-        reason=reason,
-    )
 
 
 def _cause(returncode: int) -> str:

@@ -23,10 +23,11 @@ const listOf = (value) => (Array.isArray(value) ? value.filter((item) => item &&
 
 const gigabytes = (bytes) => (Number.isFinite(bytes) && bytes > 0 ? `${(bytes / 1e9).toFixed(2)} GB` : DASH);
 
-/** Stages of the record, those of several seeds added up: [{name, runs, seconds, host, device}]. */
+/** Stages of all processes, those of several seeds added up: [{name, runs, seconds, host, device}]. */
 function stagesOf(record) {
   const stages = new Map();
-  for (const { name, seconds, host_peak_bytes: host, device_peak_bytes: device } of listOf(record?.stages)) {
+  const all = [...listOf(record?.earlier), record].flatMap((process) => listOf(process?.stages));
+  for (const { name, seconds, host_peak_bytes: host, device_peak_bytes: device } of all) {
     if (!Number.isFinite(seconds)) continue;
     const stage = stages.get(name) ?? { name: String(name), runs: 0, seconds: 0, host: 0, device: 0 };
     stage.runs += 1;
@@ -73,6 +74,7 @@ function factsOf(record) {
     ["Host", joined(host?.name, host?.cpu, host?.cores ? `${host.cores} cores` : "", host?.gpu)],
     ["Backend", joined(backend?.name, backend?.device, backend?.flash_attention)],
     ["Cache hits", caches.join(", ")],
+    ["Earlier processes", listOf(record.earlier).map((process) => joined(process.started, process.host?.name)).join(", ")],
   ].filter(([, value]) => value);
 }
 
