@@ -88,7 +88,7 @@ class Suite:
 
 
 # Suites with flags of their own: modules beside this one.
-OWN_FLAGS = ("features", "deviation")
+OWN_FLAGS = ("features", "deviation", "search")
 
 _SHORT = {"num_recycles": 3, "num_diffusion_steps": 50}
 _QUICK = {"num_recycles": 2, "num_diffusion_samples": 2}

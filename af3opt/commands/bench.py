@@ -40,7 +40,8 @@ Flags after -- go to af3opt run alone: af3opt bench --suite=quick -- --fidelity=
 --num_recycles, --num_diffusion_samples, --num_diffusion_steps and --depth shorten every case, for
 both sides alike; the results say so. Without --model_dir random weights of the true shapes are
 used: times are the same, structures mean nothing. --suite=features measures featurisation alone,
---suite=deviation how far results are from float32; their flags follow --, see
+--suite=deviation how far results are from float32, --suite=search protein searches; their flags
+follow --, see
 af3opt bench --suite=NAME -- --help."""
 
 # Flags that make every case shorter.
