@@ -14,7 +14,6 @@ cores, so there they take turns.
 
 import collections
 import dataclasses
-import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 
@@ -58,7 +57,6 @@ class Stages[Unit, Ready, Result]:
             ThreadPoolExecutor(1, "begin") as beginner,
         ):
             ahead: collections.deque[Future[Future[Ready] | None]] = collections.deque()
-            in_order = threading.Lock()
 
             def begin() -> Future[Ready] | None:
                 unit = next(self.units, None)
@@ -67,8 +65,7 @@ class Stages[Unit, Ready, Result]:
                 return featuriser.submit(self.featurise, unit)
 
             def begin_another() -> None:
-                with in_order:
-                    ahead.append(beginner.submit(begin))
+                ahead.append(beginner.submit(begin))
 
             for _ in range(threads):
                 begin_another()
