@@ -112,7 +112,8 @@ def _load(job: CheckedJob) -> FoldInput:
 
 def _with_field(reason: str) -> str:
     """Names the field where the engine's words do not."""
-    about_components = "user-defined CCD" in reason or "MultiDataCifDict" in reason
+    # The one field whose mmCIF is parsed while an input is loaded.
+    about_components = any(words in reason for words in ("INVALID_ARGUMENT", "CCD"))
     return f"userCCD: {reason}" if about_components and "userCCD" not in reason else reason
 
 

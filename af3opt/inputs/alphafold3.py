@@ -23,6 +23,7 @@ from af3opt.inputs.ligands import check_ligand
 from af3opt.inputs.names import check_name
 from af3opt.inputs.polymers import check_modifications, check_sequence, warn_of_letters
 from af3opt.inputs.templates import check_templates
+from af3opt.inputs.user_ccd import check_user_ccd
 
 DIALECT = "alphafold3"
 VERSIONS = (1, 2, 3, 4)
@@ -82,8 +83,8 @@ class Alphafold3Check:
         self._check_alignments()
         self.bonds = check_bonds(job.get("bondedAtomPairs"), self.chains, place)
         user_ccd = resolve_file(job, "userCCD", self._base, place)
-        if user_ccd is not None and not user_ccd.strip():
-            place.inside("userCCD").refuse("is empty; leave it out, or give components in mmCIF")
+        if user_ccd is not None:
+            check_user_ccd(user_ccd, place)
         self.content = {**job, "userCCD": user_ccd}
         self.content.pop("userCCDPath", None)
         self.content["sequences"] = [

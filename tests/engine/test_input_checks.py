@@ -18,6 +18,11 @@ TEMPLATE = GIVEN["sequences"][0]["protein"]["templates"][0] | {
 }
 
 
+# Right by its items, but a loop of it is not whole.
+OWN = json.loads((REPOSITORY / "examples" / "user_ccd_ligand.json").read_text())["userCCD"]
+BROKEN_COMPONENT = f"{OWN.rstrip().rstrip('#')}left_over\n"
+
+
 @pytest.fixture
 def load(prepared_home, tmp_path, monkeypatch):
     """Loads the first job of an input through all checks."""
@@ -64,7 +69,8 @@ def template(**change):
             "chain A: modifications: 'UNX' has no atom",
         ),
         (job(userCCD="hello"), "userCCD: .*must start with 'data_'"),
-        (job(userCCD="data_X\n_chem_comp.id X\n"), "userCCD: Component X .* missing these keys"),
+        (job(userCCD="data_X\n_chem_comp.id X\n"), "userCCD: component 'X' lacks _chem_comp.name"),
+        (job(userCCD=BROKEN_COMPONENT), "userCCD: .*INVALID_ARGUMENT"),
         (
             job(
                 protein(

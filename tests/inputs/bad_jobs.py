@@ -267,8 +267,16 @@ BAD = {
     ),
     # The user's own components.
     "user ccd type": (job(userCCD=5), "userCCD: give a text, not a number"),
+    "user ccd text": (
+        job(userCCD="# mine\ndata_X"),
+        "userCCD: must start with 'data_', but starts",
+    ),
+    "user ccd items": (
+        job(userCCD="data_X\n_chem_comp.id X\n"),
+        "userCCD: component 'X' lacks _chem_comp.name, .* and 14 more",
+    ),
     "user ccd empty": (job(userCCD=""), "userCCD: is empty; leave it out"),
-    "both ccds": (job(userCCD="data_X", userCCDPath="x"), "only one of userCCD and userCCDPath"),
+    "both ccds": (job(userCCD="data_", userCCDPath="x"), "only one of userCCD and userCCDPath"),
     "no ccd file": (job(userCCDPath="gone.cif"), "userCCDPath: 'gone.cif' cannot be read"),
 }
 

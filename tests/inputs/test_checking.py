@@ -153,7 +153,7 @@ def test_files_are_found_beside_the_input_and_read_in(tmp_path, in_file):
     (tmp_path / "msas").mkdir()
     (tmp_path / "msas" / "q.a3m.gz").write_bytes(gzip.compress(f">q\n{SEQUENCE}\n".encode()))
     (tmp_path / "t.cif").write_text("data_X\n")
-    (tmp_path / "mine.cif").write_text("data_MINE\n")
+    (tmp_path / "mine.cif").write_text("data_\n")
     template = {"mmcifPath": "t.cif", "queryIndices": [0], "templateIndices": [0]}
     entry = protein(unpairedMsa=None, unpairedMsaPath="msas/q.a3m.gz", templates=[template])
     (checked,) = in_file(job(entry, userCCDPath=str(tmp_path / "mine.cif")))
@@ -161,7 +161,7 @@ def test_files_are_found_beside_the_input_and_read_in(tmp_path, in_file):
     (resolved,) = checked.content["sequences"]
     assert resolved["protein"]["unpairedMsa"] == f">q\n{SEQUENCE}\n"
     assert resolved["protein"]["templates"][0]["mmcif"] == "data_X\n"
-    assert checked.content["userCCD"] == "data_MINE\n"
+    assert checked.content["userCCD"] == "data_\n"
     assert "Path" not in str(checked.content)
 
 
