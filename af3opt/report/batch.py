@@ -4,9 +4,10 @@ from collections import Counter
 from pathlib import Path
 
 from af3opt.base.json_types import JsonObject
-from af3opt.report.job import Job
+from af3opt.report.job import Job, Sample
 from af3opt.report.packing import rounded
 from af3opt.report.payload import page_stamp
+from af3opt.scores.interface import main_interface
 from af3opt.scores.reading.files import UnreadableFileError, read_json
 
 
@@ -41,9 +42,20 @@ def batch_row(job: Job, href: str | None) -> JsonObject:
         "iptm": rounded(scores.iptm) if scores else None,
         "ptm": rounded(scores.ptm) if scores else None,
         "mean_plddt": rounded(best.mean_plddt, 2) if best else None,
+        **_interface(best),
         "clash": {True: "yes", False: "no", None: None}[scores.has_clash if scores else None],
         "remarks": "; ".join(_remarks(job)),
         "synthetic": job.synthetic,
+    }
+
+
+def _interface(best: Sample | None) -> JsonObject:
+    """The best sample's main interface, so that jobs of a screen can be compared."""
+    found = main_interface(tuple(shown.scores for shown in best.interfaces)) if best else None
+    return {
+        "interface": found.name if found else None,
+        "ipsae": found.smaller("ipsae") if found else None,
+        "ilis": found.ilis if found else None,
     }
 
 
@@ -81,7 +93,10 @@ def _failures(path: Path) -> list[tuple[str, str]]:
 
 def _empty_row(name: str) -> JsonObject:
     """The row of a job without results."""
-    undefined = ("href", "tokens", "ranking_score", "iptm", "ptm", "mean_plddt", "clash")
+    undefined = (
+        *("href", "tokens", "ranking_score", "iptm", "ptm", "mean_plddt", "clash"),
+        *("interface", "ipsae", "ilis"),
+    )
     words = ("contents", "descriptions", "remarks")
     return {
         "name": name,

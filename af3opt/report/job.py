@@ -8,6 +8,7 @@ import numpy as np
 
 from af3opt.base.json_types import JsonObject
 from af3opt.report.inputs import InputChain, input_chains, input_name
+from af3opt.report.interfaces import ShownInterface, shown_interfaces
 from af3opt.report.pae import PaeMap, reduce_pae
 from af3opt.report.record import record_problems, sample_entries, sample_flags
 from af3opt.scores.reading.confidences import (
@@ -51,6 +52,7 @@ class Sample:
         token_plddt: float32 [tokens], 0-100.
         mean_plddt: Mean over atoms.
         pae: Predicted aligned error.
+        interfaces: Scores of each pair of chains; none beyond the number shown.
         flags: What a reader should know before trusting it, one clause each.
         missing: Files it lacks or that are damaged, one clause each.
     """
@@ -65,6 +67,7 @@ class Sample:
     token_plddt: np.ndarray | None = None
     mean_plddt: float | None = None
     pae: PaeMap | None = None
+    interfaces: tuple[ShownInterface, ...] = ()
     flags: list[str] = dataclasses.field(default_factory=list)
     missing: list[str] = dataclasses.field(default_factory=list)
 
@@ -229,6 +232,10 @@ def _load_detail(sample: Sample, max_side: int) -> None:
     _attach_plddt(sample, confidences)
     if confidences.pae is not None:
         _attach_pae(sample, confidences.pae, max_side)
+    if sample.structure is not None and sample.tokens is not None:
+        sample.interfaces = shown_interfaces(
+            sample.structure, confidences, sample.tokens, sample.scores
+        )
 
 
 def _load_confidences(sample: Sample) -> Confidences:

@@ -18,7 +18,7 @@ _VIEWER = "3Dmol-min.js"
 _COMMON_SCRIPTS = ("dom.js", "theme.js")
 _JOB_SCRIPTS = (
     "decode.js", "colours.js", "viewer.js", "axes.js", "pae.js", "plddt.js", "scores.js",
-    "matrix.js", "run.js", "job.js",
+    "matrix.js", "interfaces.js", "run.js", "job.js",
 )  # fmt: skip
 _BATCH_SCRIPTS = ("batch.js",)
 _PALETTE = '<label>Colours <select id="palette"></select></label>'

@@ -7,6 +7,7 @@ import numpy as np
 
 from af3opt.base.json_types import JsonObject
 from af3opt.base.version import __version__
+from af3opt.report.interfaces import interface_payload
 from af3opt.report.job import Job, Sample
 from af3opt.report.packing import numbers, pack, pack_words, rounded, strict
 from af3opt.report.pae import MISSING, STEP, PaeMap
@@ -100,6 +101,7 @@ def _sample(
         "topology": None,
         "tokens": None,
         "pae": _pae(sample.pae),
+        "interfaces": [interface_payload(shown) for shown in sample.interfaces],
     }
     if sample.structure is not None and reference is not None and frame is not None:
         topology = sample.structure.topology

@@ -118,6 +118,7 @@ def _without_arrays(job: Job) -> Job:
     job.record = None
     for sample in job.samples:
         sample.structure = sample.tokens = sample.token_plddt = sample.pae = None
+        sample.interfaces = tuple(shown.without_contacts() for shown in sample.interfaces)
     return job
 
 

@@ -60,7 +60,7 @@ COLUMNS = {
     "contacts": Column(int, shown=True),
     "buried_area": Column(float, 0, shown=True),
 }
-_INTERFACE_COLUMNS = tuple(COLUMNS)[tuple(COLUMNS).index("interface") :]
+INTERFACE_COLUMNS = tuple(COLUMNS)[tuple(COLUMNS).index("interface") :]
 _DIRECTED = ("ipsae", "ipsae_d0chn", "ipsae_d0dom", "pdockq2")
 
 
@@ -88,7 +88,7 @@ def rows_of(
         elif not every_interface:
             chosen = [main_interface(found)]
         for one in chosen or [None]:
-            yield _sample_values(sample) | _interface_values(one)
+            yield _sample_values(sample) | interface_values(one)
 
 
 def sorted_rows(rows: Iterable[Row], column: str, *, reverse: bool = False) -> list[Row]:
@@ -125,11 +125,12 @@ def _sample_values(sample: CollectedSample) -> Row:
     }
 
 
-def _interface_values(interface: Interface | None) -> Row:
+def interface_values(interface: Interface | None) -> Row:
+    """Values by `INTERFACE_COLUMNS`, all None without an interface."""
     if interface is None:
-        return dict.fromkeys(_INTERFACE_COLUMNS)
+        return dict.fromkeys(INTERFACE_COLUMNS)
     values: Row = dataclasses.asdict(interface) | {"interface": interface.name}
     for score in _DIRECTED:
         values[f"{score}_min"] = interface.smaller(score)
         values[f"{score}_max"] = interface.larger(score)
-    return {name: values[name] for name in _INTERFACE_COLUMNS}
+    return {name: values[name] for name in INTERFACE_COLUMNS}

@@ -9,6 +9,8 @@ import pytest
 
 from af3opt.report import write_batch_report, write_report
 from tests.report.synthetic_job import SyntheticJob, write_job
+from tests.scores.batches import write_job as write_scored_job
+from tests.scores.models import protein_dna
 
 webdriver = pytest.importorskip("selenium.webdriver", reason="selenium is not installed")
 from selenium.webdriver.chrome.service import Service  # noqa: E402
@@ -95,7 +97,9 @@ def pages(tmp_path_factory):
     for path in partial.rglob("*_model.cif"):
         path.write_text("data_broken\n")
     (partial / "seed-1_sample-0" / "partial_seed-1_sample-0_confidences.json").write_text("{")
+    mixed = write_scored_job(root, "mixed", protein_dna(), (0.9, 0.5))
     return {
+        "interfaces": write_report(mixed),
         "job": write_report(job),
         "batch": write_batch_report(batch),
         "partial": write_report(partial),
@@ -266,6 +270,34 @@ def test_chain_pair_selects_its_block(visit, pages):
     browser = visit(pages["job"])
     browser.find_elements(By.CSS_SELECTOR, "#matrix td button")[1].click()
     assert status(browser).startswith("Mean PAE of the selection")
+
+
+def test_an_interface_is_shown_close_up_until_escape(visit, pages):
+    browser = visit(pages["interfaces"])
+    rows = browser.find_elements(By.CSS_SELECTOR, "#interfaces tbody tr")
+    names = [row.get_attribute("data-chains") for row in rows]
+    assert names == ["B:C", "A:B", "A:C", "A:D", "A:E"]
+    before = picture(browser, "#viewer")
+    rows[1].find_element(By.TAG_NAME, "button").click()
+    WebDriverWait(browser, 10).until(lambda _: status(browser).startswith("Interface of chains A"))
+    assert rows[1].get_attribute("data-chosen") is not None
+    assert browser.find_element(By.ID, "region-legend").is_displayed()
+    assert differing(browser, before, picture(browser, "#viewer")) > 500
+    press(browser, Keys.ESCAPE)
+    assert rows[1].get_attribute("data-chosen") is None
+    assert browser.find_element(By.ID, "plddt-legend").is_displayed()
+
+
+def test_pairs_that_do_not_touch_are_listed_on_request(visit, pages):
+    browser = visit(pages["interfaces"])
+    browser.find_element(By.ID, "all-pairs").click()
+    rows = browser.find_elements(By.CSS_SELECTOR, "#interfaces tbody tr")
+    assert len(rows) == 10
+    assert (
+        "also the 5 pairs that do not touch" in browser.find_element(By.ID, "all-pairs-label").text
+    )
+    rows[-1].find_element(By.TAG_NAME, "button").click()
+    WebDriverWait(browser, 10).until(lambda _: "0 contacts" in status(browser))
 
 
 def test_palette_theme_and_colouring_change_the_picture(visit, pages):

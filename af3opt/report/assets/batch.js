@@ -5,13 +5,18 @@ const COLUMNS = [
   { key: "contents", label: "Chains" },
   { key: "tokens", label: "Tokens", numeric: true, digits: 0 },
   { key: "samples", label: "Samples", numeric: true, digits: 0 },
-  { key: "ranking_score", label: "Ranking score", numeric: true, bar: 1 },
+  { key: "ranking_score", label: "Ranking", numeric: true, bar: 1 },
   { key: "iptm", label: "ipTM", numeric: true, bar: 1 },
   { key: "ptm", label: "pTM", numeric: true, bar: 1 },
-  { key: "mean_plddt", label: "Mean pLDDT", numeric: true, digits: 1, bar: 100 },
+  { key: "interface", label: "Interface" },
+  { key: "ipsae", label: "ipSAE", numeric: true, digits: 3, bar: 1 },
+  { key: "ilis", label: "iLIS", numeric: true, digits: 3, bar: 1 },
+  { key: "mean_plddt", label: "pLDDT", numeric: true, digits: 1, bar: 100 },
   { key: "clash", label: "Clashes" },
   { key: "remarks", label: "Remarks" },
 ];
+
+const SHORT_REMARK = 16;
 
 const order = { key: "ranking_score", ascending: false };
 
@@ -31,6 +36,13 @@ function matches(job, query, onlyProblems) {
   return query.toLowerCase().split(/\s+/).every((word) => text.includes(word));
 }
 
+/** Remarks on one line; a long text opens on a click. */
+function remarksCell(text) {
+  const short = text.length <= SHORT_REMARK;
+  return el("td", { class: "remark" }, short ? text || DASH
+    : el("details", {}, el("summary", {}, `${text.slice(0, SHORT_REMARK)}…`), text));
+}
+
 function jobCell(job, { key, numeric, digits = 2, bar }) {
   const value = job[key];
   if (key === "name") {
@@ -38,6 +50,7 @@ function jobCell(job, { key, numeric, digits = 2, bar }) {
     const name = job.href ? el("a", { href: job.href }, job.name) : job.name;
     return el("th", { scope: "row" }, name, title);
   }
+  if (key === "remarks") return remarksCell(value);
   if (!numeric) return cell(value || DASH);
   const known = typeof value === "number";
   const share = known && bar ? Math.min(Math.max(value / bar, 0), 1) : null;

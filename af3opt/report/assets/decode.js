@@ -118,6 +118,13 @@ async function decodeSample(sample) {
   return decoded;
 }
 
+/** Indices of the residues that touch: those of the first chain, those of the second. */
+async function decodeContacts(packed) {
+  const indices = await int32(packed.residues);
+  const half = indices.length / 2;
+  return [new Set(indices.subarray(0, half)), new Set(indices.subarray(half))];
+}
+
 function tokensOfAtoms(topology, tokens) {
   const owner = new Int32Array(topology.atomName.length).fill(-1);
   for (let token = 0; token < tokens.count; token++) {

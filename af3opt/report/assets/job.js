@@ -53,13 +53,40 @@ function distanceText(tokens) {
 
 /** Shows a block of the PAE map in the structure: its rows and columns in two colours. */
 function selectRegion(region) {
+  clearInterface();
   if (!region && !viewer.region) return;
   viewer.region = region;
   pae.setRegion(region);
   if (viewer.available && state.decoded.topology) viewer.restyle();
-  byId("region-legend").hidden = !region;
-  byId("plddt-legend").hidden = Boolean(region);
+  showRegionLegend(Boolean(region));
   if (region) say(`Mean PAE of the selection: ${fixed(regionMean(state.decoded, region), 1)} Å`);
+}
+
+/** Shows an interface in the structure and as a block of the PAE map. */
+async function selectInterface(entry) {
+  const { decoded } = state;
+  const contacts = await decodeContacts(entry);
+  if (state.decoded !== decoded) return; // another sample was chosen meanwhile
+  const [row, column] = entry.chains.map((id) => decoded.tokens.chainIds.indexOf(id));
+  selectChains(row, column);
+  if (viewer.available && decoded.topology) {
+    viewer.focusOn(...contacts);
+    showRegionLegend(true);
+  }
+  markInterface(entry);
+  say(`Interface of chains ${entry.chains.join(" and ")}: ${entry.contacts} contacts`);
+}
+
+function clearInterface() {
+  if (!viewer.focus) return;
+  markInterface(null);
+  viewer.focusOn(null);
+  showRegionLegend(false);
+}
+
+function showRegionLegend(shown) {
+  byId("region-legend").hidden = !shown;
+  byId("plddt-legend").hidden = shown;
 }
 
 function selectChains(row, column) {
@@ -81,11 +108,11 @@ async function select(index) {
   const decoded = await load(index);
   if (state.index !== index) return; // a later choice overtook this one
   state.decoded = decoded;
-  viewer.region = null;
+  viewer.region = viewer.focus = null;
   pae.region = null;
-  byId("region-legend").hidden = true;
-  byId("plddt-legend").hidden = false;
+  showRegionLegend(false);
   showChains(sample, decoded.topology);
+  showInterfaces(sample, selectInterface);
   pae.show(decoded, state.palette);
   plddt.show(decoded, state.palette);
   showStructure(decoded);
@@ -189,6 +216,7 @@ function wireControls() {
     state.pair = event.target.value;
     showMatrix(DATA.samples[state.index], state.pair, selectChains);
   });
+  byId("all-pairs").addEventListener("change", () => showInterfaces(DATA.samples[state.index], selectInterface));
   document.addEventListener("keydown", onPageKey);
   onThemeChange(() => {
     pae.draw();

@@ -51,6 +51,7 @@ class StructureView {
     this.sideChains = false;
     this.colourBy = "plddt";
     this.region = null;
+    this.focus = null;
     this.viewer = StructureView.create(container);
     if (!this.viewer) return;
     new ResizeObserver(() => this.viewer.resize()).observe(container);
@@ -109,6 +110,10 @@ class StructureView {
     if (this.sideChains) this.model.setStyle({}, { stick: { radius: 0.12, colorfunc: elements } }, true);
     const ball = { stick: { radius: 0.2, colorfunc: elements }, sphere: { scale: 0.28, colorfunc: elements } };
     if (ligands.length) this.model.setStyle({ chain: ligands }, ball);
+    if (this.focus) {
+      const focused = this.atomsOf(this.focus.rows, this.focus.columns);
+      this.model.setStyle({ serial: focused }, { stick: { radius: 0.14, colorfunc: elements } }, true);
+    }
     const modified = this.modifiedAtoms();
     if (modified.length) this.model.setStyle({ serial: modified }, { stick: ball.stick }, true);
     this.viewer.render();
@@ -124,8 +129,30 @@ class StructureView {
     });
   }
 
+  /** Serials of the atoms of residues, given as sets of indices. */
+  atomsOf(...residues) {
+    const { atomResidue } = this.decoded.topology;
+    return this.atoms.flatMap((atom, serial) =>
+      residues.some((set) => set.has(atomResidue[atom])) ? [serial] : []);
+  }
+
+  /** Shows residues of two chains close up, in two colours; null shows the whole model. */
+  focusOn(rows, columns) {
+    this.focus = rows ? { rows, columns } : null;
+    this.restyle();
+    if (!this.model) return;
+    const atoms = rows ? this.atomsOf(rows, columns) : [];
+    if (atoms.length) this.viewer.zoomTo({ serial: atoms }, 400);
+    else this.reset();
+  }
+
   colourOf(atom) {
     const { topology, atomPlddt, tokenOfAtom } = this.decoded;
+    if (this.focus) {
+      const residue = topology.atomResidue[atom];
+      const row = this.focus.rows.has(residue);
+      return REGION_COLOURS[row ? "row" : this.focus.columns.has(residue) ? "column" : "rest"];
+    }
     if (this.region && tokenOfAtom) {
       const token = tokenOfAtom[atom];
       const inside = ([start, end]) => token >= start && token < end;
