@@ -135,7 +135,9 @@ def _parser() -> argparse.ArgumentParser:
         description=_DESCRIPTION,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("directory", metavar="DIR", type=Path, help="output directory of a batch")
+    parser.add_argument(
+        "directory", metavar="DIR", type=Path, help="output directory of a batch or a job"
+    )
     parser.add_argument(
         "--output",
         metavar="FILE",

@@ -15,6 +15,7 @@ from af3opt.scores.reading.layout import (
     SampleFiles,
     find_job_directories,
     find_job_files,
+    is_job_directory,
 )
 from af3opt.scores.samples import sample_scores
 
@@ -85,9 +86,11 @@ def collect_samples(output_dir: Path) -> list[CollectedSample]:
     record; `score_missing` computes others.
 
     Args:
-        output_dir: Directory of the job directories.
+        output_dir: Directory of the job directories, or one of them.
     """
-    jobs = (find_job_files(directory) for directory in find_job_directories(output_dir))
+    alone = is_job_directory(output_dir)
+    directories = [output_dir.absolute()] if alone else find_job_directories(output_dir)
+    jobs = (find_job_files(directory) for directory in directories)
     return [sample for job in jobs for sample in _samples_of(job)]
 
 

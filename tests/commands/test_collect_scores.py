@@ -40,6 +40,14 @@ def test_best_gives_one_row_a_job(batch, capfd):
     assert error == ""
 
 
+def test_one_job_can_be_collected_alone(batch, capfd, monkeypatch):
+    _, text, _ = collect(capfd, batch / "binder_1")
+    expected = [("binder_1", "0"), ("binder_1", "1")]
+    assert [(row["directory"], row["sample"]) for row in rows(text)] == expected
+    monkeypatch.chdir(batch / "binder_1")
+    assert collect(capfd, ".")[1] == text
+
+
 def test_sorting_puts_the_best_first(batch, capfd):
     _, text, _ = collect(capfd, batch, "--best", "--sort_by=ipsae_max")
     values = [float(row["ipsae_max"]) for row in rows(text)]

@@ -7,8 +7,6 @@ import numpy as np
 import pytest
 
 from af3opt.report.job import load_job
-from af3opt.scores.reading.confidences import read_confidences, read_scores
-from af3opt.scores.reading.files import UnreadableFileError, read_text
 from af3opt.scores.reading.layout import find_job_directories, find_job_files, is_job_directory
 from tests.report.synthetic_job import SyntheticJob, write_job
 
@@ -99,30 +97,6 @@ def test_values_that_are_not_finite_are_flagged_and_never_replaced(job_dir):
     assert sample.pae.values[0, 1] == sample.pae.values[2, 2] == 255
 
 
-def test_fast_matrix_reading_equals_the_json_parser(job_dir):
-    path = job_dir / "demo_confidences.json"
-    values = json.loads(path.read_text())
-    confidences = read_confidences(path)
-    assert np.array_equal(confidences.pae, np.array(values["pae"], np.float32))
-    assert list(confidences.token_res_ids) == values["token_res_ids"]
-    path.write_text(json.dumps(values, indent=2))  # layout must not matter
-    assert np.array_equal(read_confidences(path).pae, confidences.pae)
-
-
-def test_unfinished_matrix_of_many_rows_is_given_up_quickly(tmp_path):
-    path = tmp_path / "confidences.json"
-    path.write_text('{"pae": [' + "[1]   " * 20000)
-    with pytest.raises(UnreadableFileError, match="broken JSON"):
-        read_confidences(path)
-
-
-@pytest.mark.parametrize("pae", ["[[1, 2], [3]]", '[["a"]]', "[]", "7", "[[1, 2, 3], [4, 5, 6]]"])
-def test_matrix_of_the_wrong_shape_is_not_used(tmp_path, pae):
-    path = tmp_path / "confidences.json"
-    path.write_text('{"pae": ' + pae + "}")
-    assert read_confidences(path).pae is None
-
-
 def test_directory_with_only_the_top_ranked_copies(job_dir):
     for directory in job_dir.glob("seed-*"):
         shutil.rmtree(directory)
@@ -157,34 +131,6 @@ def test_data_pipeline_only_is_a_job_without_structures(tmp_path):
     (tmp_path / "x_data.json").write_text('{"name": "x"}')
     assert is_job_directory(tmp_path)
     assert "no predicted structures yet" in load_job(tmp_path, 25).problems
-
-
-def test_truncated_zstd_has_a_reason(tmp_path):
-    directory = write_job(tmp_path, SyntheticJob(residues=20, compress=True))
-    path = next(directory.glob("*_model.cif.zst"))
-    path.write_bytes(path.read_bytes()[:5])
-    with pytest.raises(UnreadableFileError):
-        read_text(path.with_name("absent"))
-    path.write_bytes(b"not zstd at all")
-    with pytest.raises(UnreadableFileError, match="damaged or truncated zstd"):
-        read_text(path)
-
-
-@pytest.mark.parametrize(
-    "text",
-    ["[" * 100000, '{"has_clash": {"a": 1}, "ptm": "x", "chain_ptm": [[]], "iptm": true}',
-     '{"ptm": 1e999, "ranking_score": NaN, "chain_pair_iptm": [[1], [2]]}', "{}", "null",
-     '{"ptm": ' + "9" * 5000 + "}"],
-)  # fmt: skip
-def test_hostile_summaries_never_raise_anything_else(tmp_path, text):
-    path = tmp_path / "summary_confidences.json"
-    path.write_text(text)
-    try:
-        scores = read_scores(path)
-    except UnreadableFileError:
-        return
-    assert scores.ptm is None
-    assert scores.iptm is None
 
 
 def test_half_written_directories_and_unrelated_ones_are_not_jobs(tmp_path):
