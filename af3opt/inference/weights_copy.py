@@ -211,19 +211,8 @@ def make_copy(
         FormatUnknownError: the original needs a conversion by the engine.
     """
     directory = copy_directory(files)
-    try:
-        parent = private_directory(directory.parent)
-        needed = sum(path.stat().st_size for path in files.paths)
-        free = shutil.disk_usage(parent).free
-        if free < _FREE_SPACE_FACTOR * needed:
-            _log.info("No local copy of the weights: %s has only %d MB free", parent, free >> 20)
-            return None
-        lock = _take_lock(directory.with_suffix(".lock"))
-    except (SetupError, OSError) as error:
-        _log.warning("No local copy of the weights: %s", error)
-        return None
+    lock = _begin(files, directory)
     if lock is None:
-        _log.info("No local copy of the weights: another process is making it")
         return None
     try:
         if lock.exclusive:
@@ -251,6 +240,24 @@ def make_copy(
     if wait:
         finisher.join()
     return weights
+
+
+def _begin(files: WeightFiles, directory: Path) -> "_Lock | None":
+    """Takes the lock if there is room for a copy; None with the reason logged if not."""
+    try:
+        parent = private_directory(directory.parent)
+        needed = sum(path.stat().st_size for path in files.paths)
+        free = shutil.disk_usage(parent).free
+        if free < _FREE_SPACE_FACTOR * needed:
+            _log.info("No local copy of the weights: %s has only %d MB free", parent, free >> 20)
+            return None
+        lock = _take_lock(directory.with_suffix(".lock"))
+    except (SetupError, OSError) as error:
+        _log.warning("No local copy of the weights: %s", error)
+        return None
+    if lock is None:
+        _log.info("No local copy of the weights: another process is making it")
+    return lock
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
