@@ -2,17 +2,19 @@
 
 import dataclasses
 import itertools
+import re
 from collections.abc import Iterable, Iterator, Sequence
 
 from af3opt.base.json_types import Json, JsonObject
 from af3opt.inputs.alphafold3 import DIALECT
 from af3opt.inputs.chain import chain_id
 from af3opt.inputs.making.records import POLYMERS, Part, Record
-from af3opt.inputs.names import longest_name, sanitised_name
+from af3opt.inputs.names import longest_name
 from af3opt.inputs.polymers import MODIFICATION_FIELDS
 
 # Between the names of what is combined; upstream keeps it in file names.
 JOINER = "__"
+_UNSAFE = re.compile(r"[^A-Za-z0-9_.-]+")
 # Names that the output directory, or what af3opt writes into it, has already.
 _TAKEN_NAMES = frozenset({".", "..", ".af3opt", "failed.json", "af3opt_report.html"})
 
@@ -134,7 +136,8 @@ class Names:
 
         Upper and lower case do not tell names apart: some file systems do not.
         """
-        plain = sanitised_name(wanted).strip("_.-") or "job"
+        # Upstream would drop what files cannot have, and sp|P1|X would become spP1X.
+        plain = _UNSAFE.sub("_", wanted).strip("_.-") or "job"
         plain = f"{plain}_" if plain in _TAKEN_NAMES else plain
         name, number = plain[: self._most], 1
         while name.lower() in self._given:
