@@ -43,6 +43,7 @@ def check_programs(subject: Subject) -> Iterator[Check]:
         yield ok(program, f"HMMER {version[1]} ({path})")
         if program == "jackhmmer":
             yield _seq_limit(path)
+            yield _exact_search(subject, path)
 
 
 def _seq_limit(jackhmmer: str) -> Check:
@@ -59,6 +60,28 @@ def _seq_limit(jackhmmer: str) -> Check:
         "jackhmmer --seq_limit",
         "not supported: searches collect every hit, which costs memory for large families",
         "scripts/build-hmmer.sh PREFIX builds HMMER 3.4 with it",
+    )
+
+
+def _exact_search(subject: Subject, jackhmmer: str) -> Check:
+    """Whether protein databases are scanned ahead of jackhmmer, and with which instructions."""
+    # Imported here: the scan needs NumPy and the compiled part.
+    from af3opt.search.aside import Aside
+    from af3opt.search.command_line import version_obstacle
+    from af3opt.search.kernel import instruction_set
+    from af3opt.search.tool import why_not_here
+
+    name = "exact searches"
+    if not subject.settings.exact_search:
+        return skipped(name, "--noexact_search")
+    isa = instruction_set(os.environ)
+    reason = why_not_here(os.environ) or version_obstacle(jackhmmer)
+    if reason is None and not isinstance(isa, Aside):
+        return ok(name, f"protein databases are scanned with {isa}")
+    return warning(
+        name,
+        f"{reason}; searches take the engine's own time",
+        "see docs/searches.md for what the scan needs",
     )
 
 

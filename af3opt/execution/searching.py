@@ -1,45 +1,59 @@
 """Searches of this process: the exact scan in front of jackhmmer, where it fits."""
 
 import contextlib
+import dataclasses
 import logging
 import os
 from collections.abc import Iterator
 
+from af3opt.base.fidelity import EXACT
 from af3opt.features.featurise import usable_threads
+from af3opt.optimizations import ActiveOptimization
 from af3opt.search.tool import NAME, ExactSearch, exact_search, why_not_here
 from af3opt.settings.settings import Settings
 
 _log = logging.getLogger(__name__)
 
 
+@dataclasses.dataclass(frozen=True, slots=True)
+class Searches:
+    """How this process searches.
+
+    Attributes:
+        exact: What the exact searches have in common; None where the engine searches in its
+            own way.
+        considered: What the run record says of it; None where nothing is searched.
+    """
+
+    exact: ExactSearch | None = None
+    considered: ActiveOptimization | None = None
+
+
 @contextlib.contextmanager
-def faster_searches(settings: Settings) -> Iterator[ExactSearch | None]:
+def faster_searches(settings: Settings) -> Iterator[Searches]:
     """Puts the exact scan in front of the engine's jackhmmer for the length of the block.
 
     Args:
         settings: Read for run_data_pipeline and exact_search.
-
-    Yields:
-        What the searches have in common; None where the engine searches in its own way.
     """
     if not settings.run_data_pipeline:
-        yield None
+        yield Searches()
         return
-    if not settings.exact_search:
-        _log.info("Searches: the engine's own (--noexact_search)")
-        yield None
-        return
-    reason = why_not_here(os.environ)
+    reason = why_not_here(os.environ) if settings.exact_search else "--noexact_search"
     if reason is not None:
-        _log.info("Searches: the engine's own; %s", reason)
-        yield None
+        _log.info("Searches: the engine's own (%s)", reason)
+        yield _without(reason)
         return
     searches = ExactSearch.with_threads(usable_threads())
     with exact_search(searches) as patches:
         obstacle = patches.obstacles[NAME]
-        if obstacle is None:
-            _log.info("Searches: %s (exact)", NAME)
-            yield searches
-        else:
+        if obstacle is not None:
             _log.warning("Searches: %s steps aside: %s", NAME, obstacle)
-            yield None
+            yield _without(obstacle)
+            return
+        _log.info("Searches: %s (%s)", NAME, EXACT)
+        yield Searches(searches, ActiveOptimization(NAME, EXACT, active=True))
+
+
+def _without(reason: str) -> Searches:
+    return Searches(None, ActiveOptimization(NAME, EXACT, active=False, reason=reason))

@@ -97,21 +97,47 @@ class CommandLine:
 
 def check_version(line: CommandLine) -> Aside | None:
     """Says why the results of a jackhmmer are not known to be the same; None if they are."""
-    try:
-        status = Path(line.binary).stat()
-        text = _help_text(line.binary, status.st_mtime_ns, status.st_size)
-    except (OSError, subprocess.SubprocessError) as error:
-        return Aside(f"{line.binary} does not say its version ({error})")
-    banner = _BANNER.search(text)
-    if banner is None or "jackhmmer ::" not in text:
-        return Aside(f"{line.binary} does not say its version")
-    has_limit = "--seq_limit" in text
-    if (banner[1], has_limit) not in _COMPARED:
-        limit = " with --seq_limit" if has_limit else ""
-        return Aside(f"the results of HMMER {banner[1]}{limit} have not been compared")
-    if line.value("--seq_limit") is not None and not has_limit:
+    found = _version(line.binary)
+    if isinstance(found, Aside):
+        return found
+    if line.value("--seq_limit") is not None and not found.has_limit:
         return Aside(f"{line.binary} does not know --seq_limit")
     return None
+
+
+def version_obstacle(binary: str) -> str | None:
+    """Says why the results of a program are not known to be the same; None if they are."""
+    found = _version(binary)
+    return found.reason if isinstance(found, Aside) else None
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class _Version:
+    """A version whose results were compared.
+
+    Attributes:
+        name: HMMER's.
+        has_limit: Whether it has DeepMind's --seq_limit.
+    """
+
+    name: str
+    has_limit: bool
+
+
+def _version(binary: str) -> _Version | Aside:
+    try:
+        status = Path(binary).stat()
+        text = _help_text(binary, status.st_mtime_ns, status.st_size)
+    except (OSError, subprocess.SubprocessError) as error:
+        return Aside(f"{binary} does not say its version ({error})")
+    banner = _BANNER.search(text)
+    if banner is None or "jackhmmer ::" not in text:
+        return Aside(f"{binary} does not say its version")
+    version = _Version(banner[1], "--seq_limit" in text)
+    if (version.name, version.has_limit) not in _COMPARED:
+        limit = " with --seq_limit" if version.has_limit else ""
+        return Aside(f"the results of HMMER {version.name}{limit} have not been compared")
+    return version
 
 
 @functools.lru_cache(maxsize=8)

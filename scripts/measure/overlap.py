@@ -95,7 +95,7 @@ def _upstreams_order(session: Session) -> None:
     """Featurises all seeds of a job, runs all, then writes all."""
     guard = InterruptGuard()
     model = start_model(session, import_engine(session))
-    tools = make_tools(session, None, model)
+    tools = make_tools(session, None, model, searches=None)
     for planned in make_plan(session.settings, session.buckets, os.environ):
         claimed = claim_job(session, guard, planned)
         with claimed.resources:

@@ -16,6 +16,8 @@ from af3opt.doctor.filesystems import file_system_of, read_speed
 from af3opt.environment.tuning import Candidate
 from af3opt.host.host import Memory
 from af3opt.host.queues.core import BatchJob
+from af3opt.search.aside import Aside
+from af3opt.search.kernel import instruction_set
 from af3opt.settings.settings import resolve_settings
 from tests.conftest import REPOSITORY
 from tests.doctor.subjects import CPU, V100, only, subject, verdicts
@@ -165,6 +167,28 @@ def test_hmmer_versions_and_the_limit(tmp_path, patched, verdict):
     checks = list(searches.check_programs(subject(*flags)))
     assert only(checks, "nhmmer").found.startswith("HMMER 3.4 (")
     assert only(checks, "jackhmmer --seq_limit").verdict is verdict
+
+
+@pytest.mark.parametrize(
+    ("flags", "environ", "version", "verdict", "found"),
+    [
+        ((), {}, "3.4", Verdict.OK, "are scanned with"),
+        (("--noexact_search",), {}, "3.4", Verdict.SKIP, "--noexact_search"),
+        ((), {}, "3.9", Verdict.WARN, "HMMER 3.9 have not been compared"),
+        ((), {"AF3OPT_SEARCH_ISA": "abacus"}, "3.4", Verdict.WARN, "AF3OPT_SEARCH_ISA=abacus"),
+    ],
+)
+def test_exact_searches_are_told(tmp_path, monkeypatch, flags, environ, version, verdict, found):
+    pytest.importorskip("pyhmmer")
+    if isinstance(instruction_set({}), Aside):
+        pytest.skip("no compiled part here")
+    for name, value in environ.items():
+        monkeypatch.setenv(name, value)
+    banner = f'echo "# jackhmmer :: search"; echo "# HMMER {version} (Aug 2023); http://hmmer.org/"'
+    programs = hmmer(tmp_path / "bin", banner)
+    check = only(searches.check_programs(subject(*programs, *flags)), "exact searches")
+    assert check.verdict is verdict
+    assert found in check.found
 
 
 def test_something_else_called_hmmalign(tmp_path):

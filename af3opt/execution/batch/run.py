@@ -4,6 +4,7 @@ import contextlib
 import logging
 from collections.abc import Iterable, Iterator, Sequence
 
+from af3opt.engine.discovery import EngineInfo
 from af3opt.execution.batch.search_ahead import SearchAhead, SearchTools
 from af3opt.execution.batch.seed_source import SeedSource
 from af3opt.execution.batch.seed_stages import SeedStages
@@ -20,7 +21,7 @@ from af3opt.execution.output_directory import check_can_be_made, make_output_dir
 from af3opt.execution.planning.deadline import Deadline
 from af3opt.execution.planning.kept_plans import write_plan
 from af3opt.execution.planning.plan import PlannedJob
-from af3opt.execution.searching import faster_searches
+from af3opt.execution.searching import Searches, faster_searches
 from af3opt.execution.state_directory import searches_directory
 from af3opt.execution.trace import Trace
 from af3opt.features.featurise import usable_threads
@@ -97,20 +98,22 @@ class BatchRun:
         if first is None:
             return self._tally.outcomes
         cache = MsaCache.from_settings(self._session.settings)
-        tools = self._start(first if alone else None, cache)
-        write_plan(self._session.output_dir, plan)
-        batch = Batch(
-            tools=tools,
-            guard=self._guard,
-            deadline=self._deadline,
-            leases=self._leases,
-            trace=self._trace,
-            tally=self._tally,
-            overlapped=self._overlapped(),
-        )
+        engine = import_engine(self._session)
+        _log.info("Engine: %s", engine.label)
         with contextlib.ExitStack() as stack:
             searches = stack.enter_context(faster_searches(self._session.settings))
-            ahead = self._search_ahead(tools, cache, searches, plan)
+            tools = self._start(engine, first if alone else None, cache, searches)
+            write_plan(self._session.output_dir, plan)
+            batch = Batch(
+                tools=tools,
+                guard=self._guard,
+                deadline=self._deadline,
+                leases=self._leases,
+                trace=self._trace,
+                tally=self._tally,
+                overlapped=self._overlapped(),
+            )
+            ahead = self._search_ahead(tools, cache, searches.exact, plan)
             if ahead is not None:
                 stack.enter_context(ahead.running())
             source = SeedSource(batch, self._unfinished, ahead)
@@ -151,11 +154,15 @@ class BatchRun:
         )
         return SearchAhead(shared, plan)
 
-    def _start(self, only: PlannedJob | None, cache: MsaCache | None) -> Tools:
+    def _start(
+        self,
+        engine: EngineInfo,
+        only: PlannedJob | None,
+        cache: MsaCache | None,
+        searches: Searches,
+    ) -> Tools:
         """Does once what every job needs; fails here rather than in each of them."""
         session = self._session
-        engine = import_engine(session)
-        _log.info("Engine: %s", engine.label)
         pipeline = make_pipeline(session.settings, cache)
         if only is not None:
             check_job(session, pipeline, only)
@@ -166,7 +173,7 @@ class BatchRun:
         make_output_directory(session.output_dir)
         self._tally.wrote = True
         self._guard.watch(session.output_dir)
-        return make_tools(session, pipeline, model)
+        return make_tools(session, pipeline, model, searches.considered)
 
     def _overlapped(self) -> bool:
         choice = self._session.settings.overlap

@@ -155,19 +155,25 @@ def _numerics(settings: Settings) -> NumericsHandler:
     return NumericsHandler(NonFinitePolicy(settings.on_nonfinite), probe=probe)
 
 
-def make_tools(session: Session, pipeline: DataPipeline | None, model: Model | None) -> Tools:
+def make_tools(
+    session: Session,
+    pipeline: DataPipeline | None,
+    model: Model | None,
+    searches: ActiveOptimization | None,
+) -> Tools:
     """Puts together what jobs are done with.
 
     Args:
         session: What all jobs share.
         pipeline: From `make_pipeline`.
         model: From `start_model`; None without inference.
+        searches: What the run record says of the searches, or None.
     """
     settings = session.settings
     facts = None
     if settings.run_record and model is not None:
         # The digest of weights that are being copied is not waited for here.
-        facts = functools.cache(functools.partial(_facts, session, model))
+        facts = functools.cache(functools.partial(_facts, session, model, searches))
     return Tools(
         session=session,
         pipeline=pipeline,
@@ -178,7 +184,8 @@ def make_tools(session: Session, pipeline: DataPipeline | None, model: Model | N
     )
 
 
-def _facts(session: Session, model: Model) -> RunFacts:
+def _facts(session: Session, model: Model, searches: ActiveOptimization | None) -> RunFacts:
+    considered = (*model.optimizations, *([searches] if searches is not None else ()))
     settings, startup = session.settings, session.startup
     return RunFacts(
         command=sys.orig_argv,
@@ -192,7 +199,5 @@ def _facts(session: Session, model: Model) -> RunFacts:
         backend=backend_record(session.backend, model.runner.device),
         settings=all_settings(settings),
         environment=environment_record(startup.variables),
-        optimizations=[
-            OptimizationRecord(**dataclasses.asdict(one)) for one in model.optimizations
-        ],
+        optimizations=[OptimizationRecord(**dataclasses.asdict(one)) for one in considered],
     )
