@@ -3,7 +3,8 @@
 Several processes, on several nodes, may share one output directory. A job is held
 by whoever created the highest numbered `claim-N` file in the job's directory. Hard
 links make that creation atomic on local and network file systems (`O_EXCL` was not
-on old NFS, and `flock` may be missing or local to a node). A dead holder is not
+on old NFS, and `flock` may be missing or local to a node); see `creation` for file
+systems without them. A dead holder is not
 removed but outnumbered: only one process can create `claim-N+1`, so there is no
 moment in which two take the same job over.
 """
@@ -17,8 +18,9 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from af3opt.base.atomic import temporary_sibling
+from af3opt.base.atomic import is_temporary_of, temporary_sibling
 from af3opt.base.json_files import to_json, write_json
+from af3opt.execution.claims.creation import Link, create
 from af3opt.execution.claims.holder import (
     Holder,
     claim_number,
@@ -27,12 +29,20 @@ from af3opt.execution.claims.holder import (
     see_claim,
     this_process,
 )
-from af3opt.execution.claims.verdicts import Sign, gather_evidence, judge, look_at_claims
+from af3opt.execution.claims.verdicts import (
+    STALE_SECONDS,
+    Sign,
+    gather_evidence,
+    judge,
+    look_at_claims,
+)
 
 _log = logging.getLogger(__name__)
 
 HEARTBEAT_SECONDS = 20.0
 _HEARTBEATS_AWAITED = 2.5
+# Temporaries of claims are named after this, whatever the number of the claim.
+_NAME = "claim"
 
 
 class Claim:
@@ -57,12 +67,29 @@ class Claim:
         with contextlib.suppress(OSError):
             _write(self._path, dataclasses.replace(self._holder, released=True))
 
+    def is_of_rival(self, temporary: Path) -> bool:
+        """Tells whether a live process may be about to make a claim of a temporary.
 
-def try_claim(directory: Path) -> Claim | None:
+        Both times are the file server's, so no clock of a node matters.
+
+        Args:
+            temporary: Unfinished side of an atomic write, in the job's directory.
+        """
+        if not is_temporary_of(temporary, temporary.with_name(_NAME)):
+            return False
+        try:
+            age = self._path.stat().st_mtime - temporary.lstat().st_mtime
+        except OSError:
+            return True
+        return age < STALE_SECONDS
+
+
+def try_claim(directory: Path, *, link: Link = os.link) -> Claim | None:
     """Claims the job of `directory`, or returns None when a live process holds it.
 
     Args:
         directory: The job's own directory; created if missing.
+        link: Makes a hard link; another one in tests.
 
     Raises:
         OSError: the directory cannot be written.
@@ -78,7 +105,8 @@ def try_claim(directory: Path) -> Claim | None:
         _log.info("Taking over %s: %s", directory.name, reason)
     path = directory / f"claim-{number}"
     holder = this_process()
-    return Claim(path, holder) if _create(path, holder) else None
+    made = create(path, to_json(holder), temporary_of=directory / _NAME, link=link)
+    return Claim(path, holder) if made else None
 
 
 @contextlib.contextmanager
@@ -112,20 +140,6 @@ def newest_holder(directory: Path) -> Holder | None:
     """Returns who claimed the job of `directory` last, alive or not, or None."""
     newest = newest_claim(directory)
     return None if newest is None else read_holder(newest)
-
-
-def _create(path: Path, holder: Holder) -> bool:
-    """Creates a claim with its content in one step; False when it exists already."""
-    temporary = temporary_sibling(path)
-    try:
-        temporary.write_bytes(to_json(holder))
-        os.link(temporary, path)
-    except FileExistsError:
-        return False
-    finally:
-        # Also after a write that found the disk full: the empty file is there.
-        temporary.unlink(missing_ok=True)
-    return True
 
 
 def _write(path: Path, holder: Holder) -> None:
@@ -164,7 +178,7 @@ def _modified(path: Path) -> int:
 
 def _file_server_seconds(path: Path) -> float:
     """Seconds since the epoch by the clock that stamps the files beside `path`."""
-    probe = temporary_sibling(path)
+    probe = temporary_sibling(path.with_name(_NAME))
     try:
         probe.touch()
         return probe.stat().st_mtime

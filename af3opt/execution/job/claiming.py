@@ -9,7 +9,7 @@ from pathlib import Path
 from af3opt.base.atomic import is_temporary
 from af3opt.base.errors import Af3optError, InputError
 from af3opt.base.key import text_digest
-from af3opt.execution.claims.claim import current_holder, keep_alive, try_claim
+from af3opt.execution.claims.claim import Claim, current_holder, keep_alive, try_claim
 from af3opt.execution.claims.holder import Holder, this_process
 from af3opt.execution.interrupt import InterruptGuard, remove_temporaries
 from af3opt.execution.job.fate import JobFate
@@ -90,7 +90,7 @@ def claim_job(session: Session, guard: InterruptGuard, planned: PlannedJob) -> C
             resources.enter_context(guard.at_end(claim.release))
             resources.enter_context(keep_alive(claim))
             clean_at_end(resources, guard, directory)
-            remove_stale_temporaries(directory)
+            remove_stale_temporaries(directory, claim)
             fate = JobFate(claim.is_current)
             journal = job_journal(session, planned, CheckedFiles(fate.check_ours))
         return ClaimedJob(
@@ -132,9 +132,16 @@ def clean_at_end(resources: contextlib.ExitStack, guard: InterruptGuard, directo
     resources.enter_context(guard.at_end(functools.partial(remove_temporaries, directory)))
 
 
-def remove_stale_temporaries(directory: Path) -> None:
-    """Removes what a killed process left of its atomic writes; the caller holds the claim."""
+def remove_stale_temporaries(directory: Path, claim: Claim | None = None) -> None:
+    """Removes what a killed process left of its atomic writes; the caller holds the claim.
+
+    Args:
+        directory: The job's results, or where its claims are.
+        claim: The caller's claim, where others may be about to make theirs: those are left.
+    """
     for path in filter(is_temporary, [*directory.iterdir(), *directory.glob("*/.*")]):
+        if claim is not None and claim.is_of_rival(path):
+            continue
         if path.is_dir():
             shutil.rmtree(path, ignore_errors=True)
         else:
