@@ -16,7 +16,7 @@ native=af3opt/search/native
 work="$(mktemp -d)"
 trap 'rm -rf "$work"' EXIT
 
-sources=("$native"/{fasta,isa_avx2,isa_avx512,isa_neon,isa_plain,query,span}.c
+sources=("$native"/{fasta,isa_avx2,isa_avx512,isa_avx512_masks,isa_neon,isa_plain,query,span}.c
   tests/search/fuzz/span_fuzzer.c)
 flags=(-std=c11 -O1 -g -I"$native" -fno-omit-frame-pointer)
 checks=address,undefined

@@ -23,7 +23,7 @@ ISA_VARIABLE = "AF3OPT_SEARCH_ISA"
 # Without vectors the scan is no faster than jackhmmer, which always has them.
 _NOT_WORTH_IT = "plain"
 # Read at a time; in the second-level cache with the residues of a block.
-_BUFFER_BYTES = 1 << 20
+_BUFFER_BYTES = 1 << 18
 
 
 class SpanState(enum.IntEnum):

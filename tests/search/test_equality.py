@@ -3,6 +3,7 @@
 import gzip
 import importlib.util
 import itertools
+import os
 import re
 from pathlib import Path
 
@@ -20,6 +21,8 @@ pytestmark = pytest.mark.skipif(not PROGRAMS, reason="no jackhmmer (Debian: apt 
 MMSEQS = Path("/usr/share/doc/mmseqs2/example-data")
 HMMER = Path("/usr/share/doc/hmmer/examples/tutorial")
 LEAST_PAIRS = 1000
+# FASTA files to compare on, separated by colons; read before the environment is cleared.
+OTHER_DATABASES = os.environ.get("AF3OPT_TEST_DATABASES", "")
 
 
 def write_case(folder, seed, kind, hostile):
@@ -107,13 +110,17 @@ def sequences_of(path):
     return ["".join(record.split("\n")[1:]).replace(" ", "").strip("*") for record in records]
 
 
-def miniature_databases():
-    """AlphaFold 3's own, if the engine that is installed has them."""
+def further_databases():
+    """AlphaFold 3's miniature databases, if the engine has them, and what the caller names."""
     engine = importlib.util.find_spec("alphafold3")
-    if engine is None or engine.origin is None:
-        return []
-    folder = Path(engine.origin).parent / "test_data" / "miniature_databases"
-    return sorted(path for path in folder.glob("*.fa*") if not re.match("nt_|rfam|rna", path.name))
+    folders = [] if engine is None or engine.origin is None else [Path(engine.origin).parent]
+    found = [
+        path
+        for folder in folders
+        for path in sorted((folder / "test_data" / "miniature_databases").glob("*.fa*"))
+        if not re.match("nt_|rfam|rna", path.name)
+    ]
+    return [*found, *(Path(name) for name in OTHER_DATABASES.split(":") if name)]
 
 
 def real_pairs(folder):
@@ -125,10 +132,10 @@ def real_pairs(folder):
         yield from ((query, database, "engine") for query in queries)
     if (HMMER / "globins45.fa").exists():
         globins = HMMER / "globins45.fa"
-        own = [*sequences_of(HMMER / "7LESS_DROME")[:0], *sequences_of(globins)]
+        own = sequences_of(globins)
         yield from ((query, globins, "loose") for query in own)
         queries += own
-    for database, query in itertools.product(miniature_databases(), queries[::5]):
+    for database, query in itertools.product(further_databases(), queries[::5]):
         yield query, database, "engine"
 
 

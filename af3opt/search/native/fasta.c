@@ -8,17 +8,26 @@
  */
 #include "fasta.h"
 
-#include <string.h>
-
 /* Independent of the locale. */
 static int is_space(uint8_t byte) { return byte == ' ' || (byte >= '\t' && byte <= '\r'); }
 
-/* Index of the first line feed or carriage return in text[start .. stop), or stop. */
-static size_t header_end(const uint8_t *text, size_t start, size_t stop) {
-  const uint8_t *feed = memchr(text + start, '\n', stop - start);
-  const size_t line_end = feed ? (size_t)(feed - text) : stop;
-  const uint8_t *carriage = memchr(text + start, '\r', line_end - start);
-  return carriage ? (size_t)(carriage - text) : line_end;
+/* Index of the first set bit at or behind `at`; `stop` if there is none before it. */
+static inline size_t next_bit(const uint64_t *mask, size_t at, size_t stop) {
+  for (; at < stop; at += 64) {
+    const size_t word = at / 64, shift = at % 64;
+    const uint64_t bits = mask[word] >> shift | mask[word + 1] << 1 << (63 - shift);
+    if (bits) {
+      at += (size_t)__builtin_ctzll(bits);
+      return at < stop ? at : stop;
+    }
+  }
+  return stop;
+}
+
+/* Codes of so many letters; reads and writes up to 63 bytes more. */
+static inline void write_codes(const uint8_t *letters, size_t count, uint8_t *codes) {
+  for (size_t done = 0; done < count; done += 64)
+    for (size_t i = 0; i < 64; i++) codes[done + i] = letters[done + i] & 31;
 }
 
 /* Code of a residue that is no letter; 0 for other bytes. */
@@ -31,15 +40,19 @@ static uint8_t unusual_code(uint8_t byte) {
   }
 }
 
-static RecordState read_residues(const uint8_t *text, size_t stop, int last, const Isa *isa,
-                                 uint8_t *codes, Record *record) {
-  size_t at = record->end;
+static RecordState read_residues(const Text *text, uint8_t *codes, Record *record) {
+  size_t at = record->end, residues = 0;
+  RecordState state = RECORD_WHOLE;
   for (;;) {
-    const size_t run = isa->letters(text + at, codes + record->residues);
-    at += run;
-    record->residues += run;
-    if (at == stop) break;
-    const uint8_t byte = text[at];
+    const size_t end = next_bit(text->others, at, text->stop);
+    write_codes(text->text + at, end - at, codes + residues);
+    residues += end - at;
+    at = end;
+    if (at == text->stop) {
+      if (!text->last) state = RECORD_CUT;
+      break;
+    }
+    const uint8_t byte = text->text[at];
     if (byte == '>') break;
     if (byte != '\n' && byte != '\r' && byte != ' ' && byte != '\t') {
       const uint8_t code = unusual_code(byte);
@@ -47,26 +60,26 @@ static RecordState read_residues(const uint8_t *text, size_t stop, int last, con
         record->odd = at;
         return RECORD_ODD;
       }
-      codes[record->residues++] = code;
+      codes[residues++] = code;
     }
     at++;
   }
   record->end = at;
-  return at < stop || last ? RECORD_WHOLE : RECORD_CUT;
+  record->residues = residues;
+  return state;
 }
 
-RecordState read_record(const uint8_t *text, size_t start, size_t stop, int last,
-                        const Isa *isa, uint8_t *codes, Record *record) {
+RecordState read_record(const Text *text, size_t start, uint8_t *codes, Record *record) {
   size_t at = start + 1;
   record->residues = 0;
-  while (at < stop && (text[at] == ' ' || text[at] == '\t')) at++;
-  if (at == stop ? last : is_space(text[at])) {
+  while (at < text->stop && (text->text[at] == ' ' || text->text[at] == '\t')) at++;
+  if (at == text->stop ? text->last : is_space(text->text[at])) {
     record->odd = start;
     return RECORD_ODD;
   }
-  record->end = header_end(text, at, stop);
-  if (record->end == stop) return last ? RECORD_WHOLE : RECORD_CUT;
-  return read_residues(text, stop, last, isa, codes, record);
+  record->end = next_bit(text->ends, at, text->stop);
+  if (record->end == text->stop) return text->last ? RECORD_WHOLE : RECORD_CUT;
+  return read_residues(text, codes, record);
 }
 
 size_t first_record(const uint8_t *text, size_t stop) {

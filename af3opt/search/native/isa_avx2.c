@@ -41,20 +41,29 @@ static void search(const Query *query, const Block *block, uint8_t *kept) {
     PARTS[query->vectors - 6](query, block, kept);
 }
 
-static TARGET size_t letters(const uint8_t *text, uint8_t *codes) {
-  const __m256i lower = _mm256_set1_epi8(0x20), a = _mm256_set1_epi8('a');
-  const __m256i five_bits = _mm256_set1_epi8(31), last = _mm256_set1_epi8(25);
-  for (size_t n = 0;; n += LANES) {
-    const __m256i bytes = _mm256_loadu_si256((const __m256i *)(const void *)(text + n));
-    const __m256i place = _mm256_sub_epi8(_mm256_or_si256(bytes, lower), a);
-    const __m256i is_letter = _mm256_cmpeq_epi8(_mm256_min_epu8(place, last), place);
-    const uint32_t others = ~(uint32_t)_mm256_movemask_epi8(is_letter);
-    _mm256_storeu_si256((__m256i *)(void *)(codes + n), _mm256_and_si256(bytes, five_bits));
-    if (others) return n + (size_t)__builtin_ctz(others);
+/* Half a word of both masks. */
+static inline TARGET void classify_half(const uint8_t *text, uint64_t *others, uint64_t *ends) {
+  const __m256i bytes = _mm256_loadu_si256((const __m256i *)(const void *)text);
+  const __m256i place = _mm256_sub_epi8(_mm256_or_si256(bytes, FILL(0x20)), FILL('a'));
+  const __m256i is_letter = _mm256_cmpeq_epi8(_mm256_min_epu8(place, FILL(25)), place);
+  const __m256i is_end = _mm256_or_si256(_mm256_cmpeq_epi8(bytes, FILL('\n')),
+                                         _mm256_cmpeq_epi8(bytes, FILL('\r')));
+  *others = (uint32_t)~_mm256_movemask_epi8(is_letter);
+  *ends = (uint32_t)_mm256_movemask_epi8(is_end);
+}
+
+static TARGET void classify(const uint8_t *text, size_t words, uint64_t *others,
+                            uint64_t *ends) {
+  for (size_t word = 0; word < words; word++) {
+    uint64_t other[2], end[2];
+    classify_half(text + word * 64, &other[0], &end[0]);
+    classify_half(text + word * 64 + LANES, &other[1], &end[1]);
+    others[word] = other[0] | other[1] << 32;
+    ends[word] = end[0] | end[1] << 32;
   }
 }
 
-static int usable(void) { return __builtin_cpu_supports("avx2"); }
+static Use usable(void) { return __builtin_cpu_supports("avx2") ? USABLE : UNUSABLE; }
 
-const Isa ISA_AVX2 = {"avx2", LANES, MOST_VECTORS, usable, search, letters};
+const Isa ISA_AVX2 = {"avx2", LANES, MOST_VECTORS, usable, search, classify};
 #endif

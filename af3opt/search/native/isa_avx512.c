@@ -1,4 +1,9 @@
-/* 64 positions a vector: AVX-512 with byte instructions (Intel since Skylake-SP, AMD since Zen 4). */
+/* 64 positions a vector: AVX-512 with byte instructions (Intel since Skylake-SP, AMD since Zen 4).
+ *
+ * Compiled twice. Intel's processors have one unit for additions and maxima of 512 bits and
+ * another for comparisons: with masks (isa_avx512_masks.c) both are busy, and a residue of Q
+ * vectors takes Q + 1 cycles in place of 2 Q. AMD's have enough units for maxima.
+ */
 #include <string.h>
 
 #include "kernel.h"
@@ -7,8 +12,12 @@
 #include <immintrin.h>
 
 #define LANES 64
-#define MOST_VECTORS 12
+#define MOST_VECTORS 16
+#ifdef AVX512_MASKS
+#define PAIRED_VECTORS 3
+#else
 #define PAIRED_VECTORS 6
+#endif
 #define TARGET __attribute__((target("avx512f,avx512bw")))
 typedef __m512i Vector;
 
@@ -21,40 +30,59 @@ typedef __m512i Vector;
 #define FIRST(v) ((int8_t)_mm_cvtsi128_si32(_mm512_castsi512_si128(v)))
 #define WITH_FIRST(v, byte) _mm512_mask_set1_epi8(v, 1, (char)(byte))
 #define REACHES(v, byte) (_mm512_cmpge_epi8_mask(v, FILL(byte)) != 0)
+#ifdef AVX512_MASKS
+#define MASKED
+typedef __mmask64 Mask;
+#define ALL_BELOW(x, y, z) \
+  (_kortestc_mask64_u8(_kand_mask64(x, y), 0) && _kortestc_mask64_u8(z, 0))
+#endif
 #include "step_x86.h"
 #include "lanes.h"
 
 DEFINE_WHOLE(1) DEFINE_WHOLE(2) DEFINE_WHOLE(3) DEFINE_WHOLE(4) DEFINE_WHOLE(5) DEFINE_WHOLE(6)
-DEFINE_WHOLE(7) DEFINE_WHOLE(8) DEFINE_WHOLE(9) DEFINE_WHOLE(10) DEFINE_WHOLE(11) DEFINE_WHOLE(12)
-DEFINE_PARTS(7) DEFINE_PARTS(8) DEFINE_PARTS(9) DEFINE_PARTS(10) DEFINE_PARTS(11) DEFINE_PARTS(12)
+DEFINE_WHOLE(7) DEFINE_WHOLE(8) DEFINE_WHOLE(9) DEFINE_WHOLE(10) DEFINE_WHOLE(11)
+DEFINE_WHOLE(12) DEFINE_WHOLE(13) DEFINE_WHOLE(14) DEFINE_WHOLE(15) DEFINE_WHOLE(16)
+DEFINE_PARTS(9) DEFINE_PARTS(10) DEFINE_PARTS(11) DEFINE_PARTS(12)
+DEFINE_PARTS(13) DEFINE_PARTS(14) DEFINE_PARTS(15) DEFINE_PARTS(16)
 
-static Search *const WHOLE[] = {whole_1, whole_2, whole_3, whole_4,  whole_5,  whole_6,
-                                whole_7, whole_8, whole_9, whole_10, whole_11, whole_12};
+static Search *const WHOLE[] = {whole_1,  whole_2,  whole_3,  whole_4,  whole_5,  whole_6,
+                                whole_7,  whole_8,  whole_9,  whole_10, whole_11, whole_12,
+                                whole_13, whole_14, whole_15, whole_16};
 /* A second part means that more than half of the most vectors are in use. */
-static Search *const PARTS[] = {parts_7, parts_8, parts_9, parts_10, parts_11, parts_12};
+static Search *const PARTS[] = {parts_9,  parts_10, parts_11, parts_12,
+                                parts_13, parts_14, parts_15, parts_16};
 
 static void search(const Query *query, const Block *block, uint8_t *kept) {
   if (query->parts == 1)
     WHOLE[query->vectors - 1](query, block, kept);
   else
-    PARTS[query->vectors - 7](query, block, kept);
+    PARTS[query->vectors - 9](query, block, kept);
 }
 
-static TARGET size_t letters(const uint8_t *text, uint8_t *codes) {
-  const __m512i lower = _mm512_set1_epi8(0x20), a = _mm512_set1_epi8('a');
-  const __m512i five_bits = _mm512_set1_epi8(31), alphabet = _mm512_set1_epi8(26);
-  for (size_t n = 0;; n += LANES) {
-    const __m512i bytes = _mm512_loadu_si512(text + n);
+static TARGET void classify(const uint8_t *text, size_t words, uint64_t *others,
+                            uint64_t *ends) {
+  const __m512i lower = FILL(0x20), a = FILL('a'), alphabet = FILL(26);
+  for (size_t word = 0; word < words; word++) {
+    const __m512i bytes = _mm512_loadu_si512(text + word * LANES);
     const __m512i place = _mm512_sub_epi8(_mm512_or_si512(bytes, lower), a);
-    const uint64_t others = ~_mm512_cmplt_epu8_mask(place, alphabet);
-    _mm512_storeu_si512(codes + n, _mm512_and_si512(bytes, five_bits));
-    if (others) return n + (size_t)__builtin_ctzll(others);
+    others[word] = _mm512_cmpge_epu8_mask(place, alphabet);
+    ends[word] = _mm512_cmpeq_epi8_mask(bytes, FILL('\n')) |
+                 _mm512_cmpeq_epi8_mask(bytes, FILL('\r'));
   }
 }
 
-static int usable(void) {
-  return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw");
+static Use usable(void) {
+  if (!__builtin_cpu_supports("avx512f") || !__builtin_cpu_supports("avx512bw")) return UNUSABLE;
+#ifdef AVX512_MASKS
+  return __builtin_cpu_is("intel") ? PREFERRED : USABLE;
+#else
+  return __builtin_cpu_is("intel") ? USABLE : PREFERRED;
+#endif
 }
 
-const Isa ISA_AVX512 = {"avx512", LANES, MOST_VECTORS, usable, search, letters};
+#ifdef AVX512_MASKS
+const Isa ISA_AVX512_MASKS = {"avx512-masks", LANES, MOST_VECTORS, usable, search, classify};
+#else
+const Isa ISA_AVX512 = {"avx512", LANES, MOST_VECTORS, usable, search, classify};
+#endif
 #endif

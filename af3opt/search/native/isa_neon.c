@@ -47,20 +47,32 @@ static void search(const Query *query, const Block *block, uint8_t *kept) {
     PARTS[query->vectors - 9](query, block, kept);
 }
 
-static size_t letters(const uint8_t *text, uint8_t *codes) {
-  for (size_t n = 0;; n += LANES) {
-    const uint8x16_t bytes = vld1q_u8(text + n);
-    const uint8x16_t place = vsubq_u8(vorrq_u8(bytes, vdupq_n_u8(0x20)), vdupq_n_u8('a'));
-    const uint8x16_t others = vcgeq_u8(place, vdupq_n_u8(26));
-    vst1q_u8(codes + n, vandq_u8(bytes, vdupq_n_u8(31)));
-    /* Four bits for every byte: NEON has no mask of single bits. */
-    const uint8x8_t nibbles = vshrn_n_u16(vreinterpretq_u16_u8(others), 4);
-    const uint64_t mask = vget_lane_u64(vreinterpret_u64_u8(nibbles), 0);
-    if (mask) return n + (size_t)__builtin_ctzll(mask) / 4;
+/* One bit for every byte: all bits of a byte are set or none. NEON has no such instruction. */
+static inline uint64_t bits_of(uint8x16_t first, uint8x16_t second, uint8x16_t third,
+                               uint8x16_t fourth) {
+  static const uint8_t places[16] = {1, 2, 4, 8, 16, 32, 64, 128, 1, 2, 4, 8, 16, 32, 64, 128};
+  const uint8x16_t bit = vld1q_u8(places);
+  const uint8x16_t low = vpaddq_u8(vandq_u8(first, bit), vandq_u8(second, bit));
+  const uint8x16_t high = vpaddq_u8(vandq_u8(third, bit), vandq_u8(fourth, bit));
+  const uint8x16_t sums = vpaddq_u8(low, high);
+  return vgetq_lane_u64(vreinterpretq_u64_u8(vpaddq_u8(sums, sums)), 0);
+}
+
+static void classify(const uint8_t *text, size_t words, uint64_t *others, uint64_t *ends) {
+  for (size_t word = 0; word < words; word++) {
+    uint8x16_t other[4], end[4];
+    for (size_t i = 0; i < 4; i++) {
+      const uint8x16_t bytes = vld1q_u8(text + word * 64 + i * LANES);
+      const uint8x16_t place = vsubq_u8(vorrq_u8(bytes, vdupq_n_u8(0x20)), vdupq_n_u8('a'));
+      other[i] = vcgeq_u8(place, vdupq_n_u8(26));
+      end[i] = vorrq_u8(vceqq_u8(bytes, vdupq_n_u8('\n')), vceqq_u8(bytes, vdupq_n_u8('\r')));
+    }
+    others[word] = bits_of(other[0], other[1], other[2], other[3]);
+    ends[word] = bits_of(end[0], end[1], end[2], end[3]);
   }
 }
 
-static int usable(void) { return 1; }
+static Use usable(void) { return USABLE; }
 
-const Isa ISA_NEON = {"neon", LANES, MOST_VECTORS, usable, search, letters};
+const Isa ISA_NEON = {"neon", LANES, MOST_VECTORS, usable, search, classify};
 #endif

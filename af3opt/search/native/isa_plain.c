@@ -19,12 +19,12 @@ static int8_t next_row(const int8_t *restrict before, const int8_t *restrict sco
 
 /* S of one target. */
 static int best_of(const Query *query, const uint8_t *codes, size_t residues, int8_t *rows) {
-  const size_t size = (size_t)query->length + 1;
+  const size_t size = (size_t)query->length + 1, row_bytes = row_vectors(query->vectors);
   int8_t *before = rows, *row = rows + size;
   int8_t best = FLOOR;
   memset(rows, FLOOR, 2 * size);
   for (size_t i = 0; i < residues; i++) {
-    const int8_t *scores = query->table + (size_t)codes[i] * (size_t)query->vectors;
+    const int8_t *scores = query->table + codes[i] * row_bytes;
     best = next_row(before, scores, row, query->length, best);
     int8_t *other = before;
     before = row;
@@ -41,21 +41,26 @@ static void search(const Query *query, const Block *block, uint8_t *kept) {
   }
 }
 
-static size_t letters(const uint8_t *text, uint8_t *codes) {
-  for (size_t n = 0;; n++) {
-    const uint8_t place = (uint8_t)((text[n] | 0x20) - 'a');
-    if (place >= 26) return n;
-    codes[n] = text[n] & 31;
+static void classify(const uint8_t *text, size_t words, uint64_t *others, uint64_t *ends) {
+  for (size_t word = 0; word < words; word++) {
+    uint64_t other = 0, end = 0;
+    for (size_t bit = 0; bit < 64; bit++) {
+      const uint8_t byte = text[word * 64 + bit];
+      other |= (uint64_t)((uint8_t)((byte | 0x20) - 'a') >= 26) << bit;
+      end |= (uint64_t)(byte == '\n' || byte == '\r') << bit;
+    }
+    others[word] = other;
+    ends[word] = end;
   }
 }
 
-static int usable(void) { return 1; }
+static Use usable(void) { return USABLE; }
 
-const Isa ISA_PLAIN = {"plain", LANES, MOST_VECTORS, usable, search, letters};
+const Isa ISA_PLAIN = {"plain", LANES, MOST_VECTORS, usable, search, classify};
 
 #if defined(__x86_64__)
-extern const Isa ISA_AVX512, ISA_AVX2;
-const Isa *const ISAS[] = {&ISA_AVX512, &ISA_AVX2, &ISA_PLAIN, NULL};
+extern const Isa ISA_AVX512, ISA_AVX512_MASKS, ISA_AVX2;
+const Isa *const ISAS[] = {&ISA_AVX512, &ISA_AVX512_MASKS, &ISA_AVX2, &ISA_PLAIN, NULL};
 #elif defined(__aarch64__)
 extern const Isa ISA_NEON;
 const Isa *const ISAS[] = {&ISA_NEON, &ISA_PLAIN, NULL};

@@ -31,15 +31,25 @@ enum {
 
 typedef struct Isa Isa;
 
+typedef enum { UNUSABLE, USABLE, PREFERRED } Use;  /* by the processor that this runs on */
+
 /* A query as one instruction set needs it. */
 typedef struct {
   const Isa *isa;
   int length;        /* positions */
   int vectors;       /* vectors a part */
   int parts;         /* passes over the targets, each for vectors * lanes positions */
-  int8_t *table;     /* parts x CODES x vectors x lanes, aligned to a cache line */
+  int8_t *table;     /* parts x CODES x row_vectors(vectors) x lanes, on a cache line */
   uint8_t *least;    /* LONGEST_TARGET + 1: the smallest S to keep, by the target's length */
 } Query;
+
+/* Vectors from one row of a table to the next: a power of two, because a multiplication with
+ * another number in every residue costs a third of the speed on a Zen 5. */
+static inline size_t row_vectors(int vectors) {
+  size_t power = 1;
+  while (power < (size_t)vectors) power *= 2;
+  return power;
+}
 
 /* Targets whose residues are in the cache while every query goes over them. */
 typedef struct {
@@ -56,15 +66,15 @@ struct Isa {
   const char *name;
   int lanes;
   int most_vectors;
-  int (*usable)(void);
+  Use (*usable)(void);
   /* Sets kept[t] to 1 for every target of the block that reaches the query's threshold. */
   void (*search)(const Query *query, const Block *block, uint8_t *kept);
-  /* Writes the codes of the letters that text starts with and returns their number.
-   * Reads and writes up to PADDING bytes more; text must end with a byte that is no letter. */
-  size_t (*letters)(const uint8_t *text, uint8_t *codes);
+  /* Sets a bit of `others` for every byte that is no letter, of `ends` for every line feed or
+   * carriage return; byte i is bit i % 64 of word i / 64. Reads and writes whole words. */
+  void (*classify)(const uint8_t *text, size_t words, uint64_t *others, uint64_t *ends);
 };
 
-extern const Isa *const ISAS[];  /* the fastest first, NULL at the end */
+extern const Isa *const ISAS[];  /* the faster first, NULL at the end */
 
 const Isa *find_isa(const char *name);
 

@@ -9,158 +9,203 @@
  *     FIRST(v): the first lane; WITH_FIRST(v, byte): v with another first lane
  *     REACHES(v, byte): is a lane at least this?
  *
+ * and, where comparing is cheaper than keeping the maximum, MASKED and
+ *
+ *     Mask; MASK(name): the register in which the compiler shall keep a mask
+ *     STEP_MASKED(v, from, below, least, row): v = ADD(from, *row); a bit of `below` goes where
+ *         a lane of v is at least `least`
+ *     ALL_BELOW(x, y, z): is no bit gone?
+ *
  * Everything is inlined into one function a number of vectors, so that `vectors` is a
  * constant and the values stay in registers.
  */
 #define INLINE static inline __attribute__((always_inline)) TARGET
 
+#ifdef MASKED
+#define STEP_AT(s, j, mask)                                                    \
+  STEP_MASKED((s).v[j], (s).v[(j) > 0 ? (j)-1 : 0], mask, (s).least, row + (j) * LANES)
+#define MASKS(x, y, z, at_x, at_y, at_z)                                       \
+  register Mask x MASK(at_x) = ~(Mask)0;                                       \
+  register Mask y MASK(at_y) = ~(Mask)0;                                       \
+  register Mask z MASK(at_z) = ~(Mask)0
+#define RENEW(x, y, z) ((x) = ~(Mask)0, (y) = ~(Mask)0, (z) = ~(Mask)0)
+#else
+#define STEP_AT(s, j, mask)                                                    \
+  STEP((s).v[j], (s).v[(j) > 0 ? (j)-1 : 0], (s).best[(j) % bests], row + (j) * LANES)
+#define MASKS(x, y, z, at_x, at_y, at_z)
+#define RENEW(x, y, z)
+#define ALL_BELOW(x, y, z) 1
+#endif
+
 /* Positions are gone through downwards: a vector's old value is needed by the next one. */
-#define ONE_POSITION(j)                                                            \
-  if ((j) < vectors && (j) > 0)                                                    \
-    STEP(s->v[j], s->v[(j) > 0 ? (j)-1 : 0], s->best[(j) % bests], row + (j) * LANES);
-#define ALL_POSITIONS                                                              \
-  ONE_POSITION(15) ONE_POSITION(14) ONE_POSITION(13) ONE_POSITION(12)              \
-  ONE_POSITION(11) ONE_POSITION(10) ONE_POSITION(9) ONE_POSITION(8)                \
-  ONE_POSITION(7) ONE_POSITION(6) ONE_POSITION(5) ONE_POSITION(4)                  \
-  ONE_POSITION(3) ONE_POSITION(2) ONE_POSITION(1)
-#define EACH(X)                                                                    \
+#define ONE_POSITION(s, j, mask) if ((j) < vectors) STEP_AT(s, j, mask);
+#define ALL_POSITIONS(s, m0, m1, m2, m3, m4, m5)                               \
+  ONE_POSITION(s, 15, m3) ONE_POSITION(s, 14, m2) ONE_POSITION(s, 13, m1)      \
+  ONE_POSITION(s, 12, m0) ONE_POSITION(s, 11, m5) ONE_POSITION(s, 10, m4)      \
+  ONE_POSITION(s, 9, m3) ONE_POSITION(s, 8, m2) ONE_POSITION(s, 7, m1)         \
+  ONE_POSITION(s, 6, m0) ONE_POSITION(s, 5, m5) ONE_POSITION(s, 4, m4)         \
+  ONE_POSITION(s, 3, m3) ONE_POSITION(s, 2, m2) ONE_POSITION(s, 1, m1)         \
+  STEP((s).v[0], entering, (s).best[0], row)
+
+#define ROW(s) (query->table + part_start + *(s).codes++ * row_vectors(vectors) * LANES)
+
+#define ADVANCE(s, ...)                                                        \
+  do {                                                                         \
+    const int8_t *row = ROW(s);                                                \
+    const Vector entering = ROTATE((s).v[vectors - 1]);                        \
+    ALL_POSITIONS(s, __VA_ARGS__);                                             \
+  } while (0)
+
+/* With the border values of the part before; leaves its own in their place. */
+#define ADVANCE_PART(s, border, ...)                                           \
+  do {                                                                         \
+    const int8_t *row = ROW(s);                                                \
+    const Vector leaving = ROTATE((s).v[vectors - 1]);                         \
+    const Vector entering = WITH_FIRST(leaving, *(border));                    \
+    *(border) = FIRST(leaving);                                                \
+    ALL_POSITIONS(s, __VA_ARGS__);                                             \
+  } while (0)
+
+#define EACH(X)                                                                \
   X(0) X(1) X(2) X(3) X(4) X(5) X(6) X(7) X(8) X(9) X(10) X(11) X(12) X(13) X(14) X(15)
 
 /* A target on its way through the query. */
 typedef struct {
   Vector v[MOST_VECTORS], best[4];
+#ifdef MASKED
+  Vector least;
+#endif
   const uint8_t *codes;  /* the next residue */
   size_t left;           /* residues to come */
   size_t target;         /* its index in the block */
 } Slot;
 
-INLINE void reset(Slot *s, const int vectors, const int bests) {
+/* Puts a target of the block into a slot. */
+INLINE void start(Slot *s, const Query *query, const Block *block, size_t target,
+                  const int vectors, const int bests) {
   const Vector floor = FILL(FLOOR);
+  s->target = target;
+  s->codes = block->codes + block->first[target];
+  s->left = block->length[target];
 #define RESET(j) if ((j) < vectors) s->v[(j) < vectors ? (j) : 0] = floor;
   EACH(RESET)
 #undef RESET
   s->best[0] = floor;
   if (bests > 1) s->best[1] = floor;
   if (bests > 2) s->best[2] = s->best[3] = floor;
-}
-
-INLINE void advance(Slot *s, const int8_t *table, const int vectors, const int bests) {
-  const int8_t *row = table + (size_t)*s->codes++ * (size_t)(vectors * LANES);
-  Vector entering = ROTATE(s->v[vectors - 1]);
-  ALL_POSITIONS
-  STEP(s->v[0], entering, s->best[0], row);
-}
-
-/* As advance, with the border values of the part before; leaves its own in their place. */
-INLINE void advance_part(Slot *s, const int8_t *table, int8_t *border, const int vectors,
-                         const int bests) {
-  const int8_t *row = table + (size_t)*s->codes++ * (size_t)(vectors * LANES);
-  Vector entering = ROTATE(s->v[vectors - 1]);
-  const int8_t before = *border;
-  *border = FIRST(entering);
-  entering = WITH_FIRST(entering, before);
-  ALL_POSITIONS
-  STEP(s->v[0], entering, s->best[0], row);
-}
-
-INLINE int reached(const Slot *s, uint8_t least, const int bests) {
-  Vector best = s->best[0];
-  if (bests > 1) best = MAX(best, s->best[1]);
-  if (bests > 2) best = MAX(best, MAX(s->best[2], s->best[3]));
-  return REACHES(best, (int8_t)(least + FLOOR));
+#ifdef MASKED
+  s->least = FILL(query->least[s->left] + FLOOR);
+#else
+  (void)query;
+#endif
 }
 
 /* Notes how the slot's target ended and puts the next one in; returns 0 if there is none. */
 INLINE int next_target(Slot *s, const Query *query, const Block *block, uint8_t *kept,
-                       size_t *following, const int vectors, const int bests) {
-  if (reached(s, query->least[block->length[s->target]], bests)) kept[s->target] = 1;
+                       int all_below, size_t *following, const int vectors, const int bests) {
+  const uint8_t least = query->least[block->length[s->target]];
+  Vector best = s->best[0];
+  if (bests > 1) best = MAX(best, s->best[1]);
+  if (bests > 2) best = MAX(best, MAX(s->best[2], s->best[3]));
+  if (!all_below || REACHES(best, (int8_t)(least + FLOOR))) kept[s->target] = 1;
   if (*following == block->targets) return 0;
-  s->target = (*following)++;
-  s->codes = block->codes + block->first[s->target];
-  s->left = block->length[s->target];
-  reset(s, vectors, bests);
+  start(s, query, block, (*following)++, vectors, bests);
   return 1;
-}
-
-INLINE void first_target(Slot *s, const Block *block, size_t target, const int vectors,
-                         const int bests) {
-  s->target = target;
-  s->codes = block->codes + block->first[target];
-  s->left = block->length[target];
-  reset(s, vectors, bests);
 }
 
 /* One target after the other. */
 INLINE void search_single(const Query *query, const Block *block, uint8_t *kept,
                           const int vectors, const int bests) {
-  const int8_t *table = query->table;
+  const size_t part_start = 0;
   size_t following = 1;
   Slot s;
-  first_target(&s, block, 0, vectors, bests);
-  do {
-    for (size_t n = s.left; n > 0; n--) advance(&s, table, vectors, bests);
-  } while (next_target(&s, query, block, kept, &following, vectors, bests));
+  MASKS(u, v, w, "k1", "k2", "k3");
+  MASKS(x, y, z, "k4", "k5", "k6");
+  start(&s, query, block, 0, vectors, bests);
+  for (;;) {
+    for (size_t n = s.left; n > 0; n--) ADVANCE(s, u, v, w, x, y, z);
+    if (!next_target(&s, query, block, kept, ALL_BELOW(u, v, w) && ALL_BELOW(x, y, z), &following, vectors, bests)) return;
+    RENEW(u, v, w);
+    RENEW(x, y, z);
+  }
 }
 
 /* Two targets at a time: with few vectors each waits for itself, and the other fills the gap. */
 INLINE void search_paired(const Query *query, const Block *block, uint8_t *kept,
                           const int vectors, const int bests) {
-  if (block->targets == 1) {
-    search_single(query, block, kept, vectors, bests);
-    return;
-  }
-  const int8_t *table = query->table;
+  const size_t part_start = 0;
   size_t following = 2;
   Slot a, b;
-  first_target(&a, block, 0, vectors, bests);
-  first_target(&b, block, 1, vectors, bests);
+  MASKS(ax, ay, az, "k1", "k2", "k3");
+  MASKS(bx, by, bz, "k4", "k5", "k6");
+  start(&a, query, block, 0, vectors, bests);
+  start(&b, query, block, 1, vectors, bests);
   for (;;) {
     const size_t both = a.left < b.left ? a.left : b.left;
     for (size_t n = both; n > 0; n--) {
-      advance(&a, table, vectors, bests);
-      advance(&b, table, vectors, bests);
+      ADVANCE(a, ax, ay, az, ax, ay, az);
+      ADVANCE(b, bx, by, bz, bx, by, bz);
     }
     a.left -= both;
     b.left -= both;
-    if (a.left == 0 && !next_target(&a, query, block, kept, &following, vectors, bests)) {
-      a = b;
-      break;
+    if (a.left == 0) {
+      if (!next_target(&a, query, block, kept, ALL_BELOW(ax, ay, az), &following, vectors, bests))
+        break;
+      RENEW(ax, ay, az);
     }
-    if (b.left == 0 && !next_target(&b, query, block, kept, &following, vectors, bests)) break;
+    if (b.left == 0) {
+      if (!next_target(&b, query, block, kept, ALL_BELOW(bx, by, bz), &following, vectors, bests))
+        break;
+      RENEW(bx, by, bz);
+    }
   }
-  for (size_t n = a.left; n > 0; n--) advance(&a, table, vectors, bests);
-  next_target(&a, query, block, kept, &following, vectors, bests);
+  /* One has ended, or both in the same residue. */
+  if (a.left > 0) {
+    for (size_t n = a.left; n > 0; n--) ADVANCE(a, ax, ay, az, ax, ay, az);
+    next_target(&a, query, block, kept, ALL_BELOW(ax, ay, az), &following, vectors, bests);
+  } else {
+    for (size_t n = b.left; n > 0; n--) ADVANCE(b, bx, by, bz, bx, by, bz);
+    next_target(&b, query, block, kept, ALL_BELOW(bx, by, bz), &following, vectors, bests);
+  }
 }
 
 /* A long query in parts, each of which fits the registers. */
 INLINE void search_parts(const Query *query, const Block *block, uint8_t *kept,
                          const int vectors, const int bests) {
-  const size_t size = (size_t)CODES * (size_t)(vectors * LANES);
+  const size_t size = CODES * row_vectors(vectors) * LANES;
   memset(block->border, FLOOR, block->used);
-  for (int part = 0; part < query->parts; part++) {
-    const int8_t *table = query->table + (size_t)part * size;
+  for (size_t part_start = 0; part_start < size * (size_t)query->parts; part_start += size) {
     size_t following = 1;
     Slot s;
-    first_target(&s, block, 0, vectors, bests);
-    do {
+    MASKS(u, v, w, "k1", "k2", "k3");
+  MASKS(x, y, z, "k4", "k5", "k6");
+    start(&s, query, block, 0, vectors, bests);
+    for (;;) {
       int8_t *border = block->border + (s.codes - block->codes) - 1;
-      for (size_t n = s.left; n > 0; n--) advance_part(&s, table, border++, vectors, bests);
-    } while (next_target(&s, query, block, kept, &following, vectors, bests));
+      for (size_t n = s.left; n > 0; n--, border++) ADVANCE_PART(s, border, u, v, w, x, y, z);
+      if (!next_target(&s, query, block, kept, ALL_BELOW(u, v, w) && ALL_BELOW(x, y, z), &following, vectors, bests)) break;
+      RENEW(u, v, w);
+    RENEW(x, y, z);
+    }
   }
 }
 
-#define BESTS(vectors) ((vectors) >= 4 ? 4 : (vectors) >= 2 ? 2 : 1)
+#ifdef MASKED
+#define BESTS(vectors, slots) 1  /* of the first vector alone */
+#else
+#define BESTS(vectors, slots) ((vectors) >= 4 && (slots) == 1 ? 4 : (vectors) >= 2 ? 2 : 1)
+#endif
 
-#define DEFINE_WHOLE(n)                                                            \
+#define DEFINE_WHOLE(n)                                                        \
   static TARGET void whole_##n(const Query *query, const Block *block, uint8_t *kept) { \
-    if ((n) <= PAIRED_VECTORS)                                                     \
-      search_paired(query, block, kept, n, (n) >= 2 ? 2 : 1);                      \
-    else                                                                           \
-      search_single(query, block, kept, n, BESTS(n));                              \
+    if ((n) <= PAIRED_VECTORS && block->targets > 1)                           \
+      search_paired(query, block, kept, n, BESTS(n, 2));                       \
+    else                                                                       \
+      search_single(query, block, kept, n, BESTS(n, 1));                       \
   }
-#define DEFINE_PARTS(n)                                                            \
+#define DEFINE_PARTS(n)                                                        \
   static TARGET void parts_##n(const Query *query, const Block *block, uint8_t *kept) { \
-    search_parts(query, block, kept, n, BESTS(n));                                 \
+    search_parts(query, block, kept, n, BESTS(n, 1));                          \
   }
 
 typedef void Search(const Query *, const Block *, uint8_t *);

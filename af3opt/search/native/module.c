@@ -13,16 +13,22 @@ enum { LEAST_BUFFER_BYTES = 1 << 12 };
 
 static const char QUERY_CAPSULE[] = "af3opt.search.query";
 
-static PyObject *instruction_sets(PyObject *module, PyObject *Py_UNUSED(arguments)) {
-  (void)module;
-  PyObject *names = PyList_New(0);
-  for (const Isa *const *isa = ISAS; names && *isa; isa++) {
-    if (!(*isa)->usable()) continue;
+static int append_names(PyObject *names, Use wanted) {
+  for (const Isa *const *isa = ISAS; *isa; isa++) {
+    if ((*isa)->usable() != wanted) continue;
     PyObject *name = PyUnicode_FromString((*isa)->name);
     const int appended = name ? PyList_Append(names, name) : -1;
     Py_XDECREF(name);
-    if (appended < 0) Py_CLEAR(names);
+    if (appended < 0) return -1;
   }
+  return 0;
+}
+
+static PyObject *instruction_sets(PyObject *module, PyObject *Py_UNUSED(arguments)) {
+  (void)module;
+  PyObject *names = PyList_New(0);
+  if (names && (append_names(names, PREFERRED) < 0 || append_names(names, USABLE) < 0))
+    Py_CLEAR(names);
   return names;
 }
 

@@ -16,9 +16,10 @@ const Isa *find_isa(const char *name) {
 static void stripe(const Query *query, const int8_t *scores) {
   const size_t lanes = (size_t)query->isa->lanes, vectors = (size_t)query->vectors;
   const size_t width = lanes * vectors, length = (size_t)query->length;
+  const size_t row_bytes = row_vectors(query->vectors) * lanes;
   for (size_t part = 0; part < (size_t)query->parts; part++)
     for (size_t code = 0; code < CODES; code++) {
-      int8_t *row = query->table + (part * CODES + code) * width;
+      int8_t *row = query->table + (part * CODES + code) * row_bytes;
       for (size_t q = 0; q < vectors; q++)
         for (size_t z = 0; z < lanes; z++) {
           const size_t position = part * width + q + z * vectors;
@@ -39,7 +40,7 @@ int query_prepare(Query *query, const Isa *isa, const int8_t *scores, int length
   query->parts = (positions + most - 1) / most;
   query->vectors = (positions + query->parts * isa->lanes - 1) / (query->parts * isa->lanes);
   const size_t size =
-      (size_t)query->parts * CODES * (size_t)query->vectors * (size_t)isa->lanes;
+      (size_t)query->parts * CODES * row_vectors(query->vectors) * (size_t)isa->lanes;
   query->table = aligned_alloc(CACHE_LINE, (size + CACHE_LINE - 1) / CACHE_LINE * CACHE_LINE);
   query->least = malloc(LONGEST_TARGET + 1);
   if (!query->table || !query->least) {

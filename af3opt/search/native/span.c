@@ -18,6 +18,7 @@ typedef struct {
   const Span *span;
   SpanResult *result;
   uint8_t *text;       /* the file from offset `base` on, then PADDING zeros */
+  uint64_t *others, *ends;  /* masks of text */
   size_t capacity;     /* of text, without the padding */
   size_t stop;         /* bytes in text */
   size_t at;           /* bytes of text that are dealt with */
@@ -39,14 +40,20 @@ static int at_end_of_file(const Scanner *scanner) {
   return scanner->base + scanner->stop == scanner->span->size;
 }
 
+static int grow(void **memory, size_t bytes) {
+  void *grown = realloc(*memory, bytes);
+  if (grown) *memory = grown;
+  return grown != NULL;
+}
+
 /* Makes room for `capacity` bytes of text and as many codes behind a block's. */
 static int reserve(Scanner *scanner, size_t capacity) {
   const size_t codes = BLOCK_CODES + LONGEST_TARGET + capacity + 2 * PADDING;
-  uint8_t *text = realloc(scanner->text, capacity + PADDING);
-  if (text) scanner->text = text;
-  uint8_t *block_codes = realloc(scanner->block.codes, codes);
-  if (block_codes) scanner->block.codes = block_codes;
-  if (!text || !block_codes) return failed(scanner, SPAN_NO_MEMORY, 0);
+  const size_t mask = (mask_words(capacity) + 1) * sizeof(uint64_t);
+  if (!grow((void **)&scanner->text, capacity + 2 * PADDING) ||
+      !grow((void **)&scanner->block.codes, codes) || !grow((void **)&scanner->others, mask) ||
+      !grow((void **)&scanner->ends, mask))
+    return failed(scanner, SPAN_NO_MEMORY, 0);
   scanner->capacity = capacity;
   return 1;
 }
@@ -90,7 +97,10 @@ static int read_on(Scanner *scanner) {
     if (got == 0) return failed(scanner, SPAN_TRUNCATED, offset);
     scanner->stop += (size_t)got;
   }
-  memset(scanner->text + scanner->stop, 0, PADDING);
+  /* Whole words of the masks, one of them beyond the text. */
+  memset(scanner->text + scanner->stop, 0, 2 * PADDING);
+  span->queries[0]->isa->classify(scanner->text, mask_words(scanner->stop) + 1, scanner->others,
+                                  scanner->ends);
   return 1;
 }
 
@@ -159,12 +169,12 @@ static int add_record(Scanner *scanner, const Record *record) {
 
 /* Deals with the whole records in text; returns 1 to go on, 0 at the end or on an error. */
 static int search_text(Scanner *scanner) {
-  const Isa *isa = scanner->span->queries[0]->isa;
+  const Text text = {scanner->text, scanner->stop, at_end_of_file(scanner), scanner->others,
+                     scanner->ends};
   while (scanner->at < scanner->stop && !scanner->past_end) {
     Record record;
     uint8_t *codes = scanner->block.codes + scanner->block.used;
-    const RecordState state = read_record(scanner->text, scanner->at, scanner->stop,
-                                          at_end_of_file(scanner), isa, codes, &record);
+    const RecordState state = read_record(&text, scanner->at, codes, &record);
     if (state == RECORD_CUT) break;
     if (state == RECORD_ODD) return failed(scanner, SPAN_NOT_FASTA, scanner->base + record.odd);
     if (!add_record(scanner, &record)) return 0;
@@ -233,6 +243,8 @@ void scan_span(const Span *span, SpanResult *result) {
   if (prepare(scanner) && (span->begin == 0 ? find_first(scanner) : find_border(scanner)))
     while (search_text(scanner) && read_on(scanner)) continue;
   free(scanner->text);
+  free(scanner->others);
+  free(scanner->ends);
   free(scanner->block.codes);
   free(scanner->block.border);
   free(scanner->block.rows);
