@@ -38,6 +38,7 @@ _GROUPS: Mapping[str, tuple[Probe, ...]] = {
     "Searches": (searches.check_programs, searches.check_databases),
     "Storage": (
         storage.check_home,
+        storage.check_claims,
         storage.check_caches,
         storage.check_integrity,
         storage.check_free_disk,

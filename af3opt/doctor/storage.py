@@ -7,6 +7,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+from af3opt.base.exclusive_file import Link, has_hard_links
 from af3opt.base.ownership import directory_problem, trust_problem
 from af3opt.base.paths import af3opt_home
 from af3opt.caching.locations import CACHES, cache_directory
@@ -72,6 +73,26 @@ def _clock(folder: Path) -> Iterator[Check]:
         )
     else:
         yield ok("clock", "agrees with the file system's")
+
+
+def check_claims(subject: Subject, link: Link = os.link) -> Iterator[Check]:
+    """How processes that share an output directory keep off each other's jobs there."""
+    if subject.settings.output_dir is None:
+        yield skipped("claims", "--output_dir not given")
+        return
+    folder = nearest_existing(subject.settings.output_dir)
+    system = file_system_of(folder)
+    try:
+        linked = has_hard_links(folder, link)
+    except OSError as error:
+        yield failure(
+            "claims",
+            f"{folder}: {error.strerror}; no job can be claimed there",
+            "choose another --output_dir, or make it writable",
+        )
+        return
+    how = "hard links" if linked else "exclusive creation: there are no hard links"
+    yield ok("claims", f"by {how}, at {folder} ({system.label})")
 
 
 def check_caches(subject: Subject) -> Iterator[Check]:

@@ -50,7 +50,7 @@ def test_stale_claims_are_judged_without_waiting_and_without_a_trace(output, cap
     for number in range(3):
         claim(output, f"stale{number}", silent=700, host="elsewhere")
     claim(output, "fresh", host="elsewhere")
-    claim(output, "gone", process_start=1.0)
+    claim(output, "gone", process_uptime=1.0)
     claim(output, "mine")
     claim(output, "released", released=True)
     before = everything_below(output)

@@ -1,7 +1,9 @@
 """`af3opt doctor`: every check against made-up machines, and the command on this one."""
 
 import dataclasses
+import errno
 import json
+import os
 import stat
 import time
 from pathlib import Path
@@ -245,6 +247,21 @@ def test_a_file_server_with_another_time_is_noticed(tmp_path, monkeypatch):
     monkeypatch.setattr(storage.time, "time", lambda: 1e9)
     (check,) = storage._clock(tmp_path)
     assert check.verdict is Verdict.WARN
+
+
+@pytest.mark.parametrize("links", [True, False])
+def test_how_jobs_are_claimed_is_told(tmp_path, links):
+    def link(source, target):
+        if not links:
+            raise OSError(errno.EPERM, os.strerror(errno.EPERM))
+        target.hardlink_to(source)
+
+    check = only(storage.check_claims(subject(f"--output_dir={tmp_path}/new"), link), "claims")
+    assert check.verdict is Verdict.OK
+    assert ("by hard links" in check.found) == links
+    assert ("by exclusive creation" in check.found) != links
+    assert list(tmp_path.iterdir()) == []
+    assert only(storage.check_claims(subject()), "claims").verdict is Verdict.SKIP
 
 
 def test_caches_are_counted_and_must_be_private(tmp_path):

@@ -36,7 +36,7 @@ def test_a_live_claim_keeps_others_out_until_released(tmp_path):
 
 def test_a_dead_process_on_this_node_is_outnumbered_at_once(tmp_path):
     claims.try_claim(tmp_path)
-    _rewrite_holder(tmp_path, process_start=1.0)
+    _rewrite_holder(tmp_path, process_uptime=1.0)
     assert claims.try_claim(tmp_path) is not None
 
 
@@ -65,6 +65,7 @@ def test_slurm_decides_about_its_own_jobs(tmp_path, monkeypatch, answer, free):
     squeue.write_text(f"#!/bin/sh\n{answer}\n")
     squeue.chmod(squeue.stat().st_mode | stat.S_IXUSR)
     monkeypatch.setenv("PATH", str(squeue.parent), prepend=os.pathsep)
+    monkeypatch.setattr(claims, "HEARTBEAT_SECONDS", 0.2)
     claims.try_claim(tmp_path / "job")
     _rewrite_holder(tmp_path / "job", host="elsewhere", job="12_3")
     assert (claims.try_claim(tmp_path / "job") is not None) == free
@@ -101,7 +102,7 @@ def _race(directory, barrier, wins):
 
 def test_of_many_processes_exactly_one_takes_a_dead_holders_job(tmp_path):
     claims.try_claim(tmp_path)
-    _rewrite_holder(tmp_path, process_start=1.0)
+    _rewrite_holder(tmp_path, process_uptime=1.0)
     context = multiprocessing.get_context("spawn")
     barrier, wins = context.Barrier(6), context.Queue()
     processes = [context.Process(target=_race, args=(tmp_path, barrier, wins)) for _ in range(6)]

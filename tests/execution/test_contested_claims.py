@@ -7,8 +7,8 @@ import os
 import pytest
 
 from af3opt.base.atomic import is_temporary, temporary_sibling
+from af3opt.base.exclusive_file import has_hard_links
 from af3opt.execution.claims.claim import current_holder, try_claim
-from af3opt.execution.claims.creation import has_hard_links
 from af3opt.execution.claims.holder import newest_claim, read_holder, this_process
 from af3opt.execution.claims.verdicts import STALE_SECONDS
 from af3opt.execution.job.claiming import remove_stale_temporaries

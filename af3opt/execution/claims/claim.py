@@ -3,10 +3,10 @@
 Several processes, on several nodes, may share one output directory. A job is held
 by whoever created the highest numbered `claim-N` file in the job's directory. Hard
 links make that creation atomic on local and network file systems (`O_EXCL` was not
-on old NFS, and `flock` may be missing or local to a node); see `creation` for file
-systems without them. A dead holder is not
-removed but outnumbered: only one process can create `claim-N+1`, so there is no
-moment in which two take the same job over.
+on old NFS, and `flock` may be missing or local to a node). `exclusive_file` tells what
+is done without them: a claim is empty for a moment then, and counts as held. A dead
+holder is not removed but outnumbered: only one process can create `claim-N+1`, so
+there is no moment in which two take the same job over.
 """
 
 import contextlib
@@ -19,8 +19,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from af3opt.base.atomic import is_temporary_of, temporary_sibling
+from af3opt.base.exclusive_file import Link, create
 from af3opt.base.json_files import to_json, write_json
-from af3opt.execution.claims.creation import Link, create
 from af3opt.execution.claims.holder import (
     Holder,
     claim_number,
@@ -44,6 +44,10 @@ _HEARTBEATS_AWAITED = 2.5
 # Temporaries of claims are named after this, whatever the number of the claim.
 _NAME = "claim"
 
+# The claims that this process holds, by their real paths. A claim's file may still name
+# this process when it could not be written any more, on a full disk for example.
+_held: set[Path] = set()
+
 
 class Claim:
     """A claim this process holds."""
@@ -51,6 +55,7 @@ class Claim:
     def __init__(self, path: Path, holder: Holder) -> None:
         self._path = path
         self._holder = holder
+        _held.add(path.resolve())
 
     def beat(self) -> None:
         """Shows that the holder is alive."""
@@ -64,6 +69,7 @@ class Claim:
 
     def release(self) -> None:
         """Lets the job go, for others to take without waiting."""
+        _held.discard(self._path.resolve())
         with contextlib.suppress(OSError):
             _write(self._path, dataclasses.replace(self._holder, released=True))
 
@@ -151,9 +157,9 @@ def _why_free(path: Path) -> str | None:
     seen = see_claim(path)
     if seen is None:
         return None
-    evidence = gather_evidence([seen], lambda: _file_server_seconds(path))
+    evidence = gather_evidence([seen], lambda: _file_server_seconds(path), held=_held)
     verdict = judge({path: seen}, evidence)[path]
-    if verdict.sign is Sign.HELD or (verdict.sign is Sign.SILENT and _beats(path)):
+    if verdict.sign is Sign.HELD or (verdict.sign is not Sign.FREE and _beats(path)):
         return None
     return verdict.reason
 

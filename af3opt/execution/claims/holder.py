@@ -1,5 +1,6 @@
 """Who holds a claim, and what its file tells."""
 
+import contextlib
 import dataclasses
 import os
 import socket
@@ -11,6 +12,24 @@ from af3opt.base.json_files import read_json
 from af3opt.host.queues.every import JobName, find_own_job
 
 _MOST_BYTES = 100_000
+_BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
+# Linux tells starts in hundredths of a second, and its own boot in seconds.
+_SAME_START_SECONDS = 2.0
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Machine:
+    """Where process ids mean what they mean to this process.
+
+    Attributes:
+        host: Node name; cloned machines may share it.
+        boot: Random id that Linux chooses at each boot; "" if unknown.
+        namespace: Process id namespace: containers on one node may have their own.
+    """
+
+    host: str
+    boot: str
+    namespace: str
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -20,8 +39,11 @@ class Holder:
     Attributes:
         host: Node name.
         process_id: Process on that node.
-        process_start: When it started, seconds since the epoch (ids are reused).
-        namespace: Process id namespace: containers on one node may have their own.
+        process_start: When it started, seconds since the epoch, for earlier versions.
+        namespace: Process id namespace, see `Machine`.
+        boot: Boot of that node, see `Machine`; "" in claims of earlier versions.
+        process_uptime: Seconds from that boot to the start of the process (ids are
+            reused); unlike `process_start` it stays the same when the clock is set.
         job: The scheduler's job as `BatchJob.label` writes it, or None outside one.
         job_restarts: How often that job had been put back into the queue.
         scheduler: Name of that scheduler.
@@ -32,6 +54,8 @@ class Holder:
     process_id: int
     process_start: float
     namespace: str
+    boot: str = ""
+    process_uptime: float = -1.0
     job: str | None
     job_restarts: int = 0
     scheduler: str = "slurm"
@@ -41,6 +65,19 @@ class Holder:
     def job_name(self) -> JobName | None:
         """Scheduler and job, None outside one."""
         return None if self.job is None else (self.scheduler, self.job)
+
+    @property
+    def machine(self) -> Machine:
+        """Where it runs."""
+        return Machine(self.host, self.boot, self.namespace)
+
+    def is_same_process(self, other: "Holder") -> bool:
+        """Tells whether two claims are of one process, whatever else they tell."""
+        return (
+            bool(self.boot)
+            and (self.machine, self.process_id) == (other.machine, other.process_id)
+            and abs(self.process_uptime - other.process_uptime) < _SAME_START_SECONDS
+        )
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,23 +112,40 @@ def this_process() -> Holder:
     """Describes the running process."""
     process = psutil.Process()
     job = find_own_job(os.environ)
+    machine = this_machine()
     return Holder(
-        host=socket.gethostname(),
+        host=machine.host,
         process_id=process.pid,
         process_start=process.create_time(),
-        namespace=pid_namespace(),
+        namespace=machine.namespace,
+        boot=machine.boot,
+        process_uptime=process.create_time() - psutil.boot_time(),
         job=job.label if job is not None else None,
         job_restarts=job.restarts if job is not None else 0,
         scheduler=job.scheduler if job is not None else "slurm",
     )
 
 
-def pid_namespace() -> str:
-    """Names the process id namespace of this process; "" where there are none."""
+def is_running(holder: Holder) -> bool:
+    """Tells whether a holder on this machine still runs."""
     try:
-        return os.readlink("/proc/self/ns/pid")  # noqa: PTH115 - not a path, but "pid:[inode]"
-    except OSError:
-        return ""
+        process = psutil.Process(holder.process_id)
+        if process.status() == psutil.STATUS_ZOMBIE:
+            return False
+        uptime = float(process.create_time() - psutil.boot_time())
+    except psutil.Error:
+        return False
+    return abs(uptime - holder.process_uptime) < _SAME_START_SECONDS
+
+
+def this_machine() -> Machine:
+    """Describes where this process runs."""
+    boot = namespace = ""
+    with contextlib.suppress(OSError):
+        boot = _BOOT_ID.read_text(encoding="ascii").strip()
+    with contextlib.suppress(OSError):
+        namespace = os.readlink("/proc/self/ns/pid")  # noqa: PTH115 - no path: "pid:[inode]"
+    return Machine(socket.gethostname(), boot, namespace)
 
 
 def newest_claim(directory: Path) -> Path | None:

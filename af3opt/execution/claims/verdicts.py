@@ -8,19 +8,19 @@ nothing, so it serves `af3opt status` as well as a process that wants a job.
 import dataclasses
 import enum
 import os
-import socket
 import time
 from collections.abc import Callable, Collection, Iterable, Mapping
 from pathlib import Path
 
-import psutil
-
 from af3opt.execution.claims.holder import (
     Holder,
+    Machine,
     SeenClaim,
+    is_running,
     newest_claim,
-    pid_namespace,
     see_claim,
+    this_machine,
+    this_process,
 )
 from af3opt.host.queues.core import BatchJob
 from af3opt.host.queues.every import QUEUES, JobName, LiveJobs, find_own_job
@@ -28,6 +28,8 @@ from af3opt.host.queues.every import QUEUES, JobName, LiveJobs, find_own_job
 # A holder that no scheduler and no process table can vouch for is dead after this
 # long without a heartbeat; it must outlast the stalls of a busy network file system.
 STALE_SECONDS = 600.0
+# A holder that beats has done so within this time.
+FRESH_SECONDS = 50.0
 
 # One for the process: who waits for a job looks at its claim again and again.
 _LIVE_JOBS = LiveJobs()
@@ -39,11 +41,14 @@ class Sign(enum.Enum):
     Attributes:
         HELD: It is alive.
         FREE: It has let the job go, or is dead.
+        DOUBTED: A scheduler takes it for dead, but its last heartbeat is fresh. The next
+            one would prove it alive: schedulers of two clusters may use the same ids.
         SILENT: Its heartbeat is old and nothing else is known; clocks may be wrong.
     """
 
     HELD = enum.auto()
     FREE = enum.auto()
+    DOUBTED = enum.auto()
     SILENT = enum.auto()
 
 
@@ -60,28 +65,32 @@ class Evidence:
     """What claims are judged by.
 
     Attributes:
-        host: Name of this node.
-        namespace: Process id namespace of this process.
-        running: Holders of this node and namespace whose process was found.
+        machine: Where this process runs.
+        running: Holders on this machine whose process was found.
+        let_go: Claims that name this process and that it does not hold any more.
         own_job: The job this process runs in, or None.
         alive: Job -> whether it waits or runs, as far as schedulers told.
         now: Seconds since the epoch, by the file server's clock if possible.
     """
 
-    host: str
-    namespace: str
+    machine: Machine
     running: Collection[Holder]
+    let_go: Collection[Path]
     own_job: BatchJob | None
     alive: Mapping[JobName, bool]
     now: float
 
     def is_near(self, holder: Holder) -> bool:
         """Tells whether this node's process table decides about a holder."""
-        return holder.host == self.host and holder.namespace == self.namespace
+        return _is_near(holder, self.machine)
 
 
 def gather_evidence(
-    claims: Iterable[SeenClaim], clock: Callable[[], float] | None = None
+    claims: Iterable[SeenClaim],
+    clock: Callable[[], float] | None = None,
+    *,
+    machine: Machine | None = None,
+    held: Collection[Path] | None = None,
 ) -> Evidence:
     """Looks at processes and schedulers, once for all claims; writes nothing.
 
@@ -89,14 +98,16 @@ def gather_evidence(
         claims: What will be judged.
         clock: Reads the file server's clock; called if a heartbeat matters. None takes
             this node's, or the newest heartbeat if that is later.
+        machine: Where this process runs; None finds out.
+        held: The claims that this process holds, if it may be asked about its own.
     """
     seen = list(claims)
-    host, namespace, own_job = socket.gethostname(), pid_namespace(), find_own_job(os.environ)
+    machine, own_job = machine or this_machine(), find_own_job(os.environ)
     near, asked = set(), set()
     for holder in {claim.holder for claim in seen if claim.holder is not None}:
         if holder.released:
             continue
-        if (holder.host, holder.namespace) == (host, namespace):
+        if _is_near(holder, machine):
             near.add(holder)
         elif holder.job_name is not None and not _is_of(own_job, holder):
             asked.add(holder.job_name)
@@ -109,9 +120,9 @@ def gather_evidence(
     else:
         now = max([time.time(), *(claim.modified for claim in seen)])
     return Evidence(
-        host=host,
-        namespace=namespace,
-        running=frozenset(filter(_is_running, near)),
+        machine=machine,
+        running=frozenset(filter(is_running, near)),
+        let_go=() if held is None else _let_go(seen, held),
         own_job=own_job,
         alive=_LIVE_JOBS.ask(asked),
         now=now,
@@ -168,21 +179,25 @@ def look_at_claims(directories: Iterable[Path]) -> dict[Path, Standing]:
 
 
 def _judge(claim: SeenClaim, evidence: Evidence) -> Verdict:
-    holder, silent = claim.holder, evidence.now - claim.modified
-    if holder is None:
-        damaged = silent > STALE_SECONDS
-        return Verdict(Sign.FREE, "its claim is unreadable") if damaged else Verdict(Sign.HELD)
-    if holder.released:
-        return Verdict(Sign.FREE, "it was released")
-    if evidence.is_near(holder):
-        if holder in evidence.running:
-            return Verdict(Sign.HELD)
-        return Verdict(Sign.FREE, f"process {holder.process_id} is gone")
-    told = _judge_by_job(holder, evidence)
+    holder = claim.holder
+    if holder is not None:
+        if holder.released:
+            return Verdict(Sign.FREE, "it was released")
+        if claim.path in evidence.let_go:
+            return Verdict(Sign.FREE, "this process has let it go")
+        if evidence.is_near(holder):
+            if holder in evidence.running:
+                return Verdict(Sign.HELD)
+            return Verdict(Sign.FREE, f"process {holder.process_id} is gone")
+    silent = evidence.now - claim.modified
+    told = _judge_by_job(holder, evidence) if holder is not None else None
     if told is not None:
-        return told
-    if silent <= STALE_SECONDS:
+        doubted = told.sign is Sign.FREE and abs(silent) <= FRESH_SECONDS
+        return Verdict(Sign.DOUBTED, told.reason) if doubted else told
+    if abs(silent) <= STALE_SECONDS:
         return Verdict(Sign.HELD)
+    if silent < 0:
+        return Verdict(Sign.SILENT, f"its last sign of life is {-silent:.0f} s in the future")
     return Verdict(Sign.SILENT, f"no sign of life for {silent:.0f} s")
 
 
@@ -215,10 +230,17 @@ def _is_of(job: BatchJob | None, holder: Holder) -> bool:
     return job is not None and (job.scheduler, job.label) == holder.job_name
 
 
-def _is_running(holder: Holder) -> bool:
-    """Tells whether the holder's process still runs on this node."""
-    try:
-        started = float(psutil.Process(holder.process_id).create_time())
-    except psutil.Error:
-        return False
-    return abs(started - holder.process_start) < 2
+def _is_near(holder: Holder, machine: Machine) -> bool:
+    return bool(machine.boot) and holder.machine == machine
+
+
+def _let_go(claims: Iterable[SeenClaim], held: Collection[Path]) -> frozenset[Path]:
+    """Claims that name this process though it holds them no more: it could not say so."""
+    own = this_process()
+    return frozenset(
+        claim.path
+        for claim in claims
+        if claim.holder is not None
+        and claim.holder.is_same_process(own)
+        and claim.path.resolve() not in held
+    )

@@ -55,7 +55,7 @@ class JobHeldError(Af3optError):
         super().__init__(
             f"process {holder.process_id} on {holder.host}" if holder else "another process"
         )
-        self.by_this_process = holder == this_process()
+        self.by_this_process = holder is not None and holder.is_same_process(this_process())
 
 
 def job_journal(

@@ -10,7 +10,6 @@ import dataclasses
 import logging
 import os
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
@@ -24,6 +23,7 @@ from typing import IO
 from af3opt.base.child_process import module_command
 from af3opt.base.errors import Af3optError, ExitCode, UsageError
 from af3opt.execution.claims.claim import Claim, newest_holder, try_claim
+from af3opt.execution.claims.holder import this_machine
 from af3opt.execution.command_line import as_flags
 from af3opt.execution.launch import finish, warn_of_duplicates
 from af3opt.execution.outcomes import Outcome, Status, note_outcome, outcome_of
@@ -173,7 +173,7 @@ class _Pool:
         self._outcomes: dict[tuple[Path, int], Outcome] = {}
         self._events: list[dict[str, object]] = []
         self._crashes: Counter[str] = Counter()
-        self._given_up: dict[str, Claim | None] = {}
+        self._given_up: dict[str, Claim] = {}
         self._ended_by: signal.Signals | None = None
         self._started = 0
         self._spilling_helps = False
@@ -190,8 +190,7 @@ class _Pool:
         finally:
             self._kill_all()
             for claim in self._given_up.values():
-                if claim is not None:
-                    claim.release()
+                claim.release()
         if self._settings.trace is not None:
             write_trace(self._settings.trace, self._events)
         code = finish(
@@ -287,7 +286,10 @@ class _Pool:
             self._crashes[name] += 1
             if self._crashes[name] >= _MOST_CRASHES and name not in self._given_up:
                 # Held by the pool itself, so that no worker takes it again.
-                self._given_up[name] = try_claim(jobs_directory(self._output) / name)
+                claim = try_claim(jobs_directory(self._output) / name)
+                if claim is None:
+                    continue  # Somebody has taken it meanwhile, and says how it ends.
+                self._given_up[name] = claim
                 reason = f"its worker died {_MOST_CRASHES} times ({cause})"
                 self._give_up([job for job in held if job.sanitised_name == name], reason)
         if not held:
@@ -309,13 +311,13 @@ class _Pool:
             self._merge(outcome)
 
     def _jobs_held_by(self, process_id: int) -> list[PlannedJob]:
-        jobs = jobs_directory(self._output)
+        jobs, machine = jobs_directory(self._output), this_machine()
         held = []
         for planned in self._plan:
             holder = newest_holder(jobs / planned.sanitised_name)
             if (
                 holder is not None
-                and (holder.host, holder.process_id) == (socket.gethostname(), process_id)
+                and (holder.machine, holder.process_id) == (machine, process_id)
                 and not holder.released
             ):
                 held.append(planned)

@@ -2,7 +2,7 @@
 
 Its content is there from the first moment where the file system has hard links. Where it
 has none, the file is created empty by an exclusive `open`, and whoever created it puts the
-whole content in its place. A claim that is empty for that moment counts as held.
+whole content in its place: readers have to expect an empty file for that moment.
 """
 
 import errno
