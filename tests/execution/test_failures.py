@@ -6,6 +6,8 @@ import pytest
 
 from af3opt.base.errors import ExitCode
 from af3opt.execution.failure import failure_of
+from af3opt.execution.outcomes import Status, outcome_of, write_failures
+from af3opt.execution.planning.plan import read_jobs
 from tests.execution.conftest import write_input
 
 pytestmark = pytest.mark.engine
@@ -124,4 +126,17 @@ def test_a_done_job_is_in_no_list_however_its_file_was_named(runs, inputs, tmp_p
     from pathlib import Path
 
     assert runs.run(Path("job1.json"), output) == ExitCode.OK
+    assert not (output / "failed.json").exists()
+
+
+def test_a_job_that_is_done_leaves_the_list_at_the_next_run(runs, inputs, tmp_path):
+    """Its last process was killed before it could take the job from the list."""
+    output, path = tmp_path / "out", inputs / "job1.json"
+    assert runs.run(path, output) == ExitCode.OK
+    (planned,) = read_jobs(path)
+    write_failures(output, [outcome_of(planned, Status.FAILED, "its worker died")])
+    assert [failed["name"] for failed in failures(output)] == ["job1"]
+    steps = runs.steps()
+    assert runs.run(path, output) == ExitCode.OK
+    assert runs.steps() == steps
     assert not (output / "failed.json").exists()
