@@ -21,6 +21,7 @@ from af3opt.base.errors import Af3optError, ExitCode, UsageError
 from af3opt.base.garbage import skip_last_collection
 from af3opt.base.logs import DEBUG_VARIABLE, Verbosity, configure_logging, debug_exported
 from af3opt.base.plain_text import visible
+from af3opt.base.standard_streams import open_closed_streams
 from af3opt.base.version import __version__
 
 _DEFAULT_COMMAND = "run"
@@ -34,6 +35,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     Args:
         argv: Arguments after the program's name; None takes `sys.argv`.
     """
+    open_closed_streams()
     arguments = list(sys.argv[1:] if argv is None else argv)
     debug = _DEBUG_FLAG in arguments or debug_exported()
     skip_last_collection()

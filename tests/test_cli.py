@@ -2,6 +2,7 @@
 
 import errno
 import importlib
+import os
 import resource
 import subprocess
 import sys
@@ -191,3 +192,26 @@ def test_light_commands_start_fast_and_without_heavy_modules(argv):
         seconds.append(after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime)
         assert shown.returncode == 0, shown.stderr
     assert min(seconds) < 0.5
+
+
+@pytest.mark.parametrize("closed", ["<&-", ">&-", "2>&-", ">&- 2>&-", "<&- >&- 2>&-"])
+def test_closed_streams_are_no_error_and_no_file(tmp_path, closed):
+    """What goes to a closed stream must not land in a file that got the stream's number."""
+    code = (
+        "import sys; from af3opt.cli import main; code = main(['--help']); "
+        "file = open('file', 'w'); file.write('kept'); file.close(); "
+        "import subprocess; file = open('file', 'a'); "
+        "subprocess.run(['sh', '-c', 'echo from a program; echo and more >&2']); "
+        "sys.exit(code)"
+    )
+    completed = subprocess.run(
+        ["sh", "-c", f'exec "$0" -c "$1" {closed}', sys.executable, code],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(REPOSITORY)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert completed.returncode == 0, completed.stderr
+    assert "Error" not in completed.stderr
+    assert (tmp_path / "file").read_text() == "kept"
