@@ -14,7 +14,7 @@ from typing import Protocol
 
 from af3opt.search.aside import Aside
 from af3opt.search.kernel import PreparedQuery, SpanScan, SpanState, scan_span
-from af3opt.search.targets import DatabaseError, TargetFile
+from af3opt.search.targets import DatabaseError, TargetFile, read_ahead
 
 # Spans a thread: enough that all threads end at about the same time.
 _SPANS_A_THREAD = 64
@@ -181,6 +181,7 @@ class _Workers:
             with self._file.reader() as descriptor:
                 while (number := self._claim()) >= 0:
                     span = self._spans[number]
+                    read_ahead(descriptor, span)
                     done = scan_span(descriptor, span, self._file.size, self._queries)
                     self._done.put((number, done))
         except BaseException as error:

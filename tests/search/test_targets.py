@@ -5,7 +5,13 @@ import threading
 
 import pytest
 
-from af3opt.search.targets import DatabaseError, TargetFile, not_plain_fasta, shard_paths
+from af3opt.search.targets import (
+    DatabaseError,
+    TargetFile,
+    not_plain_fasta,
+    read_ahead,
+    shard_paths,
+)
 
 
 def names(database):
@@ -128,3 +134,23 @@ def test_what_cannot_be_read_is_named(tmp_path, name):
 @pytest.mark.parametrize(("name", "plain"), [("a.fasta", True), ("a.gz", False), ("a.gb", False)])
 def test_names_that_hmmer_reads_otherwise(tmp_path, name, plain):
     assert (not_plain_fasta(tmp_path / name) is None) == plain
+
+
+@pytest.mark.parametrize(
+    ("answer", "asked"),
+    [(1, False), (0, True), (BlockingIOError(), True), (OSError(95, "not supported"), True)],
+)
+def test_a_span_is_fetched_ahead_unless_it_is_in_memory(path, monkeypatch, answer, asked):
+    def preadv(_descriptor, _buffers, offset, flags):
+        assert (offset, flags) == (15, os.RWF_NOWAIT)
+        if isinstance(answer, OSError):
+            raise answer
+        return answer
+
+    calls = []
+    monkeypatch.setattr(os, "preadv", preadv)
+    monkeypatch.setattr(os, "posix_fadvise", lambda *arguments: calls.append(arguments))
+    with TargetFile(path) as file, file.reader() as descriptor:
+        read_ahead(descriptor, range(10, 20))
+        expected = [(descriptor, 10, 10, os.POSIX_FADV_WILLNEED)] if asked else []
+    assert calls == expected
