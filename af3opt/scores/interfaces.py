@@ -44,9 +44,8 @@ def _interface(
             values |= dict(_aligned_error_scores(model, a, b, nucleic=nucleic))
         if first.is_protein and second.is_protein:
             values |= dict(_docking_scores(model, a, b))
-    points = model.structure.coordinates
-    sides = ((points[chain.atoms], radii[chain.atoms]) for chain in (first, second))
-    values["buried_area"] = buried_area(*itertools.chain.from_iterable(sides))
+    points, one, other = model.structure.coordinates, first.atoms, second.atoms
+    values["buried_area"] = buried_area(points[one], radii[one], points[other], radii[other])
     return Interface(
         chains=(first.chain_id, second.chain_id),
         kinds=(first.kind, second.kind),

@@ -55,10 +55,11 @@ def test_chain_pair_scores_are_the_summarys(tmp_path):
     assert pairs == {name: pytest.approx(values) for name, values in expected.items()}
 
 
-def test_summary_that_names_its_chains_is_read_in_that_order(tmp_path):
+@pytest.mark.parametrize("chain_ids", [["A", "B", "C"], ["A", "A", "B", "B", "B", "C"]])
+def test_summary_that_names_its_chains_is_read_in_that_order(tmp_path, chain_ids):
     files = write_model(tmp_path, trimer())
     summary = json.loads(files.summary.read_text())
-    summary["chain_ids"] = ["A", "B", "C"]
+    summary["chain_ids"] = chain_ids
     summary["chain_pair_iptm"] = [[0.9, 0.1, 0.2], [0.1, 0.9, 0.3], [0.2, 0.3, 0.9]]
     files.summary.write_text(json.dumps(summary))
     found = by_name(files)

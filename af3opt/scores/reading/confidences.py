@@ -112,7 +112,8 @@ def read_scores(path: Path) -> Scores:
         chain_iptm=_array(values.get("chain_iptm"), 1),
         chain_pair_iptm=_array(values.get("chain_pair_iptm"), 2),
         chain_pair_pae_min=_array(values.get("chain_pair_pae_min"), 2),
-        chain_ids=_words(values.get("chain_ids")),
+        # An engine that lists the chain of every token means the same order.
+        chain_ids=tuple(dict.fromkeys(_words(values.get("chain_ids")) or ())) or None,
         note=str(values.get("af3opt_note") or ""),
     )
 
