@@ -125,7 +125,8 @@ def _score(samples: "Sequence[CollectedSample]", *, every: bool) -> None:
     left = sum(sample.can_be_scored for sample in samples)
     if left:
         _log.warning(
-            "%d samples have no interface scores in a run record; --all_samples computes them", left
+            "Samples without scores of interfaces: %d; --all_samples computes them from files",
+            left,
         )
 
 

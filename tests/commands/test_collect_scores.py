@@ -60,7 +60,7 @@ def test_what_is_not_recorded_is_computed_for_the_best_and_said_of_the_others(ba
     _, text, error = collect(capfd, batch)
     unknown = [(row["job"], row["sample"]) for row in rows(text) if not row["interface"]]
     assert unknown == [("dna", "1")]
-    assert "1 samples have no interface scores in a run record; --all_samples" in error
+    assert "Samples without scores of interfaces: 1; --all_samples" in error
     _, text, error = collect(capfd, batch, "--all_samples")
     assert all(row["interface"] for row in rows(text))
     assert error == ""
