@@ -8,6 +8,7 @@ scanned waits, and the next pass takes everybody who waits for the same file.
 import contextlib
 import dataclasses
 import logging
+import shutil
 import tempfile
 import threading
 import time
@@ -25,6 +26,8 @@ MOST_QUERIES = 64
 # A member of a company that does not come is not waited for longer than this.
 _MOST_WAITING_SECONDS = 120.0
 _SECONDS_BETWEEN_LINES = 30.0
+# How often a folder is removed that a thread still writes to.
+_MOST_SWEEPS = 10
 
 
 class SearchStoppedError(RuntimeError):
@@ -57,12 +60,18 @@ class SharedPasses:
         self._seen: dict[str, int] = {}
         self._last_change = time.monotonic()
         self._stopped = threading.Event()
+        self._folders = _Folders()
 
     def stop(self) -> None:
         """Gives up what is under way; everybody who waits gets `SearchStoppedError`."""
         self._stopped.set()
         with self._changed:
             self._changed.notify_all()
+
+    def remove_survivors(self) -> None:
+        """Gives up what is under way and removes its files; for a process that a signal ends."""
+        self.stop()
+        self._folders.close()
 
     @property
     def has_company(self) -> bool:
@@ -113,7 +122,7 @@ class SharedPasses:
             yield result
         finally:
             if isinstance(result, RestrictedSearch):
-                _remove(Path(result.command[-1]))
+                self._folders.remove(Path(result.command[-1]))
 
     def _leave(self) -> None:
         with self._changed:
@@ -153,7 +162,7 @@ class SharedPasses:
         self._changed.release()
         try:
             searches = [request.search for request in requests]
-            results = _restrict(searches, self._threads, self._stopped)
+            results = _restrict(searches, self._threads, self._stopped, self._folders)
         finally:
             self._changed.acquire()
             self._scanning = False
@@ -163,16 +172,18 @@ class SharedPasses:
 
 
 def _restrict(
-    searches: list[PreparedSearch], threads: int, stopped: threading.Event
+    searches: list[PreparedSearch], threads: int, stopped: threading.Event, folders: "_Folders"
 ) -> list[RestrictedSearch | Aside | BaseException]:
     """Scans once; what went wrong is every search's result."""
     watch = _Watch(Path(searches[0].line.database), len(searches), stopped)
     failure: Aside | BaseException
     try:
-        folder = Path(tempfile.mkdtemp(prefix="af3opt-survivors-"))
+        folder = folders.make()
     except OSError as error:
         reason = f"no folder for the survivors can be made ({error.strerror})"
         return [Aside(reason)] * len(searches)
+    except SearchStoppedError as error:
+        return [error] * len(searches)
     try:
         found = restrict_searches(searches, folder, threads, watch.report)
         if not isinstance(found, Aside):
@@ -181,17 +192,56 @@ def _restrict(
         failure = found
     except BaseException as error:
         failure = error
-    for file in folder.iterdir():
-        file.unlink(missing_ok=True)
-    folder.rmdir()
+    folders.remove_all(folder)
     return [failure] * len(searches)
 
 
-def _remove(survivors: Path) -> None:
-    """Removes a file of survivors, and the folder after the last one."""
-    survivors.unlink(missing_ok=True)
-    with contextlib.suppress(OSError):
-        survivors.parent.rmdir()
+class _Folders:
+    """The folders of survivors that this process has made."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._made: set[Path] = set()
+        self._closed = False
+
+    def make(self) -> Path:
+        """Makes a folder.
+
+        Raises:
+            OSError: it cannot be made.
+            SearchStoppedError: the process ends.
+        """
+        with self._lock:
+            if self._closed:
+                raise SearchStoppedError("the search was given up")
+            folder = Path(tempfile.mkdtemp(prefix="af3opt-survivors-"))
+            self._made.add(folder)
+            return folder
+
+    def remove(self, survivors: Path) -> None:
+        """Removes a file of survivors, and the folder after the last one."""
+        survivors.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            survivors.parent.rmdir()
+            with self._lock:
+                self._made.discard(survivors.parent)
+
+    def remove_all(self, folder: Path) -> None:
+        """Removes a folder with what is in it; a cleaner may have been faster."""
+        shutil.rmtree(folder, ignore_errors=True)
+        with self._lock:
+            self._made.discard(folder)
+
+    def close(self) -> None:
+        """Removes every folder; from now on none is made."""
+        with self._lock:
+            self._closed = True
+            for folder in self._made:
+                # A scan may open its files meanwhile; that fails once the folder is gone.
+                for _ in range(_MOST_SWEEPS):
+                    shutil.rmtree(folder, ignore_errors=True)
+                    if not folder.exists():
+                        break
 
 
 class _Watch:

@@ -102,6 +102,9 @@ class BatchRun:
         _log.info("Engine: %s", engine.label)
         with contextlib.ExitStack() as stack:
             searches = stack.enter_context(faster_searches(self._session.settings))
+            if searches.exact is not None:
+                passes = searches.exact.passes
+                stack.enter_context(self._guard.at_end(passes.remove_survivors))
             tools = self._start(engine, first if alone else None, cache, searches)
             write_plan(self._session.output_dir, plan)
             batch = Batch(
