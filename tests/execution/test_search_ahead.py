@@ -51,6 +51,14 @@ class Searches:
         )
         self.program.chmod(0o755)
 
+    def hold(self, gate):
+        """Lets every search wait, once it has begun, for somebody who opens a pipe."""
+        os.mkfifo(gate)
+        text = self.program.read_text()
+        run = '"$real" "$@" ||'
+        assert run in text
+        self.program.write_text(text.replace(run, f"cat {gate} >/dev/null\n{run}"))
+
     def write_job(self, name, *sequences):
         proteins = [
             {"protein": {"id": "ABCD"[place], "sequence": sequence}}
@@ -159,3 +167,46 @@ def test_processes_share_chains_and_survive_kills(searches, tmp_path):
     alone = searches.start(tmp_path / "alone", tmp_path / "fresh", "--noexact_search")
     assert alone.wait(400) == 0, alone.log.read_text()
     assert data_files(output) == data_files(tmp_path / "alone")
+
+
+def test_a_job_with_given_results_does_not_wait_for_a_search_under_way(searches, tmp_path):
+    searches.hold(tmp_path / "gate")
+    for number, chain in enumerate(relatives(33)):
+        searches.write_job(f"a{number:02}", chain)
+    given = {"unpairedMsa": f">query\n{UBIQUITIN}", "pairedMsa": "", "templates": []}
+    for number in range(20):
+        searches.write_job(f"b{number:02}", UBIQUITIN)
+        path = searches.inputs / f"b{number:02}.json"
+        job = json.loads(path.read_text())
+        job["sequences"][0]["protein"].update(given)
+        path.write_text(json.dumps(job))
+    output = tmp_path / "out"
+    run = searches.start(output, tmp_path / "msa")
+    try:
+        end = time.monotonic() + 60
+        while len(data_files(output)) < 20:
+            assert time.monotonic() < end, run.log.read_text()
+            assert run.poll() is None, run.log.read_text()
+            time.sleep(0.05)
+        assert not searches.counts("ended")
+    finally:
+        run.send_signal(signal.SIGTERM)
+        run.wait()
+
+
+def test_a_signal_leaves_no_survivors_behind(searches, tmp_path, monkeypatch):
+    scratch = tmp_path / "scratch"
+    scratch.mkdir()
+    monkeypatch.setenv("TMPDIR", str(scratch))
+    searches.hold(tmp_path / "gate")
+    searches.write_job("job", UBIQUITIN)
+    run = searches.start(tmp_path / "out", tmp_path / "msa")
+    end = time.monotonic() + 60
+    while not searches.counts("begun"):
+        assert time.monotonic() < end, run.log.read_text()
+        assert run.poll() is None, run.log.read_text()
+        time.sleep(0.02)
+    assert list(scratch.glob("af3opt-survivors-*"))
+    run.send_signal(signal.SIGTERM)
+    assert run.wait(60) != 0
+    assert not list(scratch.glob("af3opt-survivors-*"))

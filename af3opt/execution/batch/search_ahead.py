@@ -13,7 +13,7 @@ import itertools
 import logging
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -30,12 +30,13 @@ from af3opt.search.passes import SharedPasses
 
 _log = logging.getLogger(__name__)
 
+# Path of its file and position in it.
+type _Job = tuple[Path, int]
+
 # Chains of a company: each holds its alignments in memory until they are stored.
 _MOST_CHAINS = 32
 # How long to wait before looking again at chains that other processes search.
 _POLL_SECONDS = 1.0
-# How long a job waits to be looked at; that takes milliseconds.
-_MOST_LOOKING_SECONDS = 5.0
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -70,6 +71,64 @@ class SearchTools:
     guard: InterruptGuard
 
 
+class _Waiting:
+    """Which jobs of a plan wait for which chains."""
+
+    def __init__(self) -> None:
+        self._changed = threading.Condition()
+        # Jobs that have been looked at, with the digests of chains they wait for.
+        self._chains: dict[_Job, frozenset[str]] = {}
+        # Chains that have been searched, or could not be: nobody waits for them again.
+        self._closed: set[str] = set()
+        self._searching = False
+        self._over = False
+
+    @property
+    def is_over(self) -> bool:
+        with self._changed:
+            return self._over
+
+    def end(self) -> None:
+        """Lets all jobs go."""
+        with self._changed:
+            self._over = True
+            self._changed.notify_all()
+
+    def note(self, job: _Job, digests: Iterable[str]) -> None:
+        """Notes that a job has been looked at, and what it waits for."""
+        with self._changed:
+            self._chains[job] = frozenset(digests)
+            self._changed.notify_all()
+
+    def close(self, digest: str) -> None:
+        """Notes that nobody has to wait for a chain any more."""
+        with self._changed:
+            self._closed.add(digest)
+
+    @contextlib.contextmanager
+    def searching(self) -> Iterator[None]:
+        """No job is looked at for the length of the block."""
+        with self._changed:
+            self._searching = True
+            self._changed.notify_all()
+        try:
+            yield
+        finally:
+            with self._changed:
+                self._searching = False
+
+    def is_seen(self, job: _Job) -> bool:
+        """Whether a job has been looked at; waits as long as jobs are."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._over or self._searching or job in self._chains)
+            return self._over or job in self._chains
+
+    def is_free(self, job: _Job) -> bool:
+        """Whether a job that has been looked at need not wait."""
+        with self._changed:
+            return self._over or self._chains[job] <= self._closed
+
+
 class SearchAhead:
     """The searches of a plan, in threads of their own."""
 
@@ -82,11 +141,7 @@ class SearchAhead:
         """
         self._tools = tools
         self._plan = plan
-        self._lock = threading.Condition()
-        # Jobs that have been looked at, with the digests of chains they wait for.
-        self._waiting: dict[tuple[Path, int], set[str]] = {}
-        self._open: set[str] = set()
-        self._over = False
+        self._waiting = _Waiting()
         self._thread = threading.Thread(target=self._work, name="search-ahead", daemon=True)
 
     @contextlib.contextmanager
@@ -96,17 +151,21 @@ class SearchAhead:
         try:
             yield self
         finally:
-            with self._lock:
-                self._over = True
+            self._waiting.end()
             self._tools.passes.stop()
             self._thread.join()
 
     def is_ready(self, planned: PlannedJob) -> bool:
         """Whether a job need not wait: its chains are there, or it will search itself."""
-        job = (planned.path, planned.position)
-        with self._lock:
-            self._lock.wait_for(lambda: self._over or job in self._waiting, _MOST_LOOKING_SECONDS)
-            return self._over or (job in self._waiting and not self._waiting[job] & self._open)
+        job = _job(planned)
+        if not self._waiting.is_seen(job):
+            # A search takes long; a job that needs none shall not wait for its end.
+            try:
+                self._look_at(planned)
+            except Exception as error:
+                _log.debug("Chains of %s", planned.name, exc_info=error)
+                return True  # Opening it will say what is wrong.
+        return self._waiting.is_free(job)
 
     def _work(self) -> None:
         try:
@@ -116,9 +175,7 @@ class SearchAhead:
             _log.warning("Searching ahead of the jobs has ended: %s", error)
             _log.debug("Search ahead", exc_info=error)
         finally:
-            with self._lock:
-                self._over = True
-                self._lock.notify_all()
+            self._waiting.end()
 
     def _search_all(self) -> None:
         elsewhere: list[_Wanted] = []
@@ -126,7 +183,8 @@ class SearchAhead:
         for company in itertools.batched(self._unsearched(), _MOST_CHAINS):
             if self._must_stop():
                 return
-            searched, held = self._search_company(company)
+            with self._waiting.searching():
+                searched, held = self._search_company(company)
             done += searched
             elsewhere += held
         while elsewhere and not self._must_stop():
@@ -137,23 +195,22 @@ class SearchAhead:
             _log.info("Searches ahead of the jobs: %d chain(s) done", done)
 
     def _must_stop(self) -> bool:
-        with self._lock:
-            return self._over or self._tools.guard.stop_requested.is_set()
+        return self._waiting.is_over or self._tools.guard.stop_requested.is_set()
 
     def _unsearched(self) -> Iterator[_Wanted]:
         """Yields each chain of the plan that has no results yet, once."""
         known: set[str] = set()
         for planned in self._plan:
-            wanted = self._wanted_by(planned)
-            with self._lock:
-                digests = {one.key.digest for one in wanted}
-                self._open |= digests - known
-                self._waiting[planned.path, planned.position] = digests
-                self._lock.notify_all()
-            for one in wanted:
+            for one in self._look_at(planned):
                 if one.key.digest not in known:
                     known.add(one.key.digest)
                     yield one
+
+    def _look_at(self, planned: PlannedJob) -> list[_Wanted]:
+        """Notes, and returns, the chains that a job has to wait for."""
+        wanted = self._wanted_by(planned)
+        self._waiting.note(_job(planned), (one.key.digest for one in wanted))
+        return wanted
 
     def _wanted_by(self, planned: PlannedJob) -> list[_Wanted]:
         try:
@@ -176,14 +233,14 @@ class SearchAhead:
             mine: list[_Wanted] = []
             held: list[_Wanted] = []
             for one in company:
-                lease = self._lease(one.key.digest)
+                lease = _lease(self._tools, one.key.digest)
                 if lease is None:
                     held.append(one)
                     continue
                 leases.enter_context(lease)
                 # Its holder may have ended, and stored it, since it was missed.
                 if self._tools.cache.missing(one.chain) is None:
-                    self._close(one)
+                    self._waiting.close(one.key.digest)
                 else:
                     mine.append(one)
             if mine:
@@ -207,20 +264,21 @@ class SearchAhead:
             _log.debug("Search of chain %s", wanted.chain.id, exc_info=error)
         finally:
             leave()
-            self._close(wanted)
+            self._waiting.close(wanted.key.digest)
 
-    def _close(self, wanted: _Wanted) -> None:
-        with self._lock:
-            self._open.discard(wanted.key.digest)
 
-    def _lease(self, digest: str) -> contextlib.AbstractContextManager[object] | None:
-        """Takes a chain for this process; None while another one searches it."""
-        if self._tools.leases is None:
-            return contextlib.nullcontext()
-        claim = try_claim(self._tools.leases / digest)
-        if claim is None:
-            return None
-        held = contextlib.ExitStack()
-        held.enter_context(self._tools.guard.at_end(claim.release))
-        held.enter_context(keep_alive(claim))
-        return held
+def _job(planned: PlannedJob) -> _Job:
+    return planned.path, planned.position
+
+
+def _lease(tools: SearchTools, digest: str) -> contextlib.AbstractContextManager[object] | None:
+    """Takes a chain for this process; None while another one searches it."""
+    if tools.leases is None:
+        return contextlib.nullcontext()
+    claim = try_claim(tools.leases / digest)
+    if claim is None:
+        return None
+    held = contextlib.ExitStack()
+    held.enter_context(tools.guard.at_end(claim.release))
+    held.enter_context(keep_alive(claim))
+    return held
