@@ -54,7 +54,7 @@ def test_shares_are_of_the_programs_and_the_scan():
     clock = Clock()
     clock.seconds.update({"convert": 1.0, "merge": 0.5, "run": 7.0})
     clock.calls.update({"convert": 4, "merge": 1, "run": 6})
-    measured = Measured(wall=9.0, programs=8.0, process=3.5, rows=(10, 5), templates=1, exact=True)
+    measured = Measured(wall=9.0, programs=8.0, process=3.5, rows=(10, 5), templates=1, aside=())
     table = as_markdown(measured, clock)
     # 3.5 s of this process, of which 1.5 in functions: 2 s of scan, 10 s of searching.
     assert "| scan, profiles and the rest | | 2.00 | |" in table
