@@ -103,7 +103,7 @@ if [[ "$quick" == yes ]]; then
   finish
   exit
 fi
-check tests .venv/bin/python "${tests[@]}" --cov --cov-report=term --cov-fail-under=85 -m "not full"
+check tests .venv/bin/python "${tests[@]}" --cov --cov-report=term --cov-fail-under=85 -m "not full and not equality"
 # Scheduling (kills, claims, Slurm) and measuring do not depend on the engine: tested once.
 check tests-compat .venv-compat/bin/python "${tests[@]}" -m "engine and not full and not slurm" \
   --ignore=tests/execution --ignore=tests/benchmarks --ignore=tests/doctor

@@ -15,6 +15,13 @@ OTHERS = os.environ.get("AF3OPT_TEST_JACKHMMERS", "")
 PROGRAMS = [program for program in (shutil.which("jackhmmer"), *OTHERS.split(":")) if program]
 THREADS = 2
 
+
+def has_limit(program):
+    """Does a jackhmmer have DeepMind's --seq_limit?"""
+    done = subprocess.run([program, "-h"], capture_output=True, text=True, check=True)
+    return "--seq_limit" in done.stdout
+
+
 # The engine's options, with and without its Z values, and both ends of what may come.
 OPTION_SETS = {
     "engine": "--F1 0.0005 --F2 5e-05 --F3 5e-07 -E 0.0001 --incE 0.0001",

@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.search import made_cases
-from tests.search.beside_jackhmmer import OPTION_SETS, PROGRAMS, compare
+from tests.search.beside_jackhmmer import OPTION_SETS, PROGRAMS, compare, has_limit
 from tests.search.reference import write_fasta
 
 pytestmark = pytest.mark.skipif(not PROGRAMS, reason="no jackhmmer (Debian: apt install hmmer)")
@@ -57,6 +57,18 @@ def test_a_search_that_finds_nothing(tmp_path, program):
     outcome = compare(program, made_cases.made_protein(generator, 120), path, "--F1 1e-9 -E 1e-9")
     assert outcome.same
     assert (outcome.hits, outcome.survivors, outcome.targets) == (0, 0, 50)
+
+
+@pytest.mark.parametrize("program", PROGRAMS)
+@pytest.mark.parametrize("limit", [1, 7])
+def test_a_limit_of_hits_cuts_the_same_ones(tmp_path, program, limit):
+    if not has_limit(program):
+        pytest.skip(f"{program} has no --seq_limit")
+    query, path = write_case(tmp_path, 5, "usual", hostile=True)
+    outcome = compare(program, query, path, f"{OPTION_SETS['engine']} --seq_limit {limit}")
+    assert outcome.reason is None
+    assert outcome.same
+    assert outcome.hits >= limit
 
 
 @pytest.mark.parametrize("program", PROGRAMS)

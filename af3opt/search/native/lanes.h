@@ -80,13 +80,20 @@ typedef struct {
   size_t target;         /* its index in the block */
 } Slot;
 
-/* Puts a target of the block into a slot. */
-INLINE void start(Slot *s, const Query *query, const Block *block, size_t target,
-                  const int vectors, const int bests) {
+/* A query on its way through a block. */
+typedef struct {
+  const Query *query;
+  const Block *block;
+  uint8_t *kept;
+  size_t following;  /* the next target to begin with */
+} Work;
+
+/* Puts the next target into a slot. */
+INLINE void start(Slot *s, Work *work, const int vectors, const int bests) {
   const Vector floor = FILL(FLOOR);
-  s->target = target;
-  s->codes = block->codes + block->first[target];
-  s->left = block->length[target];
+  s->target = work->following++;
+  s->codes = work->block->codes + work->block->first[s->target];
+  s->left = work->block->length[s->target];
 #define RESET(j) if ((j) < vectors) s->v[(j) < vectors ? (j) : 0] = floor;
   EACH(RESET)
 #undef RESET
@@ -94,22 +101,19 @@ INLINE void start(Slot *s, const Query *query, const Block *block, size_t target
   if (bests > 1) s->best[1] = floor;
   if (bests > 2) s->best[2] = s->best[3] = floor;
 #ifdef MASKED
-  s->least = FILL(query->least[s->left] + FLOOR);
-#else
-  (void)query;
+  s->least = FILL(work->query->least[s->left] + FLOOR);
 #endif
 }
 
-/* Notes how the slot's target ended and puts the next one in; returns 0 if there is none. */
-INLINE int next_target(Slot *s, const Query *query, const Block *block, uint8_t *kept,
-                       int all_below, size_t *following, const int vectors, const int bests) {
-  const uint8_t least = query->least[block->length[s->target]];
+/* Notes how the slot's target ended and starts the next one; returns 0 if there is none. */
+INLINE int next_target(Slot *s, Work *work, int all_below, const int vectors, const int bests) {
+  const uint8_t least = work->query->least[work->block->length[s->target]];
   Vector best = s->best[0];
   if (bests > 1) best = MAX(best, s->best[1]);
   if (bests > 2) best = MAX(best, MAX(s->best[2], s->best[3]));
-  if (!all_below || REACHES(best, (int8_t)(least + FLOOR))) kept[s->target] = 1;
-  if (*following == block->targets) return 0;
-  start(s, query, block, (*following)++, vectors, bests);
+  if (!all_below || REACHES(best, (int8_t)(least + FLOOR))) work->kept[s->target] = 1;
+  if (work->following == work->block->targets) return 0;
+  start(s, work, vectors, bests);
   return 1;
 }
 
@@ -117,14 +121,15 @@ INLINE int next_target(Slot *s, const Query *query, const Block *block, uint8_t 
 INLINE void search_single(const Query *query, const Block *block, uint8_t *kept,
                           const int vectors, const int bests) {
   const size_t part_start = 0;
-  size_t following = 1;
+  Work work = {query, block, kept, 0};
   Slot s;
   MASKS(u, v, w, "k1", "k2", "k3");
   MASKS(x, y, z, "k4", "k5", "k6");
-  start(&s, query, block, 0, vectors, bests);
+  start(&s, &work, vectors, bests);
   for (;;) {
     for (size_t n = s.left; n > 0; n--) ADVANCE(s, u, v, w, x, y, z);
-    if (!next_target(&s, query, block, kept, ALL_BELOW(u, v, w) && ALL_BELOW(x, y, z), &following, vectors, bests)) return;
+    const int all_below = ALL_BELOW(u, v, w) && ALL_BELOW(x, y, z);
+    if (!next_target(&s, &work, all_below, vectors, bests)) return;
     RENEW(u, v, w);
     RENEW(x, y, z);
   }
@@ -134,12 +139,12 @@ INLINE void search_single(const Query *query, const Block *block, uint8_t *kept,
 INLINE void search_paired(const Query *query, const Block *block, uint8_t *kept,
                           const int vectors, const int bests) {
   const size_t part_start = 0;
-  size_t following = 2;
+  Work work = {query, block, kept, 0};
   Slot a, b;
   MASKS(ax, ay, az, "k1", "k2", "k3");
   MASKS(bx, by, bz, "k4", "k5", "k6");
-  start(&a, query, block, 0, vectors, bests);
-  start(&b, query, block, 1, vectors, bests);
+  start(&a, &work, vectors, bests);
+  start(&b, &work, vectors, bests);
   for (;;) {
     const size_t both = a.left < b.left ? a.left : b.left;
     for (size_t n = both; n > 0; n--) {
@@ -149,23 +154,21 @@ INLINE void search_paired(const Query *query, const Block *block, uint8_t *kept,
     a.left -= both;
     b.left -= both;
     if (a.left == 0) {
-      if (!next_target(&a, query, block, kept, ALL_BELOW(ax, ay, az), &following, vectors, bests))
-        break;
+      if (!next_target(&a, &work, ALL_BELOW(ax, ay, az), vectors, bests)) break;
       RENEW(ax, ay, az);
     }
     if (b.left == 0) {
-      if (!next_target(&b, query, block, kept, ALL_BELOW(bx, by, bz), &following, vectors, bests))
-        break;
+      if (!next_target(&b, &work, ALL_BELOW(bx, by, bz), vectors, bests)) break;
       RENEW(bx, by, bz);
     }
   }
   /* One has ended, or both in the same residue. */
   if (a.left > 0) {
     for (size_t n = a.left; n > 0; n--) ADVANCE(a, ax, ay, az, ax, ay, az);
-    next_target(&a, query, block, kept, ALL_BELOW(ax, ay, az), &following, vectors, bests);
+    next_target(&a, &work, ALL_BELOW(ax, ay, az), vectors, bests);
   } else {
     for (size_t n = b.left; n > 0; n--) ADVANCE(b, bx, by, bz, bx, by, bz);
-    next_target(&b, query, block, kept, ALL_BELOW(bx, by, bz), &following, vectors, bests);
+    next_target(&b, &work, ALL_BELOW(bx, by, bz), vectors, bests);
   }
 }
 
@@ -175,17 +178,18 @@ INLINE void search_parts(const Query *query, const Block *block, uint8_t *kept,
   const size_t size = CODES * row_vectors(vectors) * LANES;
   memset(block->border, FLOOR, block->used);
   for (size_t part_start = 0; part_start < size * (size_t)query->parts; part_start += size) {
-    size_t following = 1;
+    Work work = {query, block, kept, 0};
     Slot s;
     MASKS(u, v, w, "k1", "k2", "k3");
-  MASKS(x, y, z, "k4", "k5", "k6");
-    start(&s, query, block, 0, vectors, bests);
+    MASKS(x, y, z, "k4", "k5", "k6");
+    start(&s, &work, vectors, bests);
     for (;;) {
       int8_t *border = block->border + (s.codes - block->codes) - 1;
       for (size_t n = s.left; n > 0; n--, border++) ADVANCE_PART(s, border, u, v, w, x, y, z);
-      if (!next_target(&s, query, block, kept, ALL_BELOW(u, v, w) && ALL_BELOW(x, y, z), &following, vectors, bests)) break;
+      const int all_below = ALL_BELOW(u, v, w) && ALL_BELOW(x, y, z);
+      if (!next_target(&s, &work, all_below, vectors, bests)) break;
       RENEW(u, v, w);
-    RENEW(x, y, z);
+      RENEW(x, y, z);
     }
   }
 }
