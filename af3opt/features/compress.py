@@ -106,27 +106,19 @@ def compress_features(
     compressor = zstandard.ZstdCompressor(level=level)
     records: list[JsonObject] = []
     reports: list[ArrayReport] = []
-    parts: list[np.ndarray] = []
-    position = 0
+    stream = _Stream()
     for name, array in arrays.items():
         array = np.asarray(array)
         if array.dtype.kind not in _PLAIN_KINDS or not array.dtype.isnative:
             raise TypeError(f"feature {name!r} has dtype {array.dtype}, which cannot be packed")
         form, pieces = _encode(array, compressor if sparse else None)
-        places = []
-        for piece in pieces:
-            padding = -position % _ALIGNMENT
-            parts += [np.zeros(padding, np.uint8), piece.reshape(-1).view(np.uint8)]
-            position += padding
-            places.append([piece.dtype.str, piece.size, position])
-            position += piece.nbytes
         records.append(
             {
                 "name": name,
                 "dtype": array.dtype.str,
                 "shape": list(array.shape),
                 "form": form,
-                "pieces": places,
+                "pieces": [stream.append(piece) for piece in pieces],
             }
         )
         reports.append(
@@ -138,17 +130,36 @@ def compress_features(
                 stored_bytes=sum(piece.nbytes for piece in pieces),
             )
         )
-    stream = np.concatenate(parts) if parts else np.zeros(0, np.uint8)
     header = json.dumps(
-        {"version": _FORMAT_VERSION, "bytes": position, "arrays": records, "extra": extra}
+        {"version": _FORMAT_VERSION, "bytes": stream.nbytes, "arrays": records, "extra": extra}
     ).encode("utf-8")
-    frame = compressor.compress(memoryview(stream))
+    frame = compressor.compress(memoryview(stream.joined()))
     return CompressedFeatures(
         buffers=(_HEADER_LENGTH.pack(len(header)), header, frame),
         raw_bytes=sum(report.raw_bytes for report in reports),
         seconds=time.perf_counter() - start,
         arrays=tuple(reports),
     )
+
+
+class _Stream:
+    """The pieces of all arrays one after another, each at an aligned place."""
+
+    def __init__(self) -> None:
+        self.nbytes = 0
+        self._parts: list[np.ndarray] = []
+
+    def append(self, piece: np.ndarray) -> list[Json]:
+        """Adds a piece; returns its dtype, its elements and its place in bytes."""
+        padding = -self.nbytes % _ALIGNMENT
+        self._parts += [np.zeros(padding, np.uint8), piece.reshape(-1).view(np.uint8)]
+        place = self.nbytes + padding
+        self.nbytes = place + piece.nbytes
+        return [piece.dtype.str, piece.size, place]
+
+    def joined(self) -> np.ndarray:
+        """Returns all bytes, uint8 (nbytes,)."""
+        return np.concatenate(self._parts) if self._parts else np.zeros(0, np.uint8)
 
 
 def decompress_features(packed: bytes | memoryview) -> tuple[Arrays, Json]:

@@ -44,17 +44,11 @@ def make_plan(
     assert layout.res_name is not None
     assert layout.chain_type is not None
     width = layout.shape[1]
-    standard = engine_module("model.features")._STANDARD_RESIDUES
+    residues = _Residues(ccd, chemical_components_data, wanted)
     space_of: dict[tuple[str, int], int] = {}
-    residue_of: dict[tuple[str, int], int] = {}
-    component_of: dict[str, int] = {}
-    components: list[Component] = []
-    residues: list[int] = []
-    needed: list[bool] = []
     slots: list[int] = []
     slot_residues: list[int] = []
     slot_names: list[str] = []
-    bonds = _Bonds()
     space_uids = np.zeros((padding_shapes.num_tokens, width), np.int32)
     rows = zip(
         layout.chain_id.tolist(),
@@ -70,29 +64,20 @@ def make_plan(
             space_uids[token, slot] = space_of.setdefault(key, len(space_of))
             if not atom_names[slot]:
                 continue
-            if key not in residue_of:
-                name = res_names[slot]
-                if name not in component_of:
-                    component_of[name] = len(components)
-                    components.append(make_component(name, ccd, chemical_components_data))
-                residue_of[key] = len(residues)
-                residues.append(component_of[name])
-                needed.append(wanted is None or wanted(chain_types[slot]))
-                if name not in standard:
-                    bonds.add(components[component_of[name]], *key)
-            if needed[residue_of[key]]:
+            residue = residues.number(key, res_names[slot], chain_types[slot])
+            if residues.wanted[residue]:
                 slots.append(token * width + slot)
-                slot_residues.append(residue_of[key])
+                slot_residues.append(residue)
                 slot_names.append(atom_names[slot])
     return ReferencePlan(
-        components=components,
-        residues=np.array(residues, np.int64),
-        wanted=np.array(needed, bool),
+        components=residues.components,
+        residues=np.array(residues.component_of, np.int64),
+        wanted=np.array(residues.wanted, bool),
         slots=np.array(slots, np.int64),
         slot_residues=np.array(slot_residues, np.int64),
         slot_names=slot_names,
         space_uids=space_uids,
-        bonds=bonds.layout(ligand_ligand_bonds),
+        bonds=residues.bonds.layout(ligand_ligand_bonds),
         ref_max_modified_date=ref_max_modified_date,
     )
 
@@ -130,3 +115,50 @@ class _Bonds:
             }
         )
         return together
+
+
+class _Residues:
+    """Numbers residues and their components in the order of the stream.
+
+    Attributes:
+        components: Each component once.
+        component_of: Residue -> its place in `components`.
+        wanted: Residue -> whether it is needed.
+        bonds: The bonds inside those that are not standard.
+    """
+
+    def __init__(
+        self,
+        ccd: ComponentDictionary,
+        chemical_components_data: ChemicalComponents,
+        wanted: Callable[[str], bool] | None,
+    ) -> None:
+        self.components: list[Component] = []
+        self.component_of: list[int] = []
+        self.wanted: list[bool] = []
+        self.bonds = _Bonds()
+        self._ccd = ccd
+        self._of_structure = chemical_components_data
+        self._is_wanted = wanted
+        self._standard = engine_module("model.features")._STANDARD_RESIDUES
+        self._places: dict[str, int] = {}
+        self._numbers: dict[tuple[str, int], int] = {}
+
+    def number(self, key: tuple[str, int], name: str, chain_type: str) -> int:
+        """Returns the number of a residue, which it gets when it is first asked for.
+
+        Args:
+            key: Chain and residue number.
+            name: Its component's code.
+            chain_type: The engine's type of its chain.
+        """
+        if key not in self._numbers:
+            if name not in self._places:
+                self._places[name] = len(self.components)
+                self.components.append(make_component(name, self._ccd, self._of_structure))
+            self._numbers[key] = len(self.component_of)
+            self.component_of.append(self._places[name])
+            self.wanted.append(self._is_wanted is None or self._is_wanted(chain_type))
+            if name not in self._standard:
+                self.bonds.add(self.components[self._places[name]], *key)
+        return self._numbers[key]

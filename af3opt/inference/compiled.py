@@ -21,7 +21,7 @@ from af3opt.engine.protocols import (
     Tree,
 )
 from af3opt.inference.compile_cache import CompileCache
-from af3opt.inference.executables import ExecutableStore, executable_key
+from af3opt.inference.executables import ExecutableStore, ProgramIdentity, executable_key
 from af3opt.inference.live_code import live_code_digest, model_modules
 from af3opt.inference.operations import OperationCount, count_operations
 from af3opt.inference.splitting import samples_in_chunks
@@ -100,19 +100,6 @@ class CompileReport:
             )
         work = f", {self.work.flops / 1e12:.2f} TFLOP a run"
         return f"Model for {self.num_tokens} tokens: {took}{memory}{work}"
-
-
-@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
-class ProgramIdentity:
-    """Whose code a traced program consists of.
-
-    Attributes:
-        engine_fingerprint: Digest of the engine's files.
-        optimizations: Active optimisations by name; they are part of the program.
-    """
-
-    engine_fingerprint: str
-    optimizations: tuple[str, ...] = ()
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -243,9 +230,8 @@ class ModelCompiler:
 
     def _key(self, params: Parameters, batch: Features, samples_at_once: int) -> CacheKey:
         return executable_key(
-            engine_fingerprint=self._identity.engine_fingerprint,
+            identity=self._identity,
             live_code=live_code_digest(self._modules),
-            optimizations=self._identity.optimizations,
             config=self._config.as_dict(),
             samples_at_once=samples_at_once,
             arguments=abstract_arguments(params, batch, self._device),

@@ -132,11 +132,23 @@ class ExecutableStore:
             _log.info("No compiled model kept for this yet; nearest: %s", "; ".join(nearest))
 
 
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class ProgramIdentity:
+    """Whose code a traced program consists of.
+
+    Attributes:
+        engine_fingerprint: Digest of the engine's files.
+        optimizations: Active optimisations by name; they are part of the program.
+    """
+
+    engine_fingerprint: str
+    optimizations: tuple[str, ...] = ()
+
+
 def executable_key(
     *,
-    engine_fingerprint: str,
+    identity: ProgramIdentity,
     live_code: str,
-    optimizations: tuple[str, ...],
     config: Mapping[str, Json],
     samples_at_once: int,
     arguments: Tree,
@@ -145,9 +157,8 @@ def executable_key(
     """Makes the key of a compiled model: all that its program depends on.
 
     Args:
-        engine_fingerprint: Digest of the engine's files.
+        identity: The engine and the active optimisations.
         live_code: Digest of the engine's code in memory, see `live_code_digest`.
-        optimizations: Active optimisations, by name and version.
         config: The model's configuration as a nested mapping.
         samples_at_once: Diffusion samples computed together.
         arguments: Abstract arrays `(params, key, batch)`.
@@ -163,10 +174,10 @@ def executable_key(
     return CacheKey.of(
         {
             "format": _FORMAT,
-            "engine": engine_fingerprint,
+            "engine": identity.engine_fingerprint,
             "af3opt": own_fingerprint(),
             "live_code": live_code,
-            "optimizations": sorted(optimizations),
+            "optimizations": sorted(identity.optimizations),
             "config": _text_digest(repr(sorted(_flatten(config)))),
             "samples_at_once": samples_at_once,
             "arguments": _text_digest(f"{tree}\n{shapes}"),

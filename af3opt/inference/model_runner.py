@@ -27,10 +27,10 @@ from af3opt.inference.compiled import (
     CompiledModel,
     CompileReport,
     ModelCompiler,
-    ProgramIdentity,
     batch_signature,
 )
 from af3opt.inference.device import choose_device
+from af3opt.inference.executables import ProgramIdentity
 from af3opt.inference.model_inputs import model_features, model_parameters
 from af3opt.inference.results import post_process_result
 from af3opt.inference.splitting import (

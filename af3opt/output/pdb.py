@@ -86,19 +86,22 @@ def check_pdb_limits(atoms: Sequence[PdbAtom]) -> None:
         if len(chain) != 1:
             raise PdbLimitError(f"chain {chain!r}, the format allows one character")
     for atom in atoms:
-        if atom.residue_number > MAX_RESIDUE_NUMBER:
-            raise PdbLimitError(
-                f"residue number {atom.residue_number}, the format allows {MAX_RESIDUE_NUMBER}"
-            )
-        if len(atom.residue_name) > 3:
-            raise PdbLimitError(
-                f"component {atom.residue_name!r}, the format allows three characters"
-            )
-        if len(atom.name) > 4:
-            raise PdbLimitError(f"atom name {atom.name!r}, the format allows four characters")
-        for value in (atom.x, atom.y, atom.z):
-            if not -999.9995 < value < 9999.9995:
-                raise PdbLimitError(f"coordinate {value}, the format allows -999.999 to 9999.999")
+        _check_columns(atom)
+
+
+def _check_columns(atom: PdbAtom) -> None:
+    """Raises `PdbLimitError` for what one atom's record has no room for."""
+    if atom.residue_number > MAX_RESIDUE_NUMBER:
+        raise PdbLimitError(
+            f"residue number {atom.residue_number}, the format allows {MAX_RESIDUE_NUMBER}"
+        )
+    if len(atom.residue_name) > 3:
+        raise PdbLimitError(f"component {atom.residue_name!r}, the format allows three characters")
+    if len(atom.name) > 4:
+        raise PdbLimitError(f"atom name {atom.name!r}, the format allows four characters")
+    for value in (atom.x, atom.y, atom.z):
+        if not -999.9995 < value < 9999.9995:
+            raise PdbLimitError(f"coordinate {value}, the format allows -999.999 to 9999.999")
 
 
 def _serial(number: int) -> str:

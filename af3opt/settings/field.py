@@ -2,7 +2,7 @@
 
 import dataclasses
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Required, TypedDict, Unpack
 
 # The value of an option; which type it has is known by the option's kind alone.
 type Value = Any
@@ -28,7 +28,7 @@ class OptionSpec:
 
     help: str
     group: str
-    upstream: bool
+    upstream: bool = False
     choices: tuple[str, ...] | None = None
     lower_bound: float | None = None
     default_text: str | None = None
@@ -39,30 +39,21 @@ class OptionSpec:
 _METADATA_KEY = "af3opt"
 
 
-def option(
-    default: Value,
-    help_text: str,
-    *,
-    group: str,
-    upstream: bool = False,
-    choices: tuple[str, ...] | None = None,
-    lower_bound: float | None = None,
-    default_text: str | None = None,
-    affects_results: bool = False,
-    check: Callable[[Value], str | None] | None = None,
-) -> Value:
+class _Traits(TypedDict, total=False):
+    """What `option` takes by name; see `OptionSpec`."""
+
+    group: Required[str]
+    upstream: bool
+    choices: tuple[str, ...] | None
+    lower_bound: float | None
+    default_text: str | None
+    affects_results: bool
+    check: Callable[[Value], str | None] | None
+
+
+def option(default: Value, help_text: str, **traits: Unpack[_Traits]) -> Value:
     """Declares a dataclass field as an option; a callable `default` is evaluated late."""
-    spec = OptionSpec(
-        help=help_text,
-        group=group,
-        upstream=upstream,
-        choices=choices,
-        lower_bound=lower_bound,
-        default_text=default_text,
-        affects_results=affects_results,
-        check=check,
-    )
-    metadata = {_METADATA_KEY: spec}
+    metadata = {_METADATA_KEY: OptionSpec(help=help_text, **traits)}
     if isinstance(default, Callable):  # type: ignore[arg-type]
         return dataclasses.field(default_factory=default, metadata=metadata)
     return dataclasses.field(default=default, metadata=metadata)

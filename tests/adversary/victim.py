@@ -164,7 +164,7 @@ def _compiled() -> list[float]:
     import jax
 
     from af3opt.inference.compile_cache import configure_compile_cache
-    from af3opt.inference.executables import ExecutableStore, executable_key
+    from af3opt.inference.executables import ExecutableStore, ProgramIdentity, executable_key
     from af3opt.inference.operations import OperationCount
 
     device = jax.local_devices(backend="cpu")[0]
@@ -176,7 +176,7 @@ def _compiled() -> list[float]:
     if cache is not None:
         store = ExecutableStore(cache)
         key = executable_key(
-            engine_fingerprint="engine", live_code="code", optimizations=(), config={},
+            identity=ProgramIdentity(engine_fingerprint="engine"), live_code="code", config={},
             samples_at_once=1, arguments=(shape,), device=device,
         )  # fmt: skip
         stored = store.load(key, device)

@@ -122,29 +122,22 @@ def test_a_seed_is_written_while_the_next_one_runs():
 def test_an_exception_of_any_stage_comes_out_after_begun_writing(stage, threads):
     written, begun = [], []
 
+    def pass_on(name, seed):
+        if name == stage and (seed == 1 or name == "write"):
+            raise ValueError(stage)
+        return seed
+
     def units():
         for seed in range(100):
             begun.append(seed)
-            if stage == "begin" and seed == 1:
-                raise ValueError(stage)
-            yield seed
-
-    def featurise(seed):
-        if stage == "featurise" and seed == 1:
-            raise ValueError(stage)
-        return seed
-
-    def infer(seed):
-        if stage == "infer" and seed == 1:
-            raise ValueError(stage)
-        return seed
+            yield pass_on("begin", seed)
 
     def write(seed):
-        if stage == "write":
-            raise ValueError(stage)
+        pass_on("write", seed)
         time.sleep(0.05)
         written.append(seed)
 
+    featurise, infer = (functools.partial(pass_on, name) for name in ("featurise", "infer"))
     with pytest.raises(ValueError, match=stage):
         Stages(units(), featurise, infer, write).run_overlapped(threads)
     if stage != "write":

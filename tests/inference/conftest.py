@@ -14,7 +14,7 @@ from af3opt.engine.model import DIFFUSION_STEPS, make_model_config
 from af3opt.engine.modules import engine_module
 from af3opt.features.engine_features import featurise_with_engine
 from af3opt.features.options import FeatureOptions
-from af3opt.inference.compiled import ProgramIdentity
+from af3opt.inference.executables import ProgramIdentity
 from af3opt.inference.model_runner import ModelRunner
 from af3opt.settings.settings import resolve_settings
 

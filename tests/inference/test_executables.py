@@ -11,7 +11,7 @@ jax = pytest.importorskip("jax")
 
 from af3opt.inference import live_code  # noqa: E402
 from af3opt.inference.compile_cache import CompileCache  # noqa: E402
-from af3opt.inference.executables import ExecutableStore, executable_key  # noqa: E402
+from af3opt.inference.executables import ExecutableStore, ProgramIdentity, executable_key  # noqa: E402
 from af3opt.inference.operations import OperationCount  # noqa: E402
 from tests.other_user import give_away, needs_root  # noqa: E402
 
@@ -30,11 +30,12 @@ def cache(tmp_path):
 
 @pytest.fixture
 def make_key(device):
-    def make(**changes):
+    def make(engine_fingerprint="e", optimizations=(), **changes):
         arguments = {
-            "engine_fingerprint": "e",
+            "identity": ProgramIdentity(
+                engine_fingerprint=engine_fingerprint, optimizations=optimizations
+            ),
             "live_code": "l",
-            "optimizations": (),
             "config": {"a": {"b": 1}},
             "samples_at_once": 5,
             "arguments": ({"x": jax.ShapeDtypeStruct((4,), "float32")},),

@@ -8,7 +8,7 @@ import pytest
 pytest.importorskip("jax")
 
 from af3opt.engine.discovery import find_engine
-from af3opt.inference.compiled import ProgramIdentity
+from af3opt.inference.executables import ProgramIdentity
 from af3opt.optimizations.atom_slots import ATOM_SLOTS, trim_atom_slots
 
 pytestmark = pytest.mark.engine

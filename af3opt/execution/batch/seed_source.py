@@ -44,6 +44,22 @@ class _Obstacle:
     passes: bool
 
 
+class _Patience:
+    """How long waiting for others goes on while nothing changes."""
+
+    def __init__(self) -> None:
+        self._until: float | None = None
+
+    def is_over(self, *, changes: bool) -> bool:
+        """Whether to give up after a round; one that changes something starts it afresh."""
+        now = time.monotonic()
+        if changes:
+            self._until = None
+            return False
+        self._until = self._until or now + _PATIENCE_SECONDS
+        return now >= self._until
+
+
 class SeedSource:
     """Opens the jobs of a plan and gives their seeds; one thread at a time pulls them."""
 
@@ -74,14 +90,13 @@ class SeedSource:
         a little longer.
         """
         queue: Iterator[PlannedJob] = itertools.chain([first], others)
-        patience: float | None = None
+        patience = _Patience()
         while True:
             postponed: list[tuple[PlannedJob, _Obstacle]] = []
             begun = False
             for planned in queue:
                 if self._batch.must_stop(planned):
-                    for left in [planned, *queue, *(job for job, _ in postponed)]:
-                        self._batch.tally.add(left, Status.LEFT)
+                    self._leave([planned, *queue, *(job for job, _ in postponed)])
                     return
                 opened = self._try_open(planned)
                 if isinstance(opened, _Obstacle):
@@ -91,12 +106,9 @@ class SeedSource:
                     yield from self._seeds_of(opened)
             if not postponed:
                 return
-            if begun or any(obstacle.passes for _, obstacle in postponed):
-                patience = None
-            else:
-                patience = patience or time.monotonic() + _PATIENCE_SECONDS
-                if time.monotonic() >= patience:
-                    break
+            passing = any(obstacle.passes for _, obstacle in postponed)
+            if patience.is_over(changes=begun or passing):
+                break
             if not begun:
                 time.sleep(_POLL_SECONDS)
             queue = self._unfinished([job for job, _ in postponed])
@@ -108,6 +120,10 @@ class SeedSource:
         """Lets go the jobs that an error kept from ending."""
         for running in list(self._open.values()):
             running.loaded.claimed.resources.close()
+
+    def _leave(self, jobs: Iterable[PlannedJob]) -> None:
+        for planned in jobs:
+            self._batch.tally.add(planned, Status.LEFT)
 
     def _try_open(self, planned: PlannedJob) -> "RunningJob | _Obstacle | None":
         """Leases a job's bucket and opens it; None when that failed, which has been noted."""
