@@ -8,6 +8,7 @@ rows small enough to stay there from one operation to the next.
 import functools
 import math
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import jax.numpy as jnp
 from jax import lax
@@ -159,14 +160,27 @@ def sigmoid(values: Array) -> Array:
     return 0.5 + 0.5 * jnp.tanh(0.5 * values)
 
 
+class Whole(NamedTuple):
+    """What blocks of rows are put together to.
+
+    Attributes:
+        shape: Shape of all rows.
+        kind: Their type.
+        onto: Array of that shape and type to add the blocks to; one that nothing
+            else needs is overwritten, which saves two sweeps through memory.
+    """
+
+    shape: tuple[int, ...]
+    kind: DTypeLike = jnp.float32
+    onto: Array | None = None
+
+
 def map_row_blocks(
     function: EngineFunction,
     arrays: tuple[Array, ...],
     rows: int,
-    shape: tuple[int, ...],
+    whole: Whole,
     *,
-    kind: DTypeLike = jnp.float32,
-    onto: Array | None = None,
     rows_axes: Sequence[int] | None = None,
 ) -> Array:
     """Applies a function to blocks of rows and puts the results together.
@@ -179,15 +193,14 @@ def map_row_blocks(
         function: Takes (rows, ...) blocks of `arrays`, returns a (rows, ...) block.
         arrays: Arrays with equally many rows.
         rows: Rows in a block.
-        shape: Shape of the whole result.
-        kind: Type of the result.
-        onto: Array of that shape and type to add the results to; one that nothing
-            else needs is overwritten, which saves two sweeps through memory.
+        whole: What the results are put together to.
         rows_axes: Which axis of each array are its rows; by default the first.
 
     Returns:
-        What `function` would return for the whole arrays, row for row, plus `onto`.
+        What `function` would return for the whole arrays, row for row, plus
+        `whole.onto`.
     """
+    shape, kind, onto = whole
     overlap = num_blocks(shape[0], rows) * rows - shape[0]
     axes = rows_axes or [0] * len(arrays)
 
@@ -208,8 +221,8 @@ def map_row_blocks(
         return lax.dynamic_update_slice_in_dim(result, block, start, 0)
 
     if rows >= shape[0]:
-        whole = function(*arrays).astype(kind)
-        return whole if onto is None else onto + whole
+        result = function(*arrays).astype(kind)
+        return result if onto is None else onto + result
     start = jnp.zeros(shape, kind) if onto is None else onto
     return lax.fori_loop(0, num_blocks(shape[0], rows), step, start)
 
@@ -225,7 +238,7 @@ def normalise_rows(values: Array, scale: Array, offset: Array, kind: DTypeLike, 
         rows: Rows in a block.
     """
     return map_row_blocks(
-        lambda block: normalise(block, scale, offset), (values,), rows, values.shape, kind=kind
+        lambda block: normalise(block, scale, offset), (values,), rows, Whole(values.shape, kind)
     )
 
 

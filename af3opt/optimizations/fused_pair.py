@@ -159,12 +159,7 @@ def _multiplication(
     kind = act.dtype
     channels = act.shape[-1]
     positions = act.reshape(-1, channels)
-    in_norm = norm_parameters("left_norm_input", channels)
-    projection = weights(act, "projection", channels * 2)
-    gate = weights(act, "gate", channels * 2)
-    center_norm = norm_parameters("center_norm", channels)
-    out_weights = weights(act, "output_projection", channels).astype(kind)
-    out_gate_weights = weights(act, "gating_linear", channels).astype(kind)
+    read = triangle_multiplication.read_weights(act)
 
     def one_side_after_the_other(interleaved: Array) -> Array:
         return jnp.concatenate([interleaved[:, 0::2], interleaved[:, 1::2]], axis=1).astype(kind)
@@ -172,10 +167,10 @@ def _multiplication(
     no_bias = jnp.zeros(2 * channels, kind)
     left, right = project(
         positions,
-        *in_norm,
-        one_side_after_the_other(projection),
+        *read.in_norm,
+        one_side_after_the_other(read.projection),
         no_bias,
-        one_side_after_the_other(gate),
+        one_side_after_the_other(read.gate),
         no_bias,
         mask.reshape(-1).astype(kind),
     )
@@ -188,11 +183,11 @@ def _multiplication(
     result = finish(
         triangles.reshape(channels, -1),
         positions,
-        *in_norm,
-        *center_norm,
-        out_weights,
+        *read.in_norm,
+        *read.center_norm,
+        read.out.astype(kind),
         no_bias,
-        out_gate_weights,
+        read.out_gate.astype(kind),
         no_bias,
         add_input=in_place,
     ).reshape(act.shape)

@@ -47,6 +47,7 @@ def _transition(module: Module, act: Array, context: Context) -> Array:
     import jax
 
     from af3opt.optimizations.arithmetic import (
+        Whole,
         block_rows,
         map_row_blocks,
         normalise,
@@ -69,7 +70,7 @@ def _transition(module: Module, act: Array, context: Context) -> Array:
         return product(gate * sigmoid(gate) * value, contract, operands)
 
     rows = block_rows(act, context)
-    return map_row_blocks(update, (act,), rows, act.shape).astype(act.dtype)
+    return map_row_blocks(update, (act,), rows, Whole(act.shape)).astype(act.dtype)
 
 
 OPTIMIZATION = Optimization(

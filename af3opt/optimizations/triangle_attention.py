@@ -100,61 +100,88 @@ def _attention(
     Returns:
         The update or the sum, shape and type of `act`.
     """
-    import jax
     import jax.numpy as jnp
     from jax import lax
 
     from af3opt.optimizations.arithmetic import (
+        Whole,
         block_rows,
         map_row_blocks,
         normalise_rows,
         operand_type,
         product,
-        sigmoid,
     )
 
     operands = context.trunk_operands
     heads = module.config.num_head
     tokens = act.shape[1]
     shape = head_shape(act, heads)
-    inner = math.prod(shape)
     read = read_weights(act, heads)
-    query_weights = read.query * shape[1] ** -0.5
-    # Written out: with a transposed operand XLA widens bfloat16 products to float32.
-    gate_weights = lax.optimization_barrier(read.gate)
+    read = read._replace(
+        query=read.query * shape[1] ** -0.5,
+        # Written out: with a transposed operand XLA widens bfloat16 products to float32.
+        gate=lax.optimization_barrier(read.gate),
+    )
     rows = block_rows(act, context)
     normed = normalise_rows(act, *read.norm, operand_type(operands), rows)
     bias = map_row_blocks(
         lambda block: product(block, read.bias, operands),
         (normed,),
         rows,
-        (tokens, tokens, heads),
+        Whole((tokens, tokens, heads)),
     )
     bias = jnp.transpose(bias, (2, 0, 1))
 
-    def by_heads(block: Array, projection: Array) -> Array:
-        # Heads first: XLA:CPU would otherwise walk through each head's rows in strides.
-        split = jnp.reshape(product(block, projection, operands), (*block.shape[:-1], *shape))
-        return jnp.swapaxes(split, 1, 2)
-
     def update(block: Array, keys_bias: Array) -> Array:
-        query = by_heads(block, query_weights)
-        key = by_heads(block, read.key)
-        value = by_heads(block, read.value)
-        logits = jnp.einsum("bhqd,bhkd->bhqk", query, key) + bias + keys_bias[:, None, None, :]
-        average = jnp.einsum("bhqk,bhkd->bhqd", jax.nn.softmax(logits, axis=-1), value)
-        average = jnp.reshape(jnp.swapaxes(average, 1, 2), (*block.shape[:-1], inner))
-        gate = sigmoid(product(block, gate_weights, operands))
-        return product(average * gate, read.out, operands)
+        return _attend_rows(block, bias, keys_bias, read, shape, operands)
 
     # Added, not selected: XLA:CPU fuses all of attention unless there is a selection in it.
     keys_bias = jnp.where(jnp.swapaxes(pair_mask, 0, 1).astype(jnp.bool_), 0.0, _MASKED)
     if not module.transpose:
         arrays = (normed, keys_bias)
-        return map_row_blocks(update, arrays, rows, act.shape, kind=act.dtype, onto=residual)
+        return map_row_blocks(update, arrays, rows, Whole(act.shape, act.dtype, residual))
     arrays = (jnp.swapaxes(normed, 0, 1), keys_bias)
-    result = jnp.swapaxes(map_row_blocks(update, arrays, rows, act.shape, kind=act.dtype), 0, 1)
+    result = jnp.swapaxes(map_row_blocks(update, arrays, rows, Whole(act.shape, act.dtype)), 0, 1)
     return result if residual is None else residual + result
+
+
+def _attend_rows(
+    block: Array,
+    bias: Array,
+    keys_bias: Array,
+    read: Weights,
+    shape: tuple[int, int],
+    operands: str,
+) -> Array:
+    """Attention within each row of a block.
+
+    Args:
+        block: (rows, tokens, channels), normed.
+        bias: (heads, queries, keys).
+        keys_bias: (rows, keys), what keeps attention off padding.
+        read: The parameters, the query's with the scale of the logits in them.
+        shape: Heads, and channels of a head.
+        operands: Type of the products' operands.
+
+    Returns:
+        The update, (rows, tokens, channels), float32.
+    """
+    import jax
+    import jax.numpy as jnp
+
+    from af3opt.optimizations.arithmetic import product, sigmoid
+
+    def by_heads(projection: Array) -> Array:
+        # Heads first: XLA:CPU would otherwise walk through each head's rows in strides.
+        split = jnp.reshape(product(block, projection, operands), (*block.shape[:-1], *shape))
+        return jnp.swapaxes(split, 1, 2)
+
+    query, key, value = by_heads(read.query), by_heads(read.key), by_heads(read.value)
+    logits = jnp.einsum("bhqd,bhkd->bhqk", query, key) + bias + keys_bias[:, None, None, :]
+    average = jnp.einsum("bhqk,bhkd->bhqd", jax.nn.softmax(logits, axis=-1), value)
+    average = jnp.reshape(jnp.swapaxes(average, 1, 2), (*block.shape[:-1], math.prod(shape)))
+    gate = sigmoid(product(block, read.gate, operands))
+    return product(average * gate, read.out, operands)
 
 
 OPTIMIZATION = Optimization(

@@ -1,6 +1,7 @@
 """Triangle multiplication with channel-major operands, filled in blocks of rows."""
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 from af3opt.base.fidelity import REORDERED
 from af3opt.engine.known_functions import known
@@ -35,6 +36,39 @@ def is_plain(module: Module, args: Sequence[Argument]) -> bool:
     return not args and not special and is_alphafold3(module)
 
 
+class Weights(NamedTuple):
+    """Parameters of triangle multiplication.
+
+    Attributes:
+        in_norm: Scale and offset of the norm of the activations, (channels,) each.
+        projection: (channels, 2 x channels); the two operands' channels alternate.
+        gate: The same.
+        center_norm: Scale and offset of the norm of the triangles, (channels,) each.
+        out: (channels, channels).
+        out_gate: (channels, channels).
+    """
+
+    in_norm: tuple[Array, Array]
+    projection: Array
+    gate: Array
+    center_norm: tuple[Array, Array]
+    out: Array
+    out_gate: Array
+
+
+def read_weights(act: Array) -> Weights:
+    """Reads the parameters in the module's scope; `act` gives their size and type."""
+    channels = act.shape[-1]
+    return Weights(
+        in_norm=norm_parameters("left_norm_input", channels),
+        projection=weights(act, "projection", channels * 2),
+        gate=weights(act, "gate", channels * 2),
+        center_norm=norm_parameters("center_norm", channels),
+        out=weights(act, "output_projection", channels),
+        out_gate=weights(act, "gating_linear", channels),
+    )
+
+
 def _multiplication(
     module: Module, act: Array, mask: Array, context: Context, residual: Array | None
 ) -> Array:
@@ -54,10 +88,10 @@ def _multiplication(
     from jax import lax
 
     from af3opt.optimizations.arithmetic import (
+        Whole,
         block_rows,
         map_row_blocks,
         normalise_rows,
-        num_blocks,
         operand_type,
         product,
         sigmoid,
@@ -66,25 +100,57 @@ def _multiplication(
 
     operands = context.trunk_operands
     kind = operand_type(operands)
-    tokens, channels = act.shape[1:]
-    in_norm = norm_parameters("left_norm_input", channels)
-    projection = weights(act, "projection", channels * 2)
-    gate = weights(act, "gate", channels * 2)
-    scale, offset = (x[:, None, None] for x in norm_parameters("center_norm", channels))
-    out_weights = weights(act, "output_projection", channels)
-    out_gate_weights = weights(act, "gating_linear", channels)
-    # The engine interleaves the two operands' channels.
-    sides = [(projection[:, side::2].T, gate[:, side::2].T) for side in (0, 1)]
+    read = read_weights(act)
+    scale, offset = (x[:, None, None] for x in read.center_norm)
     # A loop of one turn is unrolled, and XLA:CPU then has no kernel for `project` in
     # bfloat16, which it finds out when it runs.
     rows = block_rows(act, context, least_blocks=2)
     incoming = module.config.equation == INCOMING
     # The product then sums over the last axis in both directions.
-    normed = normalise_rows(act, *in_norm, kind, rows)
+    normed = normalise_rows(act, *read.in_norm, kind, rows)
     source, real = (jnp.swapaxes(x, 0, 1) if incoming else x for x in (normed, mask))
-    real = real.astype(jnp.float32)
+    left, right = _operands(source, real.astype(jnp.float32), read, rows)
+    left, right = (right, left) if incoming else (left, right)
+    triangles = jnp.einsum("cik,cjk->cij", left, right, preferred_element_type=jnp.float32)
+    triangles = lax.optimization_barrier(triangles)
 
-    def fill(index: Array, buffers: tuple[Array, ...]) -> tuple[Array, ...]:
+    def finish(block: Array, inner: Array) -> Array:
+        inner = standardise(inner, axis=0) * scale + offset
+        # Rounded first, so that half as much moves; and on its own: fused with the norm it
+        # would read with a stride.
+        inner = lax.optimization_barrier(jnp.transpose(inner.astype(kind), (1, 2, 0)))
+        update = product(inner, read.out, operands)
+        return update * sigmoid(product(block, read.out_gate, operands))
+
+    return map_row_blocks(
+        finish,
+        (normed, triangles),
+        rows,
+        Whole(act.shape, act.dtype, residual),
+        rows_axes=(0, 1),
+    )
+
+
+def _operands(source: Array, real: Array, read: Weights, rows: int) -> tuple[Array, Array]:
+    """Both operands of the product, gated, (channels, tokens, tokens) each.
+
+    Args:
+        source: (tokens, tokens, channels), normed, of the operands' type.
+        real: (tokens, tokens), 1.0 where both tokens are real.
+        read: The parameters.
+        rows: Rows in a block.
+    """
+    import jax.numpy as jnp
+    from jax import lax
+
+    from af3opt.optimizations.arithmetic import num_blocks, sigmoid
+
+    kind = source.dtype
+    tokens, channels = source.shape[1:]
+    # The engine interleaves the two operands' channels.
+    sides = [(read.projection[:, side::2].T, read.gate[:, side::2].T) for side in (0, 1)]
+
+    def fill(index: Array, buffers: tuple[Array, Array]) -> tuple[Array, ...]:
         block = lax.dynamic_slice_in_dim(source, index * rows, rows, 0)
         present = lax.dynamic_slice_in_dim(real, index * rows, rows, 0).reshape(-1)
         positions = block.reshape(-1, channels)
@@ -106,27 +172,7 @@ def _multiplication(
 
     empty = jnp.zeros((channels, tokens, tokens), kind)
     left, right = lax.fori_loop(0, num_blocks(tokens, rows), fill, (empty, empty))
-    left, right = (right, left) if incoming else (left, right)
-    triangles = jnp.einsum("cik,cjk->cij", left, right, preferred_element_type=jnp.float32)
-    triangles = lax.optimization_barrier(triangles)
-
-    def finish(block: Array, inner: Array) -> Array:
-        inner = standardise(inner, axis=0) * scale + offset
-        # Rounded first, so that half as much moves; and on its own: fused with the norm it
-        # would read with a stride.
-        inner = lax.optimization_barrier(jnp.transpose(inner.astype(kind), (1, 2, 0)))
-        update = product(inner, out_weights, operands)
-        return update * sigmoid(product(block, out_gate_weights, operands))
-
-    return map_row_blocks(
-        finish,
-        (normed, triangles),
-        rows,
-        act.shape,
-        kind=act.dtype,
-        onto=residual,
-        rows_axes=(0, 1),
-    )
+    return left, right
 
 
 OPTIMIZATION = Optimization(

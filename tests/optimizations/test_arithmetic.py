@@ -12,6 +12,7 @@ import jax.numpy as jnp
 
 from af3opt.host.host import probe_host
 from af3opt.optimizations.arithmetic import (
+    Whole,
     map_row_blocks,
     num_blocks,
     rows_per_block,
@@ -26,13 +27,14 @@ from af3opt.optimizations.choice import block_positions
 def test_blocks_give_what_the_whole_gives(rows, onto):
     values = np.arange(12.0 * 5).reshape(12, 5).astype(np.float32)
     base = jnp.asarray(values[::-1]) if onto else None
-    result = map_row_blocks(jnp.square, (jnp.asarray(values),), rows, values.shape, onto=base)
+    whole = Whole(values.shape, onto=base)
+    result = map_row_blocks(jnp.square, (jnp.asarray(values),), rows, whole)
     np.testing.assert_array_equal(result, values**2 + (values[::-1] if onto else 0))
 
 
 def test_a_row_computed_again_is_not_added_again_when_it_is_not_finite():
     values = jnp.asarray([1.0, jnp.nan, 2.0])[:, None]
-    result = map_row_blocks(lambda row: row, (values,), 2, (3, 1), onto=jnp.zeros((3, 1)))
+    result = map_row_blocks(lambda row: row, (values,), 2, Whole((3, 1), onto=jnp.zeros((3, 1))))
     np.testing.assert_array_equal(result[:, 0], [1.0, np.nan, 2.0])
 
 
@@ -72,7 +74,7 @@ def test_rows_may_lie_on_another_axis(rows):
         return block + jnp.transpose(other, (1, 2, 0))
 
     arrays = (jnp.asarray(plain), jnp.asarray(channels_first))
-    result = map_row_blocks(join, arrays, rows, plain.shape, rows_axes=(0, 1))
+    result = map_row_blocks(join, arrays, rows, Whole(plain.shape), rows_axes=(0, 1))
     expected = plain + channels_first.transpose(1, 2, 0)
     np.testing.assert_allclose(result, expected, rtol=1e-6)
 
