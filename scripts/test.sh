@@ -99,14 +99,19 @@ check fuzz ./scripts/fuzz-search.sh 40
 tests=(-m pytest --durations=20 -n "${AF3OPT_TEST_WORKERS:-$(default_workers)}" --dist loadfile)
 if [[ "$quick" == yes ]]; then
   check tests .venv/bin/python "${tests[@]}" \
-    -m "not engine and not full and not slow and not slurm and not browser"
+    -m "not engine and not full and not slow and not slurm and not browser and not adversary"
   finish
   exit
 fi
-check tests .venv/bin/python "${tests[@]}" --cov --cov-report=term --cov-fail-under=85 -m "not full and not equality"
+check tests .venv/bin/python "${tests[@]}" --cov --cov-report=term --cov-fail-under=85 \
+  -m "not full and not equality and not adversary"
 # Scheduling (kills, claims, Slurm) and measuring do not depend on the engine: tested once.
-check tests-compat .venv-compat/bin/python "${tests[@]}" -m "engine and not full and not slurm" \
+check tests-compat .venv-compat/bin/python "${tests[@]}" \
+  -m "engine and not full and not slurm and not adversary" \
   --ignore=tests/execution --ignore=tests/benchmarks --ignore=tests/doctor
+# Few tries here; docs/reliability.md has those of a longer run.
+check adversary env AF3OPT_ADVERSARY_TRIES="${AF3OPT_ADVERSARY_TRIES:-6}" \
+  .venv/bin/python "${tests[@]}" -m adversary tests/adversary
 if want_full_tests; then
   check tests-full .venv/bin/python "${tests[@]}" -m full
 else

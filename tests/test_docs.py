@@ -11,6 +11,7 @@ import write_benchmark_table
 import write_engine_table
 import write_flag_table
 import write_reference
+import write_reliability_table
 
 from af3opt import cli
 from af3opt.base.extra_flag import take_flag
@@ -231,6 +232,22 @@ def test_the_readmes_figures_are_those_of_the_committed_results():
     readme = text_of(part.document)
     written = part.replaced_in(readme, write_benchmark_table.benchmark_table(results))
     assert written == readme, "run scripts/write_benchmark_table.py"
+
+
+def test_the_table_of_what_was_broken_is_that_of_the_committed_run():
+    part, figures = write_reliability_table.PART, write_reliability_table.committed_figures()
+    text = text_of(part.document)
+    written = part.replaced_in(text, write_reliability_table.reliability_table(figures))
+    assert written == text, "run scripts/write_reliability_table.py"
+
+
+def test_a_table_of_what_was_broken_shows_losses():
+    one = {"kind": "kills", "tries": 5, "losses": 2, "wrong_with_exit_0": 1}
+    other = {"kind": "names", "tries": 7, "losses": 0, "wrong_with_exit_0": 0}
+    run = {"seed": "3", "tries": "1", "python": "3.12", "system": "Linux"}
+    table = write_reliability_table.reliability_table({**run, "kinds": [one, other]})
+    assert "| kills | 5 | 2 | 1 |" in table
+    assert "| **all** | 12 | 2 | 1 |" in table
 
 
 def test_the_readmes_table_with_and_without_results(tmp_path):

@@ -339,7 +339,19 @@ def test_test_script_sums_up(tmp_path):
     summary = completed.stdout.splitlines()
     assert any(re.search(r"passed +\d+ s +tests +7 passed in 0.10s", line) for line in summary)
     assert any(re.search(r"passed +\d+ s +tests-compat +7 passed", line) for line in summary)
+    assert any(re.search(r"passed +\d+ s +adversary +7 passed", line) for line in summary)
     assert "tests-full: skipped after 0 min" in completed.stdout
+
+
+def test_what_is_broken_at_random_is_a_check_of_its_own(tmp_path):
+    completed = _run(_stub_checkout(tmp_path) / ".ci" / "run", AF3OPT_FULL_TESTS="no")
+    started = dict(
+        re.findall(r"^=== (tests|tests-compat|adversary): (.*)$", completed.stdout, re.M)
+    )
+    assert re.search(r"-m adversary tests/adversary$", started["adversary"])
+    assert "AF3OPT_ADVERSARY_TRIES=6 " in started["adversary"]
+    for name in ("tests", "tests-compat"):
+        assert "not adversary" in started[name]
 
 
 def test_quick_tests_need_no_second_engine_and_no_system_packages(tmp_path):

@@ -7,7 +7,7 @@ missing, so files of newer and older versions are read.
 """
 
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 
@@ -50,7 +50,8 @@ def to_json(value: Any, *, sort: bool = False) -> bytes:
     """JSON of dataclasses, mappings, sequences, times and plain values.
 
     Args:
-        value: The value; numbers that are not finite become null.
+        value: The value; numbers that are not finite become null, and half of a surrogate
+            pair, as in a file name that is not UTF-8, becomes the text of its escape.
         sort: Sort the keys of objects instead of keeping their order.
 
     Raises:
@@ -58,8 +59,25 @@ def to_json(value: Any, *, sort: bool = False) -> bytes:
         RecursionError: it holds itself.
     """
     plain = msgspec.to_builtins(value, str_keys=True, enc_hook=_as_text)
-    text = msgspec.json.encode(plain, order="sorted" if sort else None)
+    order: Literal["sorted"] | None = "sorted" if sort else None
+    try:
+        text = msgspec.json.encode(plain, order=order)
+    except UnicodeEncodeError:
+        text = msgspec.json.encode(_in_utf8(plain), order=order)
     return msgspec.json.format(text, indent=1) + b"\n"
+
+
+def _in_utf8(plain: object) -> object:
+    """Replaces what UTF-8 cannot say in all texts of plain values."""
+    match plain:
+        case str():
+            return plain.encode("utf-8", "backslashreplace").decode()
+        case dict():
+            return {_in_utf8(key): _in_utf8(value) for key, value in plain.items()}
+        case list() | tuple():
+            return [_in_utf8(value) for value in plain]
+        case _:
+            return plain
 
 
 def _from_text(kind: type, value: object) -> object:

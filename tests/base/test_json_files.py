@@ -1,6 +1,7 @@
 import dataclasses
 import json
 import os
+from pathlib import Path
 
 import pytest
 
@@ -61,3 +62,9 @@ def test_only_plain_files_of_ours_are_read(tmp_path):
 
 def test_numbers_that_json_has_not_become_null():
     assert json.loads(to_json({"a": float("nan"), "b": [float("inf")]})) == {"a": None, "b": [None]}
+
+
+def test_text_that_utf8_has_not_is_escaped():
+    value = {"name\ud800": ["\udcff.json", Path("ü\udcff"), 1]}
+    expected = {"name\\ud800": ["\\udcff.json", "ü\\udcff", 1]}
+    assert json.loads(to_json(value)) == expected

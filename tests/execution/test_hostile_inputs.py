@@ -27,7 +27,9 @@ def hostile_batch(directory):
     write_input(directory, "good")
     named(directory, "longest", LONGEST)
     named(directory, "too_long", LONGEST + "n")
+    named(directory, "no_file_name", "n" * 300)
     named(directory, "taken", "failed.json")
+    named(directory, "half_a_pair", "\\ud800")
     texts = {
         "deep": "[" * 1_000_000,
         "nested": '{"name": ' + "[" * 3000 + "]" * 3000 + "}",
@@ -40,9 +42,14 @@ def hostile_batch(directory):
         (directory / f"{stem}.json").write_text(text)
     (directory / "bytes.json").write_bytes(bytes(range(256)))
     (directory / "gone.json").symlink_to("nowhere.json")
+    (directory / "ring.json").symlink_to("ring.json")
+    (directory / "other_ring").symlink_to("other_ring")
     os.mkfifo(directory / "pipe.json")
     return {
         "too_long": "give at most",
+        "no_file_name": "give at most",
+        "half_a_pair": "has no character that a file name can have",
+        "ring": "is a link; links are not followed",
         "taken": "the name 'failed.json' cannot be a job's",
         "deep": "is nested too deeply",
         "nested": "is nested too deeply",

@@ -17,8 +17,11 @@ def is_finished(session: Session, planned: PlannedJob) -> bool:
         planned: The job.
     """
     journal = job_journal(session, planned)
-    if not session.settings.resume or not journal.directory.is_dir():
-        return False
+    try:
+        if not session.settings.resume or not journal.directory.is_dir():
+            return False
+    except OSError:
+        return False  # Its name is too long. Opening the job will say so.
     holder = newest_holder(journal.directory)
     if holder is not None and not holder.released:
         return False  # Held, or its holder died and may have left unfinished files.

@@ -136,11 +136,19 @@ def input_files(directory: Path, *, recursive: bool) -> Iterator[Path]:
     has_outputs = any(entry.name == STATE_DIRECTORY for entry in entries)
     for entry in entries:
         path = Path(entry.path)
-        if entry.is_file() and entry.name.endswith(".json"):
+        if entry.name.endswith(".json") and _is_to_be_read(entry):
             if not (has_outputs and entry.name == FAILED_FILE):
                 yield path
-        elif recursive and entry.is_dir() and not (has_outputs and _is_output(path)):
+        elif recursive and path.is_dir() and not (has_outputs and _is_output(path)):
             yield from input_files(path, recursive=True)
+
+
+def _is_to_be_read(entry: os.DirEntry[str]) -> bool:
+    """Tells whether an entry is a file, or cannot be looked at: reading it says why."""
+    try:
+        return entry.is_file()
+    except OSError:
+        return True
 
 
 def _is_output(directory: Path) -> bool:

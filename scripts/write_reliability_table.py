@@ -1,0 +1,54 @@
+"""Writes the table of docs/reliability.md from the figures of a run of the adversary suite."""
+
+import json
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from written_part import WrittenPart
+
+ROOT = Path(__file__).parent.parent
+FIGURES = ROOT / "docs" / "reliability.json"
+PART = WrittenPart(
+    ROOT / "docs" / "reliability.md",
+    "<!-- figures: written by scripts/write_reliability_table.py -->",
+    "<!-- end of figures -->",
+)
+
+
+def committed_figures(path: Path = FIGURES) -> dict[str, Any] | None:
+    """Reads the figures of the run that is kept, None when there is none."""
+    return json.loads(path.read_text(encoding="utf-8")) if path.exists() else None
+
+
+def reliability_table(figures: Mapping[str, Any] | None) -> str:
+    """Returns a line for each kind, or a word that there are none."""
+    if figures is None:
+        return "No run of this version is kept here yet."
+    rows = [
+        (one["kind"], one["tries"], one["losses"], one["wrong_with_exit_0"])
+        for one in figures["kinds"]
+    ]
+    rows.append(("**all**", *(sum(row[column] for row in rows) for column in (1, 2, 3))))
+    lines = [f"| {' | '.join(map(str, row))} |" for row in rows]
+    where = f"Python {figures['python']}, {figures['system']}"
+    return "\n".join(
+        [
+            "| What goes wrong | Tries | Losses | Wrong with exit code 0 |",
+            "|---|--:|--:|--:|",
+            *lines,
+            "",
+            f"Seed {figures['seed']}, `AF3OPT_ADVERSARY_TRIES={figures['tries']}`, {where}.",
+        ]
+    )
+
+
+def main() -> int:
+    """Rewrites the table."""
+    PART.write(reliability_table(committed_figures()))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
