@@ -2,8 +2,10 @@
 
 import dataclasses
 import datetime
+import errno
 import logging
 import string
+import tempfile
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -60,6 +62,14 @@ class DataPipeline:
         except RuntimeError as error:
             reason = " ".join(str(error).split())[:500]
             raise SetupError(f"the data pipeline failed for {fold_input.name}: {reason}") from error
+        except OSError as error:
+            if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+                raise
+            # The pipeline writes nowhere else; without this the output directory would be blamed.
+            raise SetupError(
+                f"the data pipeline failed for {fold_input.name}: {tempfile.gettempdir()} has no "
+                "space left; set TMPDIR to a directory with more"
+            ) from error
 
     def search_protein(self, chain: ProteinChain) -> ProteinChain:
         """Returns a protein chain with MSAs and templates; threads may call this at once.

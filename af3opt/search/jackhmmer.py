@@ -120,7 +120,7 @@ def restrict_searches(
         except OSError as error:
             if error.errno not in (errno.ENOSPC, errno.EDQUOT):
                 raise
-            return Aside(f"{folder} has no space for the survivors")
+            return Aside(f"{folder.parent} has no space for the survivors")
     return _restricted(searches, files, scan)
 
 

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from af3opt.base.errors import ExitCode
 from tests.conftest import REPOSITORY
 
 pytest.importorskip("pyhmmer")
@@ -210,3 +211,18 @@ def test_a_signal_leaves_no_survivors_behind(searches, tmp_path, monkeypatch):
     run.send_signal(signal.SIGTERM)
     assert run.wait(60) != 0
     assert not list(scratch.glob("af3opt-survivors-*"))
+
+
+def test_a_chain_that_cannot_be_searched_fails_its_own_job_only(searches, tmp_path):
+    bad = UBIQUITIN[1:]
+    text = searches.program.read_text()
+    failing = f'[[ "$sequence" != {bad} ]] || {{ echo "no licence" >&2; exit 3; }}\n'
+    searches.program.write_text(text.replace('echo "begun', failing + 'echo "begun', 1))
+    searches.write_job("bad", bad)
+    searches.write_job("good", UBIQUITIN)
+    run = searches.start(tmp_path / "out", tmp_path / "msa")
+    assert run.wait(120) == ExitCode.SOME_FAILED, run.log.read_text()
+    log = run.log.read_text()
+    assert "Fold job bad failed: the data pipeline failed for bad" in log
+    assert "Searches ahead of the jobs: 1 chain(s) done" in log
+    assert list(data_files(tmp_path / "out")) == ["good_data.json"]

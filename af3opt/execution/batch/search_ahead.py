@@ -243,25 +243,27 @@ class SearchAhead:
                     self._waiting.close(one.key.digest)
                 else:
                     mine.append(one)
-            if mine:
-                self._search(mine)
-        return len(mine), held
+            return self._search(mine) if mine else 0, held
 
-    def _search(self, company: Sequence[_Wanted]) -> None:
+    def _search(self, company: Sequence[_Wanted]) -> int:
+        """Returns how many chains could be searched."""
         residues = sum(len(one.chain.sequence) for one in company)
         _log.info("Searching for %d chain(s), %d residues, in one go", len(company), residues)
         with (
             self._tools.passes.company(len(company)) as leave,
             ThreadPoolExecutor(len(company), "search") as threads,
         ):
-            list(threads.map(self._search_one, company, itertools.repeat(leave)))
+            return sum(threads.map(self._search_one, company, itertools.repeat(leave)))
 
-    def _search_one(self, wanted: _Wanted, leave: Callable[[], None]) -> None:
+    def _search_one(self, wanted: _Wanted, leave: Callable[[], None]) -> bool:
         try:
             self._tools.pipeline.search_protein(wanted.chain)
         except Exception as error:
             # The job meets it again, and says so in its own name.
             _log.debug("Search of chain %s", wanted.chain.id, exc_info=error)
+            return False
+        else:
+            return True
         finally:
             leave()
             self._waiting.close(wanted.key.digest)
