@@ -27,19 +27,19 @@ def reliability_table(figures: Mapping[str, Any] | None) -> str:
     if figures is None:
         return "No run of this version is kept here yet."
     rows = [
-        (one["kind"], one["tries"], one["losses"], one["wrong_with_exit_0"])
+        (one["kind"], one["tries"], one["losses"], one["wrong_with_exit_0"], one["seed"])
         for one in figures["kinds"]
     ]
-    rows.append(("**all**", *(sum(row[column] for row in rows) for column in (1, 2, 3))))
+    rows.append(("**all**", *(sum(row[column] for row in rows) for column in (1, 2, 3)), ""))
     lines = [f"| {' | '.join(map(str, row))} |" for row in rows]
-    where = f"Python {figures['python']}, {figures['system']}"
+    machines = {f"Python {one['python']}, {one['system']}" for one in figures["kinds"]}
     return "\n".join(
         [
-            "| What goes wrong | Tries | Losses | Wrong with exit code 0 |",
-            "|---|--:|--:|--:|",
+            "| What goes wrong | Tries | Losses | Wrong with exit code 0 | Seed |",
+            "|---|--:|--:|--:|--:|",
             *lines,
             "",
-            f"Seed {figures['seed']}, `AF3OPT_ADVERSARY_TRIES={figures['tries']}`, {where}.",
+            f"Made with {' and '.join(sorted(machines))}.",
         ]
     )
 

@@ -60,6 +60,12 @@ def figures_of(report: pytest.TestReport) -> list[dict[str, Any]]:
 
 
 def write_figures(path: Path, figures: list[dict[str, Any]], where: dict[str, str]) -> None:
-    """Writes the figures of a session, for `scripts/write_reliability_table.py`."""
-    ordered = sorted(figures, key=lambda one: str(one["kind"]))
-    path.write_text(json.dumps({**where, "kinds": ordered}, indent=2) + "\n")
+    """Writes the figures of a session, for `scripts/write_reliability_table.py`.
+
+    Kinds that the session has not tried keep the figures of the session before.
+    """
+    before = json.loads(path.read_text())["kinds"] if path.exists() else []
+    kinds = {one["kind"]: one for one in before}
+    kinds |= {one["kind"]: {**one, **where} for one in figures}
+    ordered = [kinds[kind] for kind in sorted(kinds)]
+    path.write_text(json.dumps({"kinds": ordered}, indent=2) + "\n")

@@ -51,8 +51,6 @@ def pytest_terminal_summary(terminalreporter):
 def pytest_sessionfinish(session):
     if FIGURES and _figures and not hasattr(session.config, "workerinput"):
         where = {
-            "seed": SEED,
-            "tries": str(TRIES),
             "python": platform.python_version(),
             "system": platform.system(),
         }
