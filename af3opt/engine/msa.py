@@ -152,7 +152,7 @@ def expand_database(spec: str, db_dirs: tuple[str, ...], flag: str) -> str:
         flag: Flag the path came from, for messages.
 
     Raises:
-        SetupError: it exists nowhere.
+        SetupError: it exists nowhere, or cannot be read more than once.
     """
     template = string.Template(spec)
     if "DB_DIR" in template.get_identifiers():
@@ -160,7 +160,9 @@ def expand_database(spec: str, db_dirs: tuple[str, ...], flag: str) -> str:
     else:
         candidates = [spec]
     for candidate in candidates:
-        if all(Path(file).exists() for file in database_files(candidate)):
+        files = database_files(candidate)
+        if all(Path(file).exists() for file in files):
+            _check_kind(files, flag)
             return candidate
     raise SetupError(
         f"--{flag}: {spec} not found in {', '.join(db_dirs)}; set --db_dir, or pass "
@@ -168,6 +170,13 @@ def expand_database(spec: str, db_dirs: tuple[str, ...], flag: str) -> str:
         if candidates != [spec]
         else f"--{flag}: {spec} does not exist"
     )
+
+
+def _check_kind(files: tuple[str, ...], flag: str) -> None:
+    """Refuses pipes and devices: whoever opens one may wait for ever."""
+    for file in map(Path, files):
+        if not (file.is_file() or file.is_dir()):
+            raise SetupError(f"--{flag}: {file} is neither a file nor a directory; name a file")
 
 
 def database_files(path: str) -> tuple[str, ...]:

@@ -21,3 +21,10 @@ def test_a_full_temporary_directory_is_named(monkeypatch, number):
     monkeypatch.setattr(pipeline, "_build", lambda: SimpleNamespace(process=process))
     with pytest.raises(SetupError, match=r"job1: /small/scratch has no space left; set TMPDIR"):
         pipeline.process(SimpleNamespace(name="job1"))
+
+
+def test_a_pipe_is_no_database(tmp_path):
+    pipe = tmp_path / "uniref90.fasta"
+    os.mkfifo(pipe)
+    with pytest.raises(SetupError, match=r"--flag: .*uniref90\.fasta is neither a file nor"):
+        msa.expand_database("${DB_DIR}/uniref90.fasta", (str(tmp_path),), "flag")
