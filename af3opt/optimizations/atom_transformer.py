@@ -6,6 +6,7 @@ projections work atom by atom, so they can come before the gather. What depends 
 conditioning alone is computed for all layers at once, outside the sampling loop.
 """
 
+import dataclasses
 from collections.abc import Mapping
 
 from af3opt.base.fidelity import PRECISION, REORDERED
@@ -52,28 +53,16 @@ def _replace(original: EngineFunction, context: Context) -> EngineFunction:
             hk.maybe_next_rng_key()
         # The trunk's atoms pass through the same layers once a run.
         of_sampler = context.diffusion_precision == BFLOAT16 and _SAMPLER in module.module_name
-        return _transformer(module, precision=BFLOAT16 if of_sampler else FLOAT32, **kwargs)
+        return _transformer(module, BFLOAT16 if of_sampler else FLOAT32, _Atoms(**kwargs))
 
     return as_module_method("__call__", transform)
 
 
-def _transformer(
-    module: Module,
-    *,
-    precision: str,
-    queries_act: Array,
-    queries_mask: Array,
-    queries_to_keys: GatherInfo,
-    keys_mask: Array,
-    queries_single_cond: Array,
-    keys_single_cond: Array,
-    pair_cond: Array,
-) -> Array:
-    """Atom transformer (supplement of AlphaFold 3, algorithms 7, 23 to 26).
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class _Atoms:
+    """What the engine calls its transformer with, by the engine's names.
 
-    Args:
-        module: The engine's CrossAttTransformer.
-        precision: Operands of the layers' products: "float32" or "bfloat16".
+    Attributes:
         queries_act: (subsets, 32, channels) of one sample.
         queries_mask: (subsets, 32), 1 where an atom is.
         queries_to_keys: Where in the flat queries each key is, (subsets, 128).
@@ -81,21 +70,38 @@ def _transformer(
         queries_single_cond: (subsets, 32, channels).
         keys_single_cond: The same, gathered; not needed.
         pair_cond: (subsets, 32, 128, pair channels).
+    """
+
+    queries_act: Array
+    queries_mask: Array
+    queries_to_keys: GatherInfo
+    keys_mask: Array
+    queries_single_cond: Array
+    keys_single_cond: Array
+    pair_cond: Array
+
+
+def _transformer(module: Module, precision: str, atoms: _Atoms) -> Array:
+    """Atom transformer (supplement of AlphaFold 3, algorithms 7, 23 to 26).
+
+    Args:
+        module: The engine's CrossAttTransformer.
+        precision: Operands of the layers' products: "float32" or "bfloat16".
+        atoms: The atoms of one sample.
 
     Returns:
-        The new activations, shape and type of `queries_act`.
+        The new activations, shape and type of `atoms.queries_act`.
     """
     import jax.numpy as jnp
     from jax import lax
 
     from af3opt.optimizations.arithmetic import operand_terms, split_product
 
-    del keys_single_cond
-    shape = queries_act.shape
+    shape = atoms.queries_act.shape
     heads = module.config.attention.num_head
     parameters = _parameters(module, shape[-1], heads)
-    logits_bias = _logits_bias(module, pair_cond, queries_mask, keys_mask)
-    cond = jnp.reshape(queries_single_cond, (-1, shape[-1]))
+    logits_bias = _logits_bias(module, atoms.pair_cond, atoms.queries_mask, atoms.keys_mask)
+    cond = jnp.reshape(atoms.queries_single_cond, (-1, shape[-1]))
     weights = {
         name: parameters[f"{name}/weights"]
         for name in ("transition2", "ffw_transition1", "ffw_transition2")
@@ -112,12 +118,12 @@ def _transformer(
         def multiply(rows: Array, name: str) -> Array:
             return split_product(rows, weights[name])
 
-        state = state + _attend(state, condition, bias, weights, queries_to_keys, heads)
+        state = state + _attend(state, condition, bias, weights, atoms.queries_to_keys, heads)
         return state + conditioned_transition(state, condition, multiply), None
 
-    state = jnp.reshape(queries_act, (-1, shape[-1])).astype(jnp.float32)
+    state = jnp.reshape(atoms.queries_act, (-1, shape[-1])).astype(jnp.float32)
     state, _ = lax.scan(layer, state, (operands, from_cond, logits_bias))
-    return jnp.reshape(state, shape).astype(queries_act.dtype)
+    return jnp.reshape(state, shape).astype(atoms.queries_act.dtype)
 
 
 def _parameters(module: Module, channels: int, heads: int) -> dict[str, Array]:

@@ -7,6 +7,7 @@ weights are bfloat16 and logits float32 as in the engine, which rounds the weigh
 after their division by the sum instead of before.
 """
 
+import dataclasses
 import inspect
 
 from af3opt.base.fidelity import REORDERED
@@ -22,7 +23,7 @@ _MODULE = "model.network.diffusion_transformer"
 
 
 def _replace(original: EngineFunction, context: Context) -> EngineFunction:
-    def self_attention(
+    def self_attention(  # noqa: PLR0913 - the engine's signature
         x: Array,
         mask: Array,
         pair_logits: Array,
@@ -41,21 +42,48 @@ def _replace(original: EngineFunction, context: Context) -> EngineFunction:
             return original(
                 x, mask, pair_logits, config, global_config, single_cond, name, **special
             )
+        conditioned = _Conditioned(single_cond, global_config, name)
         return _self_attention(
-            x, mask, pair_logits, config, global_config, single_cond, name, context.attention
+            x, mask, pair_logits, config.num_head, conditioned, context.attention
         )
 
     return self_attention
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class _Conditioned:
+    """The engine's layers that adapt a module to the token's single representation.
+
+    Attributes:
+        single_cond: (tokens, single channels).
+        global_config: The engine's global configuration.
+        name: Prefix of the parameters' names.
+    """
+
+    single_cond: Array
+    global_config: ModelConfig
+    name: str
+
+    def norm(self, x: Array) -> Array:
+        """Adaptive layer norm (algorithm 26)."""
+        layer = engine_module(_MODULE).adaptive_layernorm
+        extra = {}
+        if "global_config" in inspect.signature(layer).parameters:
+            extra["global_config"] = self.global_config
+        return layer(x, self.single_cond, name=self.name, **extra)
+
+    def project(self, x: Array, channels: int) -> Array:
+        """Output projection and the gate that begins closed."""
+        layer = engine_module(_MODULE).adaptive_zero_init
+        return layer(x, channels, self.single_cond, self.global_config, self.name)
 
 
 def _self_attention(
     x: Array,
     mask: Array,
     pair_logits: Array,
-    config: ModelConfig,
-    global_config: ModelConfig,
-    single_cond: Array,
-    name: str,
+    heads: int,
+    conditioned: _Conditioned,
     implementation: str,
 ) -> Array:
     """Attention with pair bias (supplement of AlphaFold 3, algorithm 24).
@@ -64,10 +92,8 @@ def _self_attention(
         x: (tokens, channels) of one sample, bfloat16; the engine maps over samples.
         mask: (tokens,), 1 where real.
         pair_logits: (heads, tokens, tokens).
-        config: The engine's SelfAttentionConfig.
-        global_config: The engine's global configuration.
-        single_cond: (tokens, single channels).
-        name: Prefix of the parameters' names.
+        heads: Attention heads.
+        conditioned: The layers around it.
         implementation: tokamax's name of the kernel.
 
     Returns:
@@ -77,14 +103,10 @@ def _self_attention(
     import jax.numpy as jnp
     import tokamax
 
-    network = engine_module(_MODULE)
     linear = engine_module("model.components.haiku_modules").Linear
-    extra = {}
-    if "global_config" in inspect.signature(network.adaptive_layernorm).parameters:
-        extra["global_config"] = global_config
-    x = network.adaptive_layernorm(x, single_cond, name=name, **extra)
+    name = conditioned.name
+    x = conditioned.norm(x)
     tokens, channels = x.shape
-    heads = config.num_head
     shape = (heads, channels // heads)
     query = linear(shape, use_bias=True, name=f"{name}q_projection")(x)
     key = linear(shape, use_bias=False, name=f"{name}k_projection")(x)
@@ -100,7 +122,7 @@ def _self_attention(
     average = jnp.reshape(average, (tokens, channels))
     gate = linear(channels, bias_init=1.0, initializer="zeros", name=f"{name}gating_query")(x)
     average *= jax.nn.sigmoid(gate)
-    return network.adaptive_zero_init(average, channels, single_cond, global_config, name)
+    return conditioned.project(average, channels)
 
 
 OPTIMIZATION = Optimization(
