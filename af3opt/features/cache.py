@@ -42,10 +42,8 @@ class FeatureCache:
         """
         self.manager = manager
         self.conformers = conformers
-        # The seed-independent features read or written last, so that the seeds of
-        # one job, and repeated jobs, read them once. Replaced as a whole: several
-        # threads may use the cache.
-        self._last_shared: tuple[str, Batch] | None = None
+        self._entries = _Entries(manager)
+        self._shared = _SharedEntries(self._entries)
 
     @classmethod
     def in_directory(cls, directory: Path, max_bytes: int | None = None) -> "FeatureCache":
@@ -77,18 +75,16 @@ class FeatureCache:
         padded = self._padded_tokens(key)
         if padded is None:
             return None
-        packed = self.manager.get(key.seed(padded, seed))
-        if packed is None:
+        of_seed = self._entries.get(key.seed(padded, seed))
+        shared = self._shared.load(key.shared(padded)) if of_seed is not None else None
+        if of_seed is None or shared is None:
             return None
-        seed_arrays, order = self._unpack(key.seed(padded, seed), packed)
-        shared = self._load_shared(key.shared(padded)) if order is not None else None
-        if shared is None or order is None:
-            return None
+        seed_arrays, order = of_seed
         together = {**shared, **seed_arrays}
         try:
             return {name: together[name] for name in order}
         except DECODING_ERRORS as error:
-            self._set_aside(key.seed(padded, seed), error)
+            self._entries.set_aside(key.seed(padded, seed), error)
             return None
 
     def seconds_to_make(self, key: FeatureKey, seed: int, batch: Batch) -> float:
@@ -113,8 +109,10 @@ class FeatureCache:
         tokens = int(np.count_nonzero(batch["seq_mask"]))
         shared = {name: array for name, array in batch.items() if name not in per_seed}
         seed_arrays = {name: array for name, array in batch.items() if name in per_seed}
-        stored = self._keep_shared(key.shared(padded), shared) and self._keep_tokens(key, tokens)
-        return stored and self._put(key.seed(padded, seed), seed_arrays, list(batch), seconds)
+        stored = self._shared.keep(key.shared(padded), shared) and self._keep_tokens(key, tokens)
+        return stored and self._entries.put(
+            key.seed(padded, seed), seed_arrays, list(batch), seconds
+        )
 
     def _padded_tokens(self, key: FeatureKey) -> int | None:
         packed = self.manager.get(key.tokens())
@@ -123,20 +121,9 @@ class FeatureCache:
         try:
             tokens = int(decompress_features(packed)[0]["tokens"])
         except DECODING_ERRORS as error:
-            self._set_aside(key.tokens(), error)
+            self._entries.set_aside(key.tokens(), error)
             return None
         return padded_size(tokens, key.options.buckets or ())
-
-    def _keep_shared(self, key: CacheKey, shared: Batch) -> bool:
-        """Stores what no seed changes, unless an earlier seed, run or process has."""
-        last = self._last_shared
-        if last is not None and last[0] == key.digest:
-            return True
-        # Read and not only looked for: packing it again takes longer, and repairs it.
-        stored = self.manager.get(key) is not None or self._put(key, shared, list(shared))
-        if stored:
-            self._last_shared = (key.digest, shared)
-        return stored
 
     def _keep_tokens(self, key: FeatureKey, tokens: int) -> bool:
         if self._padded_tokens(key) is not None:
@@ -144,25 +131,32 @@ class FeatureCache:
         packed = compress_features({"tokens": np.array(tokens)})
         return self.manager.put(key.tokens(), packed.buffers, {"tokens": tokens})
 
-    def _load_shared(self, key: CacheKey) -> Batch | None:
-        last = self._last_shared
-        if last is not None and last[0] == key.digest:
-            return last[1]
-        packed = self.manager.get(key)
+
+class _Entries:
+    """Features in the entries of a store."""
+
+    def __init__(self, manager: CacheManager) -> None:
+        self._manager = manager
+
+    def get(self, key: CacheKey) -> tuple[Batch, list[str]] | None:
+        """Returns an entry's features and the batch's order, or None if there is none to use."""
+        packed = self._manager.get(key)
         if packed is None:
             return None
-        shared, order = self._unpack(key, packed)
-        if order is None:
+        try:
+            return unpack_batch(packed)
+        except ValueError as error:
+            self.set_aside(key, error)
             return None
-        for array in shared.values():
-            # Shared between seeds: writing into one must fail, not spread.
-            array.flags.writeable = False
-        self._last_shared = (key.digest, shared)
-        return shared
 
-    def _put(
+    def has(self, key: CacheKey) -> bool:
+        """Whether there is an undamaged entry; it is read for that."""
+        return self._manager.get(key) is not None
+
+    def put(
         self, key: CacheKey, batch: Batch, order: list[str], seconds: float | None = None
     ) -> bool:
+        """Stores features; False where they cannot be."""
         try:
             packed = pack_batch(batch, order)
         except (UnknownObjectError, TypeError) as error:
@@ -171,16 +165,45 @@ class FeatureCache:
         information: dict[str, float] = {"raw_bytes": packed.raw_bytes, "features": len(batch)}
         if seconds is not None:
             information["seconds"] = round(seconds, 3)
-        return self.manager.put(key, packed.buffers, information)
+        return self._manager.put(key, packed.buffers, information)
 
-    def _unpack(self, key: CacheKey, packed: memoryview) -> tuple[Batch, list[str] | None]:
-        """Returns an entry's features and the batch's order; the order is None if unusable."""
-        try:
-            return unpack_batch(packed)
-        except ValueError as error:
-            self._set_aside(key, error)
-            return {}, None
+    def set_aside(self, key: CacheKey, error: Exception) -> None:
+        """Quarantines an entry that cannot be decoded."""
+        path = self._manager.path_of(key.digest)
+        self._manager.quarantine(path, f"cannot be decoded ({error})")
 
-    def _set_aside(self, key: CacheKey, error: Exception) -> None:
-        path = self.manager.path_of(key.digest)
-        self.manager.quarantine(path, f"cannot be decoded ({error})")
+
+class _SharedEntries:
+    """The features that no seed changes, the last ones also in memory."""
+
+    def __init__(self, entries: _Entries) -> None:
+        self._entries = entries
+        # Those read or written last, so that the seeds of one job, and repeated jobs,
+        # read them once. Replaced as a whole: several threads may use the cache.
+        self._last: tuple[str, Batch] | None = None
+
+    def keep(self, key: CacheKey, shared: Batch) -> bool:
+        """Stores them, unless an earlier seed, run or process has."""
+        last = self._last
+        if last is not None and last[0] == key.digest:
+            return True
+        # Read and not only looked for: packing it again takes longer, and repairs it.
+        stored = self._entries.has(key) or self._entries.put(key, shared, list(shared))
+        if stored:
+            self._last = (key.digest, shared)
+        return stored
+
+    def load(self, key: CacheKey) -> Batch | None:
+        """Returns them as read-only arrays, or None if there are none to use."""
+        last = self._last
+        if last is not None and last[0] == key.digest:
+            return last[1]
+        found = self._entries.get(key)
+        if found is None:
+            return None
+        shared, _ = found
+        for array in shared.values():
+            # Shared between seeds: writing into one must fail, not spread.
+            array.flags.writeable = False
+        self._last = (key.digest, shared)
+        return shared

@@ -16,7 +16,7 @@ from af3opt.features.components import Component, make_component
 from af3opt.features.reference import ReferencePlan
 
 
-def make_plan(
+def make_plan(  # noqa: PLR0913 - the engine's signature, and what is wanted
     *,
     all_token_atoms_layout: AtomLayout,
     ccd: ComponentDictionary,
@@ -50,25 +50,18 @@ def make_plan(
     slot_residues: list[int] = []
     slot_names: list[str] = []
     space_uids = np.zeros((padding_shapes.num_tokens, width), np.int32)
-    rows = zip(
-        layout.chain_id.tolist(),
-        layout.res_id.tolist(),
-        layout.res_name.tolist(),
-        layout.atom_name.tolist(),
-        layout.chain_type.tolist(),
-        strict=True,
-    )
-    for token, (chain_ids, res_ids, res_names, atom_names, chain_types) in enumerate(rows):
-        for slot in range(width):
-            key = (chain_ids[slot], res_ids[slot])
+    columns = (layout.chain_id, layout.res_id, layout.res_name, layout.atom_name, layout.chain_type)
+    for token, row in enumerate(zip(*(column.tolist() for column in columns), strict=True)):
+        for slot, (chain_id, res_id, name, atom, chain_type) in enumerate(zip(*row, strict=True)):
+            key = (chain_id, res_id)
             space_uids[token, slot] = space_of.setdefault(key, len(space_of))
-            if not atom_names[slot]:
+            if not atom:
                 continue
-            residue = residues.number(key, res_names[slot], chain_types[slot])
+            residue = residues.number(key, name, chain_type)
             if residues.wanted[residue]:
                 slots.append(token * width + slot)
                 slot_residues.append(residue)
-                slot_names.append(atom_names[slot])
+                slot_names.append(atom)
     return ReferencePlan(
         components=residues.components,
         residues=np.array(residues.component_of, np.int64),
