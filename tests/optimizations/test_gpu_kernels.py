@@ -18,11 +18,11 @@ import jax
 import jax.numpy as jnp
 
 from af3opt.data.bootstrap import bootstrap_engine
+from af3opt.engine import patching
 from af3opt.engine.modules import engine_module
 from af3opt.optimizations import (
     activate,
     attention_rows,
-    base,
     deactivate,
     diffusion_attention,
     fused_pair,
@@ -148,9 +148,9 @@ class TestFusedPair:
         ],
     )
     def test_package_of_another_release(self, monkeypatch, settings_of, caplog, version, reason):
-        others = base.installed_version
+        others = patching.installed_version
         monkeypatch.setattr(
-            base,
+            patching,
             "installed_version",
             lambda name: version if name == "colabfold-kernels" else others(name),
         )
@@ -211,9 +211,9 @@ class TestAttentionRows:
 
 class TestDiffusionAttention:
     def test_engine_without_tokamax(self, monkeypatch):
-        monkeypatch.setattr(base, "installed_version", lambda _name: None)
+        monkeypatch.setattr(patching, "installed_version", lambda _name: None)
         assert diffusion_attention.OPTIMIZATION.obstacle() == "tokamax is not installed"
-        monkeypatch.setattr(base, "installed_version", lambda _name: "9.9")
+        monkeypatch.setattr(patching, "installed_version", lambda _name: "9.9")
         assert diffusion_attention.OPTIMIZATION.obstacle() is None
 
     def test_no_further_from_float32_than_the_engine(self):
