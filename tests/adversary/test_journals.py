@@ -127,7 +127,7 @@ class Scene:
             return "failed with a traceback"
         if code == ExitCode.OK:
             touched = path if self.name == "done" else None
-            left = [*different(self.output, self.whole, touched), *leftovers(self.output)]
+            left = [*different(self, touched), *leftovers(self.output)]
             return f"exit code 0, but {left}" if left else None
         if code == ExitCode.SOME_FAILED:
             failed = json.loads((self.output / "failed.json").read_text())
@@ -142,13 +142,13 @@ class Scene:
         return None if refused else f"exit code {code}"
 
 
-def different(output, whole, touched):
+def different(scene, touched):
     """Jobs of which no directory is as it should be, and files that are another's.
 
-    A job whose state was lost may get a new directory beside the old one. What is finished is
-    not read again: the file that went bad may stay so.
+    A job whose state was lost may get a new directory; the old one keeps what it had. What is
+    finished is not read again: the file that went bad may stay so.
     """
-    wrong = []
+    wrong, output, whole = [], scene.output, scene.whole
     for right in (path for path in whole.iterdir() if path.is_dir() and path.name[0] != "."):
         found = {
             path: [
@@ -165,8 +165,15 @@ def different(output, whole, touched):
             for path, lines in found.items()
             for line in lines
             if line.endswith(" differs")
+            and not is_kept(scene, path / line.removesuffix(" differs"))
         ]
     return wrong
+
+
+def is_kept(scene, path):
+    """Tells whether the run has left a file as it was."""
+    before = scene.kept / path.relative_to(scene.output)
+    return before.is_file() and before.read_bytes() == path.read_bytes()
 
 
 @pytest.fixture
