@@ -137,6 +137,7 @@ class _Report:
     num_tokens: int
     total_bytes: int | None
     origin: str = "compiled"
+    seconds: float = 0.0
 
 
 @dataclasses.dataclass
