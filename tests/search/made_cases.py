@@ -142,6 +142,8 @@ def _as_file(records, generator, hostile):
         gap = str(generator.choice(["", "", "", end, " " + end, end * 3])) if hostile else ""
         header = f">{' ' if hostile and generator.random() < 0.1 else ''}{name}{description}{end}"
         lines = ["".join(line) + end for line in itertools.batched(sequence, width)]
+        if hostile and lines and generator.random() < 0.1:
+            lines[-1] = lines[-1].rstrip()
         parts += [gap if parts else end * int(bool(gap)), header, *lines]
     text = "".join(parts)
     if hostile and generator.random() < 0.5:

@@ -33,9 +33,7 @@ def random_scores(generator, residues):
     """Scores as a real query has them: few high ones, a negative mean, some forbidden."""
     usual = np.array([-6, -5, -4, -3, -2, -1, 0, 1, 2, 4, 7, 16], np.int8)
     share = [0.12, 0.12, 0.16, 0.14, 0.1, 0.1, 0.08, 0.06, 0.04, 0.04, 0.03, 0.01]
-    table = generator.choice(usual, (CODES, residues), p=share)
-    table[27:] = -128
-    return table
+    return generator.choice(usual, (CODES, residues), p=share)
 
 
 def keeps(least):

@@ -9,6 +9,7 @@
 #define LANES 32
 #define MOST_VECTORS 10
 #define PAIRED_VECTORS 4
+#define PART_BESTS(vectors) ((vectors) >= 9 ? 3 : 4)  /* sixteen registers for all */
 #define TARGET __attribute__((target("avx2")))
 typedef __m256i Vector;
 
@@ -17,10 +18,15 @@ typedef __m256i Vector;
 #define ADD(a, b) _mm256_adds_epi8(a, b)
 #define MAX(a, b) _mm256_max_epi8(a, b)
 #define ROTATE(v) _mm256_alignr_epi8(v, _mm256_permute2x128_si256(v, v, 1), 15)
-#define FIRST(v) ((int8_t)_mm_cvtsi128_si32(_mm256_castsi256_si128(v)))
-#define WITH_FIRST(v, byte) \
-  _mm256_blend_epi32(       \
-      v, _mm256_castsi128_si256(_mm_insert_epi8(_mm256_castsi256_si128(v), byte, 0)), 1)
+#define ENTER(v, border)                                                              \
+  _mm256_alignr_epi8(v,                                                               \
+                     _mm256_inserti128_si256(                                         \
+                         _mm256_castsi128_si256(                                      \
+                             _mm_loadu_si128((const __m128i *)(const void *)((border)-15))), \
+                         _mm256_castsi256_si128(v), 1),                               \
+                     15)
+#define LEAVE(v, border) \
+  _mm_storeu_si128((__m128i *)(void *)((border)-15), _mm256_extracti128_si256(v, 1))
 #define REACHES(v, byte) (_mm256_movemask_epi8(_mm256_cmpeq_epi8(MAX(v, FILL(byte)), v)) != 0)
 #include "step_x86.h"
 #include "lanes.h"

@@ -27,8 +27,15 @@ typedef __m512i Vector;
 #define MAX(a, b) _mm512_max_epi8(a, b)
 #define ROTATE(v) \
   _mm512_alignr_epi8(v, _mm512_shuffle_i64x2(v, v, _MM_SHUFFLE(2, 1, 0, 3)), 15)
-#define FIRST(v) ((int8_t)_mm_cvtsi128_si32(_mm512_castsi512_si128(v)))
-#define WITH_FIRST(v, byte) _mm512_mask_set1_epi8(v, 1, (char)(byte))
+#define ENTER(v, border)                                                               \
+  _mm512_alignr_epi8(v,                                                                \
+                     _mm512_mask_shuffle_i64x2(                                        \
+                         _mm512_castsi128_si512(                                       \
+                             _mm_loadu_si128((const __m128i *)(const void *)((border)-15))), \
+                         0xfc, v, v, _MM_SHUFFLE(2, 1, 0, 3)),                         \
+                     15)
+#define LEAVE(v, border) \
+  _mm_storeu_si128((__m128i *)(void *)((border)-15), _mm512_extracti32x4_epi32(v, 3))
 #define REACHES(v, byte) (_mm512_cmpge_epi8_mask(v, FILL(byte)) != 0)
 #ifdef AVX512_MASKS
 #define MASKED

@@ -17,8 +17,8 @@ typedef int8x16_t Vector;
 #define ADD(a, b) vqaddq_s8(a, b)
 #define MAX(a, b) vmaxq_s8(a, b)
 #define ROTATE(v) vextq_s8(v, v, 15)
-#define FIRST(v) vgetq_lane_s8(v, 0)
-#define WITH_FIRST(v, byte) vsetq_lane_s8(byte, v, 0)
+#define ENTER(v, border) vextq_s8(vld1q_s8((border)-15), v, 15)
+#define LEAVE(v, border) vst1q_s8((border)-15, v)
 #define REACHES(v, byte) (vmaxvq_s8(v) >= (byte))
 #define STEP(value, from, best, row) \
   do {                               \

@@ -27,6 +27,10 @@ enum {
   PADDING = 64,
   MOST_POSITIONS = 30000,
   MOST_BLOCK_TARGETS = 2048,
+  BLOCK_CODES = 1 << 17,  /* when a block is full: half of a small second-level cache */
+  /* The last target of a block comes on top, and 16 bytes that are written with the last one.
+   * No multiple of a page: reads from one array and writes to the other would seem to collide. */
+  BORDER_BYTES = BLOCK_CODES + LONGEST_TARGET + 2 * PADDING,
 };
 
 typedef struct Isa Isa;
@@ -58,7 +62,7 @@ typedef struct {
   uint32_t length[MOST_BLOCK_TARGETS];  /* residues */
   size_t targets;
   size_t used;       /* codes written, with the separating ones */
-  int8_t *border;    /* one for each code: what a part hands over to the next */
+  int8_t *borders[2];  /* one value for each code: what a part hands over to the next */
   int8_t *rows;      /* for plain C: two rows of a value more than the longest query */
 } Block;
 

@@ -6,7 +6,8 @@
  *     FILL(byte), LOAD(pointer), ADD(a, b) saturating, MAX(a, b)
  *     STEP(v, from, best, row): v = ADD(from, *row); best = MAX(best, v)
  *     ROTATE(v): lane z moves to lane z + 1, the last to the first
- *     FIRST(v): the first lane; WITH_FIRST(v, byte): v with another first lane
+ *     ENTER(v, border): lane z moves to lane z + 1, *border to the first; reads 15 bytes before it
+ *     LEAVE(v, border): the last lane goes to *border, others to the 15 bytes before it
  *     REACHES(v, byte): is a lane at least this?
  *
  * and, where comparing is cheaper than keeping the maximum, MASKED and
@@ -47,7 +48,7 @@
   ONE_POSITION(s, 3, m3) ONE_POSITION(s, 2, m2) ONE_POSITION(s, 1, m1)         \
   STEP((s).v[0], entering, (s).best[0], row)
 
-#define ROW(s) (query->table + part_start + *(s).codes++ * row_vectors(vectors) * LANES)
+#define ROW(s) (table + *(s).codes++ * row_vectors(vectors) * LANES)
 
 #define ADVANCE(s, ...)                                                        \
   do {                                                                         \
@@ -56,13 +57,12 @@
     ALL_POSITIONS(s, __VA_ARGS__);                                             \
   } while (0)
 
-/* With the border values of the part before; leaves its own in their place. */
-#define ADVANCE_PART(s, border, ...)                                           \
+/* What the part before left at a residue enters, and what leaves is left for the next part. */
+#define ADVANCE_PART(s, before, after, ...)                                    \
   do {                                                                         \
     const int8_t *row = ROW(s);                                                \
-    const Vector leaving = ROTATE((s).v[vectors - 1]);                         \
-    const Vector entering = WITH_FIRST(leaving, *(border));                    \
-    *(border) = FIRST(leaving);                                                \
+    const Vector entering = ENTER((s).v[vectors - 1], before);                 \
+    LEAVE((s).v[vectors - 1], after);                                          \
     ALL_POSITIONS(s, __VA_ARGS__);                                             \
   } while (0)
 
@@ -99,7 +99,8 @@ INLINE void start(Slot *s, Work *work, const int vectors, const int bests) {
 #undef RESET
   s->best[0] = floor;
   if (bests > 1) s->best[1] = floor;
-  if (bests > 2) s->best[2] = s->best[3] = floor;
+  if (bests > 2) s->best[2] = floor;
+  if (bests > 3) s->best[3] = floor;
 #ifdef MASKED
   s->least = FILL(work->query->least[s->left] + FLOOR);
 #endif
@@ -110,7 +111,8 @@ INLINE int next_target(Slot *s, Work *work, int all_below, const int vectors, co
   const uint8_t least = work->query->least[work->block->length[s->target]];
   Vector best = s->best[0];
   if (bests > 1) best = MAX(best, s->best[1]);
-  if (bests > 2) best = MAX(best, MAX(s->best[2], s->best[3]));
+  if (bests > 2) best = MAX(best, s->best[2]);
+  if (bests > 3) best = MAX(best, s->best[3]);
   if (!all_below || REACHES(best, (int8_t)(least + FLOOR))) work->kept[s->target] = 1;
   if (work->following == work->block->targets) return 0;
   start(s, work, vectors, bests);
@@ -120,7 +122,7 @@ INLINE int next_target(Slot *s, Work *work, int all_below, const int vectors, co
 /* One target after the other. */
 INLINE void search_single(const Query *query, const Block *block, uint8_t *kept,
                           const int vectors, const int bests) {
-  const size_t part_start = 0;
+  const int8_t *const table = query->table;
   Work work = {query, block, kept, 0};
   Slot s;
   MASKS(u, v, w, "k1", "k2", "k3");
@@ -138,7 +140,7 @@ INLINE void search_single(const Query *query, const Block *block, uint8_t *kept,
 /* Two targets at a time: with few vectors each waits for itself, and the other fills the gap. */
 INLINE void search_paired(const Query *query, const Block *block, uint8_t *kept,
                           const int vectors, const int bests) {
-  const size_t part_start = 0;
+  const int8_t *const table = query->table;
   Work work = {query, block, kept, 0};
   Slot a, b;
   MASKS(ax, ay, az, "k1", "k2", "k3");
@@ -172,32 +174,53 @@ INLINE void search_paired(const Query *query, const Block *block, uint8_t *kept,
   }
 }
 
+/* One part of a long query.
+ *
+ * The arrays of border values run downwards, because LEAVE also writes to the bytes before. */
+INLINE void search_part(Work *work, const int8_t *table, const int8_t *before, int8_t *after,
+                        const int vectors, const int bests) {
+  Slot s;
+  MASKS(u, v, w, "k1", "k2", "k3");
+  MASKS(x, y, z, "k4", "k5", "k6");
+  start(&s, work, vectors, bests);
+  for (;;) {
+    /* At a target's first residue that is the separating code, whose value is the floor. */
+    const ptrdiff_t place = s.codes - work->block->codes - 1;
+    const int8_t *entry = before - place;
+    int8_t *exit = after - place;
+    for (size_t n = s.left; n > 0; n--, entry--, exit--)
+      ADVANCE_PART(s, entry, exit, u, v, w, x, y, z);
+    const int all_below = ALL_BELOW(u, v, w) && ALL_BELOW(x, y, z);
+    if (!next_target(&s, work, all_below, vectors, bests)) return;
+    RENEW(u, v, w);
+    RENEW(x, y, z);
+  }
+}
+
 /* A long query in parts, each of which fits the registers. */
 INLINE void search_parts(const Query *query, const Block *block, uint8_t *kept,
                          const int vectors, const int bests) {
   const size_t size = CODES * row_vectors(vectors) * LANES;
-  memset(block->border, FLOOR, block->used);
-  for (size_t part_start = 0; part_start < size * (size_t)query->parts; part_start += size) {
+  int8_t *before = block->borders[0] + BORDER_BYTES - 1;
+  int8_t *after = block->borders[1] + BORDER_BYTES - 1;
+  memset(before - block->used, FLOOR, block->used + 1);
+  for (int part = 0; part < query->parts; part++) {
     Work work = {query, block, kept, 0};
-    Slot s;
-    MASKS(u, v, w, "k1", "k2", "k3");
-    MASKS(x, y, z, "k4", "k5", "k6");
-    start(&s, &work, vectors, bests);
-    for (;;) {
-      int8_t *border = block->border + (s.codes - block->codes) - 1;
-      for (size_t n = s.left; n > 0; n--, border++) ADVANCE_PART(s, border, u, v, w, x, y, z);
-      const int all_below = ALL_BELOW(u, v, w) && ALL_BELOW(x, y, z);
-      if (!next_target(&s, &work, all_below, vectors, bests)) break;
-      RENEW(u, v, w);
-      RENEW(x, y, z);
-    }
+    search_part(&work, query->table + (size_t)part * size, before, after, vectors, bests);
+    int8_t *const other = before;
+    before = after;
+    after = other;
   }
 }
 
+/* Maxima, each of some positions: one alone would be waited for. */
 #ifdef MASKED
 #define BESTS(vectors, slots) 1  /* of the first vector alone */
 #else
 #define BESTS(vectors, slots) ((vectors) >= 4 && (slots) == 1 ? 4 : (vectors) >= 2 ? 2 : 1)
+#endif
+#ifndef PART_BESTS
+#define PART_BESTS(vectors) BESTS(vectors, 1)
 #endif
 
 #define DEFINE_WHOLE(n)                                                        \
@@ -209,7 +232,7 @@ INLINE void search_parts(const Query *query, const Block *block, uint8_t *kept,
   }
 #define DEFINE_PARTS(n)                                                        \
   static TARGET void parts_##n(const Query *query, const Block *block, uint8_t *kept) { \
-    search_parts(query, block, kept, n, BESTS(n, 1));                          \
+    search_parts(query, block, kept, n, PART_BESTS(n));                        \
   }
 
 typedef void Search(const Query *, const Block *, uint8_t *);

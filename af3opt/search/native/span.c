@@ -10,7 +10,6 @@
 #include "fasta.h"
 
 enum {
-  BLOCK_CODES = 1 << 17,  /* half of a small second-level cache */
   LOOK_AHEAD = 1 << 14    /* bytes behind a span's end that are read for its last record */
 };
 
@@ -221,10 +220,11 @@ static int prepare(Scanner *scanner) {
   for (size_t q = 0; q < span->query_count; q++)
     if (span->queries[q]->length > longest) longest = span->queries[q]->length;
   scanner->result->survivors = calloc(span->query_count, sizeof(Survivors));
-  scanner->block.border = malloc(BLOCK_CODES + LONGEST_TARGET + 2 * PADDING);
+  scanner->block.borders[0] = malloc(2 * BORDER_BYTES);
   scanner->block.rows = malloc(2 * ((size_t)longest + 1));
-  if (!scanner->result->survivors || !scanner->block.border || !scanner->block.rows)
+  if (!scanner->result->survivors || !scanner->block.borders[0] || !scanner->block.rows)
     return failed(scanner, SPAN_NO_MEMORY, 0);
+  scanner->block.borders[1] = scanner->block.borders[0] + BORDER_BYTES;
   if (!reserve(scanner, span->buffer_bytes)) return 0;
   empty_block(scanner);
   return 1;
@@ -246,7 +246,7 @@ void scan_span(const Span *span, SpanResult *result) {
   free(scanner->others);
   free(scanner->ends);
   free(scanner->block.codes);
-  free(scanner->block.border);
+  free(scanner->block.borders[0]);
   free(scanner->block.rows);
   free(scanner);
 }
