@@ -40,7 +40,8 @@ _log = logging.getLogger(__name__)
 _WORKER_MODULE = "af3opt.execution.pool.worker"
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1)
-_POLL_SECONDS = 0.2
+# Short: what a dead worker held is to be looked at before another worker asks for it.
+_POLL_SECONDS = 0.05
 _GRACE_SECONDS = 30.0
 _LAST_WORDS_SECONDS = 5.0
 # A job is tried this often when its worker dies; so is a worker that dies without a job.
