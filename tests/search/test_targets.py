@@ -5,6 +5,7 @@ import threading
 
 import pytest
 
+from af3opt.search import targets
 from af3opt.search.targets import (
     DatabaseError,
     TargetFile,
@@ -154,3 +155,12 @@ def test_a_span_is_fetched_ahead_unless_it_is_in_memory(path, monkeypatch, answe
         read_ahead(descriptor, range(10, 20))
         expected = [(descriptor, 10, 10, os.POSIX_FADV_WILLNEED)] if asked else []
     assert calls == expected
+
+
+def test_a_python_that_cannot_ask_fetches_ahead(path, monkeypatch):
+    calls = []
+    monkeypatch.setattr(targets, "_NOWAIT", None)
+    monkeypatch.setattr(os, "posix_fadvise", lambda *arguments: calls.append(arguments[1:]))
+    with TargetFile(path) as file, file.reader() as descriptor:
+        read_ahead(descriptor, range(10, 20))
+    assert calls == [(10, 10, os.POSIX_FADV_WILLNEED)]
