@@ -25,8 +25,10 @@ from af3opt.base.errors import ExitCode
 
 _log = logging.getLogger(__name__)
 
-# How long leaving the guarded block may take.
-_POLL_SECONDS = 0.1
+# Wakes the waiting thread when the guarded block is left. `sigtimedwait` with short waits is
+# no way to look for that: where the interpreter's lock is contended, CPython 3.12 hands back a
+# result that it has never filled in, with any number for the signal.
+_WAKE = signal.SIGRTMIN + 7
 _MOST_SWEEPS = 50
 _SWEEP_SECONDS = 0.02
 _ENDING = (signal.SIGINT, signal.SIGTERM)
@@ -84,7 +86,7 @@ class InterruptGuard:
         signals, and a signal must not find a thread that would take it. Child
         processes inherit them as well; they are ended by the guard itself.
         """
-        blocked = signal.pthread_sigmask(signal.SIG_BLOCK, self._signals)
+        blocked = signal.pthread_sigmask(signal.SIG_BLOCK, (*self._signals, _WAKE))
         stop = threading.Event()
         watcher = threading.Thread(
             target=self._wait, args=(stop,), name="interrupt-guard", daemon=True
@@ -94,21 +96,31 @@ class InterruptGuard:
             yield self
         finally:
             stop.set()
+            assert watcher.ident is not None
+            signal.pthread_kill(watcher.ident, _WAKE)
             watcher.join()
             signal.pthread_sigmask(signal.SIG_SETMASK, blocked)
 
     def _wait(self, stop: threading.Event) -> None:
         while not stop.is_set():
-            received = signal.sigtimedwait(self._signals, _POLL_SECONDS)
-            if received is None:
-                continue
-            if received.si_signo == signal.SIGUSR1:
+            received = signal.sigwait((*self._signals, _WAKE))
+            if received == signal.SIGUSR1:
                 _log.warning("SIGUSR1: no further seed is started; run the same command again.")
                 self.stop_requested.set()
-            else:
-                self._end(signal.Signals(received.si_signo))
+            elif received != _WAKE:
+                self._end(signal.Signals(received))
 
     def _end(self, number: signal.Signals) -> None:
+        try:
+            self._leave_nothing(number)
+        except Exception as error:
+            _log.warning("Files of this process may be left: %s", error, exc_info=True)
+        finally:
+            # The main thread cannot be unwound from here: it may be inside a device call.
+            os._exit(self._codes[number])
+
+    def _leave_nothing(self, number: signal.Signals) -> None:
+        """Ends child processes, removes unfinished files and takes the last steps."""
         _log.warning(
             "Stopped by %s. Finished results are complete; nothing half-written is left.",
             number.name,
@@ -126,8 +138,6 @@ class InterruptGuard:
             with contextlib.suppress(OSError):
                 step()
         logging.shutdown()
-        # The main thread cannot be unwound from here: it may be inside a device call.
-        os._exit(self._codes[number])
 
 
 def remove_temporaries(directory: Path) -> None:

@@ -9,6 +9,7 @@ import time
 
 import pytest
 
+from af3opt.base import atomic, json_files
 from af3opt.execution.claims import claim as claims
 from af3opt.execution.claims import holder as holders
 from af3opt.execution.claims import verdicts
@@ -129,3 +130,24 @@ def test_a_damaged_claim_has_no_holder(tmp_path, text):
     path = tmp_path / "claim-0"
     path.write_text(text)
     assert holders.read_holder(path) is None
+
+
+@pytest.mark.parametrize("alive", [True, False])
+def test_what_a_dead_process_left_of_its_claim_is_no_rivals(tmp_path, alive):
+    claim = claims.try_claim(tmp_path)
+    holder = holders.this_process()
+    if not alive:
+        holder = dataclasses.replace(holder, process_uptime=1.0)
+    temporary = atomic.temporary_sibling(tmp_path / "claim")
+    temporary.write_bytes(json_files.to_json(holder))
+    assert claim.is_of_rival(temporary) is alive
+
+
+def test_a_claim_that_is_not_written_yet_may_be_a_rivals(tmp_path):
+    claim = claims.try_claim(tmp_path)
+    temporary = atomic.temporary_sibling(tmp_path / "claim")
+    temporary.touch()
+    assert claim.is_of_rival(temporary)
+    old = time.time() - verdicts.STALE_SECONDS - 60
+    os.utime(temporary, (old, old))
+    assert not claim.is_of_rival(temporary)

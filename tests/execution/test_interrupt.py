@@ -54,6 +54,31 @@ def test_signal_ends_a_busy_process_without_half_written_files(tmp_path, number,
     assert number.name in errors.decode()
 
 
+@pytest.mark.parametrize(
+    ("number", "code"),
+    [(signal.SIGTERM, ExitCode.TERMINATED), (signal.SIGINT, ExitCode.INTERRUPTED)],
+)
+def test_a_process_that_was_suspended_still_ends_at_a_signal(tmp_path, number, code):
+    """As by Ctrl-Z or by a scheduler: waits for signals return early then."""
+    with subprocess.Popen(
+        [sys.executable, "-c", BUSY, str(tmp_path)], stdout=subprocess.PIPE
+    ) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == b"busy\n"
+        for _ in range(3):
+            process.send_signal(signal.SIGSTOP)
+            time.sleep(0.3)
+            process.send_signal(signal.SIGCONT)
+            time.sleep(0.1)
+        process.send_signal(number)
+        try:
+            process.communicate(timeout=10)
+        finally:
+            process.kill()
+    assert process.returncode == code
+    assert list(tmp_path.iterdir()) == []
+
+
 SHOWN = textwrap.dedent(
     """
     import ctypes, os

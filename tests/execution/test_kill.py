@@ -7,6 +7,7 @@ import time
 
 import pytest
 
+from af3opt.base.atomic import is_temporary_of
 from af3opt.base.errors import ExitCode
 from tests.engine.trees import differences
 from tests.execution.conftest import leftovers
@@ -14,6 +15,11 @@ from tests.execution.conftest import leftovers
 pytestmark = [pytest.mark.engine, pytest.mark.slow]
 
 KILLS = 50
+
+
+def is_unwritten_claim(path):
+    """A claim whose process was killed before it had written who it is: it stays a while."""
+    return is_temporary_of(path, path.with_name("claim")) and path.stat().st_size == 0
 
 
 @pytest.mark.timeout(1200)
@@ -39,7 +45,7 @@ def test_killed_at_random_points(runs, inputs, tmp_path, overlap):
             killed_here += 1
         assert process.exitcode == ExitCode.OK, runs.output
         assert differences(output, tmp_path / "whole") == []
-        assert leftovers(output) == []
+        assert [path for path in leftovers(output) if not is_unwritten_claim(path)] == []
         seeds = [seed for _, _, seed in runs.steps()]
         assert len(set(seeds)) == 12
         # A device step counts when it begins to be written, so one may be lost by a kill.

@@ -3,7 +3,10 @@
 import json
 import os
 import re
+import subprocess
+import sys
 import traceback
+from pathlib import Path
 
 import pytest
 
@@ -24,31 +27,41 @@ def walk_in_the_document():
     return [(found["file"], found["function"]) for found in LINE.finditer(part)]
 
 
+def note_frames_at_the_engines_call(noted, *flags):
+    """Runs with the model; writes down the stack when its program is called, and ends there."""
+    import jax
+
+    from af3opt import cli
+
+    def program(_self, *_arguments, **_options):
+        root = str(REPOSITORY / "af3opt") + os.sep
+        frames = [
+            (frame.filename.removeprefix(root), frame.name)
+            for frame in traceback.extract_stack()
+            if frame.filename.startswith(root)
+        ]
+        Path(noted).write_text(json.dumps(frames))
+        os._exit(0)
+
+    jax.stages.Compiled.__call__ = program
+    os._exit(cli.main(["run", *flags]))
+
+
 def frames_at_the_engines_call(runs, tmp_path):
-    """Runs one small job with the model; notes the stack when its program is called."""
+    """Runs one small job in a process of its own: JAX's threads do not survive a fork."""
     noted = tmp_path / "frames.json"
-    flags = runs.flags(write_input(tmp_path / "in", "job", [1]), tmp_path / "out")
-
-    def before():
-        import jax
-
-        from af3opt import cli
-
-        def program(_self, *_arguments, **_options):
-            root = str(REPOSITORY / "af3opt") + os.sep
-            frames = [
-                (frame.filename.removeprefix(root), frame.name)
-                for frame in traceback.extract_stack()
-                if frame.filename.startswith(root)
-            ]
-            noted.write_text(json.dumps(frames))
-            os._exit(0)
-
-        jax.stages.Compiled.__call__ = program
-        os._exit(cli.main(["run", *flags, "--num_recycles=1", "--overlap=off"]))
-
-    runs.run(tmp_path / "in" / "job.json", tmp_path / "out", before=before)
-    assert noted.exists(), runs.output
+    inputs = write_input(tmp_path / "in", "job", [1])
+    flags = runs.flags(inputs, tmp_path / "out", "--num_recycles=1", "--overlap=off")
+    module, function = __name__, note_frames_at_the_engines_call.__name__
+    program = f"import sys, {module} as walk; walk.{function}(*sys.argv[1:])"
+    ended = subprocess.run(
+        [sys.executable, "-c", program, str(noted), *flags],
+        cwd=REPOSITORY,
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+    assert noted.exists(), ended.stderr
     return [tuple(frame) for frame in json.loads(noted.read_text())]
 
 

@@ -76,13 +76,19 @@ class Claim:
     def is_of_rival(self, temporary: Path) -> bool:
         """Tells whether a live process may be about to make a claim of a temporary.
 
-        Both times are the file server's, so no clock of a node matters.
+        What is in it tells whether its process is dead, where this node can know that. Else
+        its age decides: both times are the file server's, so no clock of a node matters.
 
         Args:
             temporary: Unfinished side of an atomic write, in the job's directory.
         """
         if not is_temporary_of(temporary, temporary.with_name(_NAME)):
             return False
+        seen = see_claim(temporary)
+        if seen is not None and seen.holder is not None:
+            verdict = judge({temporary: seen}, gather_evidence([seen]))[temporary]
+            if verdict.sign is Sign.FREE:
+                return False
         try:
             age = self._path.stat().st_mtime - temporary.lstat().st_mtime
         except OSError:

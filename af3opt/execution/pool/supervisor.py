@@ -184,9 +184,10 @@ class _Pool:
             for slot in slots:
                 self._start(slot)
             while self._workers:
-                received = signal.sigtimedwait(_SIGNALS, _POLL_SECONDS)
-                if received is not None:
-                    self._pass_on(signal.Signals(received.si_signo))
+                time.sleep(_POLL_SECONDS)
+                # Not `sigtimedwait`: CPython 3.12 may hand back a number of no signal.
+                for number in signal.sigpending() & set(_SIGNALS):
+                    self._pass_on(signal.Signals(signal.sigwait({number})))
                 self._collect()
         finally:
             self._kill_all()
