@@ -61,7 +61,8 @@ def _run(settings: Settings) -> int:
         return ExitCode.OK
     if settings.gpus is not None or settings.cpu_workers is not None:
         from af3opt.base.logs import configure_logging
-        from af3opt.execution.pool.supervisor import find_slots, run_pool
+        from af3opt.execution.pool.slots import find_slots
+        from af3opt.execution.pool.supervisor import run_pool
 
         configure_logging(settings)
         return run_pool(settings, find_slots(settings))

@@ -107,6 +107,7 @@ def prepare_batch(
     guard: InterruptGuard,
     *,
     leases: CompileLeases | None = None,
+    pool: int | None = None,
     runner: RunnerFactory | None = None,
 ) -> PreparedBatch:
     """Plans a batch and connects what it needs; nothing is loaded or written yet.
@@ -116,6 +117,7 @@ def prepare_batch(
         startup: What was found and set before JAX was imported.
         guard: Cleans up when the process is interrupted.
         leases: Which process of the node compiles what, if there are several.
+        pool: The process whose worker this one is, if it is one.
         runner: Makes the model; None for the real one.
 
     Raises:
@@ -130,6 +132,7 @@ def prepare_batch(
         output_dir=settings.output_dir,
         make_runner=runner or create_model_runner,
         reporter=reporter,
+        pool=pool,
     )
     plan = make_plan(settings, session.buckets, os.environ)
     times = SeedTimes(settings, session.device_label, reporter.learned)

@@ -9,6 +9,7 @@ import sys
 import time
 from pathlib import Path
 
+import psutil
 import pytest
 
 from tests.conftest import REPOSITORY
@@ -105,6 +106,16 @@ class Pool:
             stderr=subprocess.PIPE,
             text=True,
         )
+
+    def wait_for_workers(self, number):
+        """The processes of the workers, once they have been started."""
+        pool = psutil.Process(self.process.pid)
+
+        def workers():
+            return [p for p in pool.children() if "tests.execution.stub_worker" in p.cmdline()]
+
+        wait_for(lambda: len(workers()) == number, seconds=250)
+        return workers()
 
     def end(self):
         _, self.log = self.process.communicate(timeout=300)

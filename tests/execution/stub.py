@@ -76,7 +76,8 @@ def main(argv):
         check_run_settings(settings)
         if settings.cpu_workers is not None:
             from af3opt.base.logs import configure_logging
-            from af3opt.execution.pool.supervisor import find_slots, run_pool
+            from af3opt.execution.pool.slots import find_slots
+            from af3opt.execution.pool.supervisor import run_pool
 
             configure_logging(settings)
             worker = (sys.executable, "-m", "tests.execution.stub_worker")

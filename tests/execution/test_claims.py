@@ -41,6 +41,26 @@ def test_a_dead_process_on_this_node_is_outnumbered_at_once(tmp_path):
     assert claims.try_claim(tmp_path) is not None
 
 
+def test_what_a_dead_worker_held_is_left_to_its_pool(tmp_path):
+    """Until the pool, here this process, has waited for it: then its death is counted."""
+    context = multiprocessing.get_context("fork")
+    worker = context.Process(target=claims.try_claim, args=(tmp_path,))
+    worker.start()
+    os.waitid(os.P_PID, worker.pid, os.WEXITED | os.WNOWAIT)
+    assert claims.try_claim(tmp_path, pool=os.getpid()) is None
+    worker.join()
+    assert claims.try_claim(tmp_path, pool=os.getpid()) is not None
+
+
+def test_a_process_outside_the_pool_need_not_wait_for_it(tmp_path):
+    context = multiprocessing.get_context("fork")
+    worker = context.Process(target=claims.try_claim, args=(tmp_path,))
+    worker.start()
+    os.waitid(os.P_PID, worker.pid, os.WEXITED | os.WNOWAIT)
+    assert claims.try_claim(tmp_path) is not None
+    worker.join()
+
+
 def test_another_node_is_trusted_until_it_is_silent_for_long(tmp_path, monkeypatch):
     monkeypatch.setattr(claims, "HEARTBEAT_SECONDS", 0.2)
     claims.try_claim(tmp_path)

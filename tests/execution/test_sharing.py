@@ -8,12 +8,13 @@ import subprocess
 import sys
 import time
 
+import psutil
 import pytest
 
 from af3opt.base.errors import ExitCode
 from tests.conftest import REPOSITORY
 from tests.engine.trees import differences
-from tests.execution.conftest import Pool, leftovers, write_input
+from tests.execution.conftest import Pool, leftovers, wait_for, write_input
 
 pytestmark = [pytest.mark.engine, pytest.mark.slow]
 
@@ -84,13 +85,48 @@ def test_a_killed_workers_job_is_tried_once_more_then_given_up(runs, inputs, tmp
     assert leftovers(tmp_path / "out" / "unlucky") == []
 
 
+def test_a_job_is_not_tried_again_before_the_pool_has_seen_its_worker_die(
+    runs, inputs, tmp_path, two_cores
+):
+    """The pool is suspended while a worker dies and the other one asks for every job."""
+    deadly = write_input(tmp_path / "deadly", "deadly", [666])
+    (tmp_path / "list.txt").write_text("".join(f"{p}\n" for p in [deadly, *inputs.iterdir()]))
+    flags = ("--cpu_workers=2", "--buckets=16")
+    pool = Pool(runs, tmp_path / "list.txt", tmp_path / "out", *flags, AF3_STUB_KILLED_BY="666")
+    workers = pool.wait_for_workers(2)
+    pool.process.send_signal(signal.SIGSTOP)
+    try:
+        # The other worker ends, too, once only the deadly job is left, which it cannot have.
+        wait_for(lambda: all(w.status() == psutil.STATUS_ZOMBIE for w in workers), seconds=250)
+        assert [seed for _, _, seed in runs.steps()].count(666) == 1
+    finally:
+        pool.process.send_signal(signal.SIGCONT)
+    assert pool.end() == ExitCode.SOME_FAILED, pool.log
+    (failed,) = json.loads((tmp_path / "out" / "failed.json").read_text())
+    assert failed["name"] == "deadly"
+    assert [seed for _, _, seed in runs.steps()].count(666) == 2
+
+
+def test_a_pool_that_was_suspended_still_stops(runs, inputs, tmp_path, two_cores):
+    flags = ("--cpu_workers=2",)
+    pool = Pool(runs, inputs, tmp_path / "out", *flags, AF3_STUB_SECONDS="2")
+    wait_for(runs.steps, seconds=250)
+    process = psutil.Process(pool.process.pid)
+    for _ in range(3):
+        process.suspend()
+        wait_for(lambda: process.status() == psutil.STATUS_STOPPED)
+        time.sleep(0.3)  # Longer than the pool waits between two looks.
+        process.resume()
+        wait_for(lambda: process.status() != psutil.STATUS_STOPPED)
+    process.terminate()
+    assert pool.end() == ExitCode.REQUEUE, pool.log
+    assert leftovers(tmp_path / "out") == []
+
+
 def test_a_pool_stops_when_it_is_told_to(runs, inputs, tmp_path, two_cores):
     flags = ("--cpu_workers=2",)
     pool = Pool(runs, inputs, tmp_path / "out", *flags, AF3_STUB_SECONDS="2")
-    end = time.monotonic() + 120
-    while not runs.steps():
-        assert time.monotonic() < end
-        time.sleep(0.1)
+    wait_for(runs.steps, seconds=250)
     pool.process.send_signal(signal.SIGTERM)
     assert pool.end() == ExitCode.REQUEUE
     assert leftovers(tmp_path / "out") == []

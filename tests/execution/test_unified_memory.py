@@ -152,6 +152,7 @@ def test_the_second_start_has_the_time_that_is_left():
 @pytest.mark.engine
 def test_a_pool_passes_on_what_its_workers_say(runs, inputs, tmp_path, monkeypatch):
     from af3opt.execution.pool import supervisor as pool
+    from af3opt.execution.pool.slots import find_slots
 
     finished = {}
 
@@ -166,5 +167,5 @@ def test_a_pool_passes_on_what_its_workers_say(runs, inputs, tmp_path, monkeypat
     monkeypatch.setattr(pool, "finish", finish)
     settings = resolve_settings(runs.flags(inputs, tmp_path / "out", "--cpu_workers=1"), {})
     with pytest.raises(UnifiedMemoryNeededError):
-        pool.run_pool(settings, pool.find_slots(settings), ("true",))
+        pool.run_pool(settings, find_slots(settings), ("true",))
     assert finished == {"helps": True}

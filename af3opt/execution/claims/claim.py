@@ -96,11 +96,13 @@ class Claim:
         return age < STALE_SECONDS
 
 
-def try_claim(directory: Path, *, link: Link = os.link) -> Claim | None:
+def try_claim(directory: Path, *, pool: int | None = None, link: Link = os.link) -> Claim | None:
     """Claims the job of `directory`, or returns None when a live process holds it.
 
     Args:
         directory: The job's own directory; created if missing.
+        pool: The pool that this process works for: what a worker of it held when it died
+            is left to the pool, which counts such deaths.
         link: Makes a hard link; another one in tests.
 
     Raises:
@@ -110,7 +112,7 @@ def try_claim(directory: Path, *, link: Link = os.link) -> Claim | None:
     newest = newest_claim(directory)
     number = 0
     if newest is not None:
-        reason = _why_free(newest)
+        reason = _why_free(newest, pool)
         if reason is None:
             return None
         number = claim_number(newest) + 1
@@ -154,16 +156,22 @@ def newest_holder(directory: Path) -> Holder | None:
     return None if newest is None else read_holder(newest)
 
 
+def holders(directory: Path) -> list[Holder]:
+    """Returns who has claimed the job of `directory`, in any order, as far as it can be read."""
+    claims = [path for path in directory.glob("claim-*") if claim_number(path) >= 0]
+    return [holder for holder in map(read_holder, claims) if holder is not None]
+
+
 def _write(path: Path, holder: Holder) -> None:
     write_json(path, holder)
 
 
-def _why_free(path: Path) -> str | None:
+def _why_free(path: Path, pool: int | None) -> str | None:
     """Says why the job of a claim may be taken, or None when its holder is alive."""
     seen = see_claim(path)
     if seen is None:
         return None
-    evidence = gather_evidence([seen], lambda: _file_server_seconds(path), held=_held)
+    evidence = gather_evidence([seen], lambda: _file_server_seconds(path), held=_held, pool=pool)
     verdict = judge({path: seen}, evidence)[path]
     if verdict.sign is Sign.HELD or (verdict.sign is not Sign.FREE and _beats(path)):
         return None

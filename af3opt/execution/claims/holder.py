@@ -126,11 +126,17 @@ def this_process() -> Holder:
     )
 
 
-def is_running(holder: Holder) -> bool:
-    """Tells whether a holder on this machine still runs."""
+def is_running(holder: Holder, *, pool: int | None = None) -> bool:
+    """Tells whether a holder on this machine still runs.
+
+    Args:
+        holder: Who holds a claim.
+        pool: A process that looks at what its children held when they died, and waits for
+            them only then: a dead child that it has not waited for counts as running.
+    """
     try:
         process = psutil.Process(holder.process_id)
-        if process.status() == psutil.STATUS_ZOMBIE:
+        if process.status() == psutil.STATUS_ZOMBIE and process.ppid() != pool:
             return False
         uptime = float(process.create_time() - psutil.boot_time())
     except psutil.Error:

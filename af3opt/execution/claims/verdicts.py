@@ -91,6 +91,7 @@ def gather_evidence(
     *,
     machine: Machine | None = None,
     held: Collection[Path] | None = None,
+    pool: int | None = None,
 ) -> Evidence:
     """Looks at processes and schedulers, once for all claims; writes nothing.
 
@@ -100,6 +101,7 @@ def gather_evidence(
             this node's, or the newest heartbeat if that is later.
         machine: Where this process runs; None finds out.
         held: The claims that this process holds, if it may be asked about its own.
+        pool: The pool that this process works for, see `is_running`.
     """
     seen = list(claims)
     machine, own_job = machine or this_machine(), find_own_job(os.environ)
@@ -121,7 +123,7 @@ def gather_evidence(
         now = max([time.time(), *(claim.modified for claim in seen)])
     return Evidence(
         machine=machine,
-        running=frozenset(filter(is_running, near)),
+        running=frozenset(holder for holder in near if is_running(holder, pool=pool)),
         let_go=() if held is None else _let_go(seen, held),
         own_job=own_job,
         alive=_LIVE_JOBS.ask(asked),

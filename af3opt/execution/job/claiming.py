@@ -84,7 +84,7 @@ def claim_job(session: Session, guard: InterruptGuard, planned: PlannedJob) -> C
             journal = None
         else:
             directory = job_journal(session, planned).directory
-            claim = try_claim(directory)
+            claim = try_claim(directory, pool=session.pool)
             if claim is None:
                 raise JobHeldError(current_holder(directory))
             resources.enter_context(guard.at_end(claim.release))

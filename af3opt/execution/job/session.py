@@ -57,6 +57,7 @@ class Session:
         output_dir: Directory of the job directories.
         make_runner: Makes the model.
         reporter: Is told what happens.
+        pool: The process whose worker this one is, None for a batch of its own.
     """
 
     settings: Settings
@@ -64,6 +65,7 @@ class Session:
     output_dir: Path
     make_runner: RunnerFactory = create_model_runner
     reporter: Reporter = dataclasses.field(default_factory=Reporter)
+    pool: int | None = None
 
     @property
     def backend(self) -> Backend:

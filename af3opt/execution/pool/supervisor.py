@@ -2,7 +2,7 @@
 
 The pool starts processes of the same command on the same output directory and waits.
 There is no queue but the claims (see the room `claims`): a worker that is done early takes
-what is left. A job whose worker dies is tried once more by another and then given up.
+what is left. A job whose worker dies is tried once more and then given up (`crashes`).
 """
 
 import contextlib
@@ -15,23 +15,21 @@ import sys
 import tempfile
 import threading
 import time
-from collections import Counter
-from collections.abc import Sequence
+from collections import Counter, deque
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import IO
 
 from af3opt.base.child_process import module_command
 from af3opt.base.errors import Af3optError, ExitCode, UsageError
-from af3opt.execution.claims.claim import Claim, newest_holder, try_claim
-from af3opt.execution.claims.holder import this_machine
 from af3opt.execution.command_line import as_flags
 from af3opt.execution.launch import finish, warn_of_duplicates
-from af3opt.execution.outcomes import Outcome, Status, note_outcome, outcome_of
+from af3opt.execution.outcomes import Outcome, Status, outcome_of
 from af3opt.execution.planning.plan import PlannedJob, make_plan
-from af3opt.execution.pool.worker import WorkerOrder, read_report
-from af3opt.execution.state_directory import jobs_directory
+from af3opt.execution.pool.crashes import MOST_CRASHES, Crashes
+from af3opt.execution.pool.slots import Slot
+from af3opt.execution.pool.worker import WorkerOrder, WorkerReport, read_report
 from af3opt.execution.trace import write_trace
-from af3opt.host.gpus import probe_gpus
 from af3opt.settings.settings import Settings
 from af3opt.settings.upstream import DEFAULT_BUCKETS
 
@@ -40,12 +38,9 @@ _log = logging.getLogger(__name__)
 _WORKER_MODULE = "af3opt.execution.pool.worker"
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1)
-# Short: what a dead worker held is to be looked at before another worker asks for it.
-_POLL_SECONDS = 0.05
+_POLL_SECONDS = 0.2
 _GRACE_SECONDS = 30.0
 _LAST_WORDS_SECONDS = 5.0
-# A job is tried this often when its worker dies; so is a worker that dies without a job.
-_MOST_CRASHES = 2
 _OWN_SETTINGS = frozenset({"gpus", "cpu_workers", "gpu_device", "trace"})
 
 
@@ -57,70 +52,12 @@ class WorkerError(Af3optError):
         self.exit_code = ExitCode(code)
 
 
-@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
-class Slot:
-    """A place for a worker.
-
-    Attributes:
-        label: Short name, put before the worker's log lines.
-        kind: Workers of one kind can use each other's compiled programs.
-        cores: Cores of a CPU worker; empty for a GPU worker.
-        gpu: UUID of the GPU, or None.
-    """
-
-    label: str
-    kind: str
-    cores: tuple[int, ...] = ()
-    gpu: str | None = None
-
-
 @dataclasses.dataclass(slots=True)
 class _Worker:
     slot: Slot
     process: subprocess.Popen[str]
     report: Path
     pump: threading.Thread
-
-
-def find_slots(settings: Settings) -> list[Slot]:
-    """Lists the places for workers that `--gpus` or `--cpu_workers` ask for.
-
-    Raises:
-        UsageError: there is no such GPU, or there are fewer cores than workers.
-    """
-    if settings.cpu_workers is not None:
-        return _core_slots(settings.cpu_workers)
-    assert settings.gpus is not None
-    probe = probe_gpus(os.environ)
-    if not probe.gpus:
-        raise UsageError(f"--gpus={settings.gpus}: no usable GPU: {probe.problem}")
-    wanted = range(len(probe.gpus)) if settings.gpus == "all" else _indices(settings.gpus)
-    if max(wanted) >= len(probe.gpus):
-        raise UsageError(
-            f"--gpus={settings.gpus}: only {len(probe.gpus)} GPU(s) visible, numbered from 0"
-        )
-    gpus = [(index, probe.gpus[index]) for index in wanted]
-    return [Slot(label=f"gpu {index}", kind=gpu.name, gpu=gpu.uuid) for index, gpu in gpus]
-
-
-def _indices(text: str) -> list[int]:
-    parts = text.split(",")
-    if not all(part.isdigit() for part in parts) or len(set(parts)) != len(parts):
-        raise UsageError(f"--gpus={text}: give all, or different indices such as 0,2")
-    return [int(part) for part in parts]
-
-
-def _core_slots(number: int) -> list[Slot]:
-    cores = sorted(os.sched_getaffinity(0))
-    if number > len(cores):
-        raise UsageError(f"--cpu_workers={number}: only {len(cores)} core(s) may be used")
-    bounds = [len(cores) * index // number for index in range(number + 1)]
-    return [
-        Slot(
-            label=f"cpu {index}", kind="cpu", cores=tuple(cores[bounds[index] : bounds[index + 1]])
-        )
-        for index in range(number)
-    ]
 
 
 def run_pool(
@@ -130,7 +67,7 @@ def run_pool(
 
     Args:
         settings: Checked settings.
-        slots: Places for workers, from `find_slots`.
+        slots: Places for workers, at least one.
         command: Starts a worker, its order is appended; None for the real one.
 
     Returns:
@@ -145,15 +82,36 @@ def run_pool(
         raise UsageError("--gpus and --cpu_workers need claims, which --noresume turns off")
     plan = make_plan(settings, settings.buckets or DEFAULT_BUCKETS, os.environ)
     warn_of_duplicates(settings, plan)
-    blocked = signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
-    try:
+    with (
+        _noted_signals() as signals,
         # Not in the output directory: a worker must be able to say that its disk is full.
-        with tempfile.TemporaryDirectory(prefix="af3opt-pool-") as scratch:
-            worker = command or module_command(_WORKER_MODULE)
-            pool = _Pool(settings, plan, worker, Path(scratch))
-            return pool.run(slots[: len(plan)])
+        tempfile.TemporaryDirectory(prefix="af3opt-pool-") as scratch,
+    ):
+        worker = command or module_command(_WORKER_MODULE)
+        pool = _Pool(settings, plan, worker, Path(scratch), signals)
+        return pool.run(slots[: len(plan)])
+
+
+@contextlib.contextmanager
+def _noted_signals() -> Iterator[deque[signal.Signals]]:
+    """Notes the signals of the pool inside the block.
+
+    By handlers, since blocking them has no effect on threads that run already, such as
+    those of NumPy; and one such thread is enough for the process to end by a signal.
+    """
+    received: deque[signal.Signals] = deque()
+
+    def note(number: int, _frame: object) -> None:
+        received.append(signal.Signals(number))
+
+    handlers = {number: signal.signal(number, note) for number in _SIGNALS}
+    # Where a parent has it ignored, nothing of a dead worker would stay to be looked at.
+    handlers[signal.SIGCHLD] = signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+    try:
+        yield received
     finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, blocked)
+        for number, handler in handlers.items():
+            signal.signal(number, handler)
 
 
 class _Pool:
@@ -163,6 +121,7 @@ class _Pool:
         plan: Sequence[PlannedJob],
         command: Sequence[str],
         scratch: Path,
+        signals: deque[signal.Signals],
     ) -> None:
         assert settings.output_dir is not None
         self._settings = settings
@@ -170,11 +129,12 @@ class _Pool:
         self._command = command
         self._output = settings.output_dir
         self._scratch = scratch
+        self._signals = signals
         self._workers: list[_Worker] = []
         self._outcomes: dict[tuple[Path, int], Outcome] = {}
         self._events: list[dict[str, object]] = []
-        self._crashes: Counter[str] = Counter()
-        self._given_up: dict[str, Claim] = {}
+        self._crashes = Crashes(self._output, plan, self._merge)
+        self._idle_crashes: Counter[str] = Counter()
         self._ended_by: signal.Signals | None = None
         self._started = 0
         self._spilling_helps = False
@@ -185,14 +145,12 @@ class _Pool:
                 self._start(slot)
             while self._workers:
                 time.sleep(_POLL_SECONDS)
-                # Not `sigtimedwait`: CPython 3.12 may hand back a number of no signal.
-                for number in signal.sigpending() & set(_SIGNALS):
-                    self._pass_on(signal.Signals(signal.sigwait({number})))
+                while self._signals:
+                    self._pass_on(self._signals.popleft())
                 self._collect()
         finally:
             self._kill_all()
-            for claim in self._given_up.values():
-                claim.release()
+            self._crashes.release()
         if self._settings.trace is not None:
             write_trace(self._settings.trace, self._events)
         code = finish(
@@ -218,15 +176,7 @@ class _Pool:
         environment = {**os.environ}
         if slot.gpu is not None:
             environment["CUDA_VISIBLE_DEVICES"] = slot.gpu
-        process = subprocess.Popen(
-            [*self._command, order.to_json()],
-            env=environment,
-            stderr=subprocess.PIPE,
-            text=True,
-            errors="replace",
-            # Signals of the terminal come here only, and are passed on once.
-            process_group=0,
-        )
+        process = _start_process([*self._command, order.to_json()], environment)
         prefix = "" if self._settings.log_format == "json" else f"[{slot.label}] "
         assert process.stderr is not None
         pump = threading.Thread(target=_copy_lines, args=(process.stderr, prefix), daemon=True)
@@ -237,7 +187,8 @@ class _Pool:
         if number is not signal.SIGUSR1:
             self._ended_by = number
         for worker in self._workers:
-            worker.process.send_signal(number)
+            # Not `send_signal`, which waits for a worker that has just died.
+            os.kill(worker.process.pid, number)
         if self._ended_by is not None:
             self._wait(_GRACE_SECONDS)
 
@@ -254,23 +205,30 @@ class _Pool:
             worker.process.wait()
 
     def _collect(self) -> None:
-        for worker in [w for w in self._workers if w.process.poll() is not None]:
+        for worker in self._workers.copy():
+            returncode = _returncode(worker.process)
+            if returncode is None:
+                continue
             self._workers.remove(worker)
             # Not for ever: what the worker started and left behind has its stderr, too.
             worker.pump.join(_LAST_WORDS_SECONDS)
             report = read_report(worker.report)
             worker.report.unlink(missing_ok=True)
             if report is not None:
-                self._spilling_helps |= report.spilling_helps
-                self._events += [dict(event) for event in report.events]
-                for outcome in report.outcomes:
-                    self._merge(outcome)
-                if report.error:
-                    self._ended_by = signal.SIGTERM
-                    self._pass_on(signal.SIGTERM)
-                    raise WorkerError(report.error, report.code)
+                worker.process.wait()
+                self._take_in(report)
             elif self._ended_by is None:
-                self._crashed(worker)
+                self._crashed(worker, _cause(returncode))
+
+    def _take_in(self, report: WorkerReport) -> None:
+        self._spilling_helps |= report.spilling_helps
+        self._events += [dict(event) for event in report.events]
+        for outcome in report.outcomes:
+            self._merge(outcome)
+        if report.error:
+            self._ended_by = signal.SIGTERM
+            self._pass_on(signal.SIGTERM)
+            raise WorkerError(report.error, report.code)
 
     def _merge(self, outcome: Outcome) -> None:
         """Keeps what tells most: an end in one worker over "elsewhere" in another."""
@@ -278,25 +236,14 @@ class _Pool:
         if known is None or _WEIGHT[outcome.status] > _WEIGHT[known.status]:
             self._outcomes[outcome.job] = outcome
 
-    def _crashed(self, worker: _Worker) -> None:
+    def _crashed(self, worker: _Worker, cause: str) -> None:
         """Counts the crash against the worker's jobs, and starts another in its place."""
-        held = self._jobs_held_by(worker.process.pid)
-        cause = _cause(worker.process.returncode)
         _log.error("Worker %s died (%s)", worker.slot.label, cause)
-        # Jobs of one name have one claim, which does not tell which of them it was.
-        for name in {planned.sanitised_name for planned in held}:
-            self._crashes[name] += 1
-            if self._crashes[name] >= _MOST_CRASHES and name not in self._given_up:
-                # Held by the pool itself, so that no worker takes it again.
-                claim = try_claim(jobs_directory(self._output) / name)
-                if claim is None:
-                    continue  # Somebody has taken it meanwhile, and says how it ends.
-                self._given_up[name] = claim
-                reason = f"its worker died {_MOST_CRASHES} times ({cause})"
-                self._give_up([job for job in held if job.sanitised_name == name], reason)
-        if not held:
-            self._crashes[worker.slot.label] += 1
-        if self._crashes[worker.slot.label] < _MOST_CRASHES:
+        if not self._crashes.add(worker.process.pid, cause):
+            self._idle_crashes[worker.slot.label] += 1
+        # Only now: from here on other workers may take what it held.
+        worker.process.wait()
+        if self._idle_crashes[worker.slot.label] < MOST_CRASHES:
             self._start(worker.slot)
         elif not self._workers and not self._outcomes:
             raise WorkerError(
@@ -304,26 +251,6 @@ class _Pool:
                 "run without --gpus and --cpu_workers to see why",
                 ExitCode.FAILURE,
             )
-
-    def _give_up(self, jobs: Sequence[PlannedJob], reason: str) -> None:
-        for planned in jobs:
-            outcome = outcome_of(planned, Status.FAILED, reason)
-            with contextlib.suppress(OSError):
-                note_outcome(self._output, outcome)
-            self._merge(outcome)
-
-    def _jobs_held_by(self, process_id: int) -> list[PlannedJob]:
-        jobs, machine = jobs_directory(self._output), this_machine()
-        held = []
-        for planned in self._plan:
-            holder = newest_holder(jobs / planned.sanitised_name)
-            if (
-                holder is not None
-                and (holder.machine, holder.process_id) == (machine, process_id)
-                and not holder.released
-            ):
-                held.append(planned)
-        return held
 
     def _merged(self) -> list[Outcome]:
         unfinished = Status.ELSEWHERE if self._ended_by is None else Status.LEFT
@@ -339,6 +266,33 @@ _WEIGHT = {
         (Status.ELSEWHERE, Status.LEFT, Status.ALREADY_DONE, Status.FAILED, Status.DONE)
     )
 }
+
+
+def _start_process(command: Sequence[str], environment: Mapping[str, str]) -> subprocess.Popen[str]:
+    """Starts a worker; what is passed on to it waits until it has its own guard."""
+    blocked = signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
+    try:
+        return subprocess.Popen(
+            command,
+            env=environment,
+            stderr=subprocess.PIPE,
+            text=True,
+            errors="replace",
+            # Signals of the terminal come to the pool only, and are passed on once.
+            process_group=0,
+        )
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, blocked)
+
+
+def _returncode(process: subprocess.Popen[str]) -> int | None:
+    """As `poll`, but a worker that ended stays a child that nobody has waited for."""
+    if process.returncode is not None:
+        return process.returncode
+    ended = os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+    if ended is None:
+        return None
+    return ended.si_status if ended.si_code == os.CLD_EXITED else -ended.si_status
 
 
 def _cause(returncode: int) -> str:

@@ -1,7 +1,8 @@
 """One worker of a pool: the same batch, on one device or on its own cores.
 
 Workers know nothing of each other. They read the same inputs, take jobs by claims as
-any processes with a common output directory do, and report to the pool by a file.
+any processes with a common output directory do, and report to the pool by a file. Only
+what a dead worker held is not for them to take before the pool has seen it.
 """
 
 import dataclasses
@@ -93,12 +94,13 @@ def work(order: WorkerOrder, make_runner: "RunnerFactory | None" = None) -> int:
     if order.cores:
         # Before numpy and JAX look at how many there are.
         os.sched_setaffinity(0, order.cores)
-    _end_with_parent()
+    pool = os.getppid()
+    _end_with(pool)
     from af3opt.settings.settings import resolve_settings
 
     settings = resolve_settings(order.flags, os.environ)
     try:
-        report = _run(settings, order, make_runner)
+        report = _run(settings, order, pool, make_runner)
     except Af3optError as error:
         text = " ".join(str(error).split())
         report = WorkerReport(outcomes=(), error=text, code=int(error.exit_code))
@@ -107,7 +109,7 @@ def work(order: WorkerOrder, make_runner: "RunnerFactory | None" = None) -> int:
 
 
 def _run(
-    settings: "Settings", order: WorkerOrder, make_runner: "RunnerFactory | None"
+    settings: "Settings", order: WorkerOrder, pool: int, make_runner: "RunnerFactory | None"
 ) -> WorkerReport:
     from af3opt.environment.startup import prepare_process
     from af3opt.execution.claims.compile_leases import CompileLeases
@@ -119,8 +121,9 @@ def _run(
         from af3opt.execution.launch import prepare_batch
 
         startup = prepare_process(settings)
+        leases = CompileLeases(Path(order.leases))
         batch = prepare_batch(
-            settings, startup, guard, leases=CompileLeases(Path(order.leases)), runner=make_runner
+            settings, startup, guard, leases=leases, pool=pool, runner=make_runner
         )
         outcomes = batch.run.run(batch.plan, alone=False)
     return WorkerReport(
@@ -130,12 +133,11 @@ def _run(
     )
 
 
-def _end_with_parent() -> None:
+def _end_with(pool: int) -> None:
     """A worker whose pool was killed ends as if it had been told to."""
-    parent = os.getppid()
 
     def watch() -> None:
-        while os.getppid() == parent:
+        while os.getppid() == pool:
             time.sleep(_PARENT_POLL_SECONDS)
         os.kill(os.getpid(), signal.SIGTERM)
 
