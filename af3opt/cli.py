@@ -26,7 +26,9 @@ from af3opt.base.version import __version__
 
 _DEFAULT_COMMAND = "run"
 _DEBUG_FLAG = "--debug"
-_HELP_FLAGS = ("-h", "-help", "--help", "help")
+_HELP_FLAGS = ("-h", "-help", "--help")
+# Words in place of a command, which are no modules.
+_HELP, _VERSION = "help", "version"
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -101,15 +103,15 @@ def format_help() -> str:
         "Usage: af3opt COMMAND [flags]\n\n"
         "Runs AlphaFold 3 with the flags of run_alphafold.py, faster and safe to kill.\n\n"
         f"Commands:\n{listing}\n\n"
-        "af3opt COMMAND --help describes one. Flags without a command mean `af3opt run`.\n"
-        "--debug shows tracebacks and the engine's own messages; --version prints the version.\n"
+        "af3opt help COMMAND describes one. Flags without a command mean `af3opt run`.\n"
+        "af3opt version prints the version. --debug shows tracebacks and the engine's messages.\n"
     )
 
 
 def _dispatch(arguments: list[str]) -> int:
     command, rest = _split(arguments)
     if command is None:
-        if "--version" in rest:
+        if rest[:1] in ([f"--{_VERSION}"], [_VERSION]):
             sys.stdout.write(f"af3opt {__version__}\n")
             return ExitCode.OK
         sys.stdout.write(format_help())
@@ -132,7 +134,9 @@ def _split(arguments: list[str]) -> tuple[str | None, list[str]]:
     """Splits into command and its arguments; None when only help or version is wanted."""
     leading = [_DEBUG_FLAG] if arguments[:1] == [_DEBUG_FLAG] else []
     others = arguments[len(leading) :]
-    if not others or others[0] in (*_HELP_FLAGS, "--version"):
+    if others[:1] == [_HELP] and len(others) > 1:
+        return others[1], [*leading, "--help"]
+    if not others or others[0] in (*_HELP_FLAGS, _HELP, f"--{_VERSION}", _VERSION):
         return None, others
     if others[0].startswith("-"):  # run_alphafold.py's habit: flags only
         return _DEFAULT_COMMAND, leading + others

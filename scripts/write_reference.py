@@ -23,17 +23,23 @@ _HEAD = """\
 
 {commands}
 
-`af3opt COMMAND --help` describes each, as [below](#commands-in-detail). Flags without a command
+`af3opt help COMMAND` describes each, as [below](#commands-in-detail). Flags without a command
 mean `af3opt run`, whose flags come first.
 
 ## Where a setting comes from
 
 Flags win over `AF3OPT_<FLAG>` variables (the flag's name in capitals), those over
 `AF3_MODEL_PARAMETERS_DIR` (for `--model_dir`) and `AF3_DATABASES_DIR` (for `--db_dir`), those
-over the preset named by `--config`, that over the default. `AF3OPT_SCRIPT` is short for
-`AF3OPT_RUN_ALPHAFOLD_SCRIPT`. `AF3OPT_HOME` names the directory of everything af3opt keeps.
+over the preset named by `--config`, that over the preset named by `AF3OPT_CONFIG`, that over the
+default. So a site can set its paths in `AF3OPT_CONFIG`, and a user's own preset adds to them.
+`AF3OPT_SCRIPT` is short for `AF3OPT_RUN_ALPHAFOLD_SCRIPT`. `AF3OPT_HOME` names the directory of
+everything af3opt keeps. An `AF3OPT_` variable that is no setting has no effect; the log says so.
+
 Flags have absl's syntax: `--flag=value`, `--flag value`, `--flag`, `--noflag`,
-`--flagfile=FILE`. `af3opt run --print_settings` shows every value and where it came from.
+`--flagfile=FILE`. absl's own flags for logging are accepted: `--verbosity` (1 is `--debug`, -1 is
+`--quiet`), `--logtostderr`, `--alsologtostderr`, `--log_dir` and others. The log always goes to
+standard error. `--helpshort` and `--helpfull` are `--help`. `af3opt run --print_settings` shows
+every value and where it came from.
 
 A preset is a TOML file with settings by their names, and optionally a table `[environment]` with
 environment variables. Those in `configs/` can be named without their path.

@@ -67,8 +67,34 @@ def test_no_arguments_is_a_usage_error_with_help():
     assert "Usage:" in shown.stdout
 
 
-def test_version():
-    assert run_cli("--version").stdout == f"af3opt {__version__}\n"
+@pytest.mark.parametrize("word", ["--version", "version"])
+def test_version(word):
+    assert run_cli(word).stdout == f"af3opt {__version__}\n"
+
+
+def test_help_of_a_command(capsys):
+    assert cli.main(["help", "doctor"]) == 0
+    shown = capsys.readouterr().out
+    assert cli.main(["doctor", "--help"]) == 0
+    assert capsys.readouterr().out == shown
+    assert cli.main(["help"]) == 0
+    assert capsys.readouterr().out == cli.format_help()
+    assert cli.main(["help", "statsu"]) == 2
+    assert "the nearest is 'status'" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("flag", ["--help", "--helpshort", "--helpfull", "-helpfull", "-h"])
+def test_upstreams_ways_to_ask_for_help(flag, capsys):
+    assert cli.main(["run", "--json_path=x", flag]) == 0
+    assert capsys.readouterr().out.startswith("Usage: af3opt run ")
+
+
+def test_a_variable_of_a_module_is_a_warning():
+    environ = {**os.environ, "AF3OPT_ROOT": "/apps/af3opt"}
+    shown = run_cli("run", "--print_settings", env=environ)
+    assert shown.returncode == 0
+    (line,) = shown.stderr.splitlines()
+    assert "WARNING environment variable AF3OPT_ROOT has no effect" in line
 
 
 def test_run_help_documents_every_flag_in_both_parts():

@@ -12,12 +12,14 @@ import write_engine_table
 import write_flag_table
 import write_reference
 import write_reliability_table
+from absl import flags
 
 from af3opt import cli
 from af3opt.base.extra_flag import take_flag
 from af3opt.benchmarks import suites
 from af3opt.benchmarks.results import write_result
 from af3opt.optimizations import OPTIMIZATIONS
+from af3opt.settings.absl_flags import define_absl_flags
 from af3opt.settings.catalogue import Kind, all_options
 from af3opt.settings.settings import resolve_settings
 from tests.benchmarks.results import make_result
@@ -83,7 +85,9 @@ def run_flags():
         names.add(option.name)
         if option.kind is Kind.BOOLEAN:
             names.add(f"no{option.name}")
-    return frozenset(names | {"help", "flagfile"})
+    parser = flags.FlagValues()
+    define_absl_flags(parser)
+    return frozenset(names | set(parser) | {"help", "helpshort", "helpfull", "flagfile"})
 
 
 @functools.cache
@@ -134,6 +138,8 @@ def flags_of_suite(name):
 
 
 def check_flags(command, rest):
+    if command in ("help", "version"):
+        return
     assert command in cli.command_names(), command
     own, _, passed_on = rest.partition(" -- ")
     for flag in re.findall(r"--([a-z_]+)", own):

@@ -4,7 +4,7 @@ import os
 import sys
 
 from af3opt.base.errors import ExitCode
-from af3opt.settings.settings import resolve_settings
+from af3opt.commands._run_settings import asks_for_help, read_settings
 
 SUMMARY = "check machine, engine, data and caches, with a fix for each problem"
 
@@ -34,10 +34,10 @@ def main(argv: list[str]) -> int:
     Raises:
         UsageError: a flag is wrong.
     """
-    if {"--help", "-help", "-h"}.intersection(argv):
+    if asks_for_help(argv):
         sys.stdout.write(_HELP)
         return ExitCode.OK
-    settings = resolve_settings([word for word in argv if word != _JSON], os.environ)
+    settings = read_settings([word for word in argv if word != _JSON])
     from af3opt.doctor.check import Verdict
     from af3opt.doctor.examination import examine, format_json, format_text, worst
 

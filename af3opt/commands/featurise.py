@@ -7,8 +7,12 @@ import time
 from typing import TYPE_CHECKING
 
 from af3opt.base.errors import ExitCode, InputError, UsageError
-from af3opt.base.logs import configure_logging
-from af3opt.settings.settings import Settings, resolve_settings
+from af3opt.commands._run_settings import (
+    asks_for_help,
+    read_settings,
+    with_input_to_read_again,
+)
+from af3opt.settings.settings import Settings
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -50,11 +54,10 @@ def main(argv: list[str]) -> int:
         InputError: there are no inputs.
         SetupError: the engine or its data cannot be used.
     """
-    if {"--help", "-help", "-h"}.intersection(argv):
+    if asks_for_help(argv):
         sys.stdout.write(_HELP)
         return ExitCode.OK
-    settings = resolve_settings(argv, os.environ)
-    configure_logging(settings)
+    settings = with_input_to_read_again(read_settings(argv))
     given = (settings.json_path, settings.input_dir, settings.input_list)
     if sum(place is not None for place in given) != 1:
         raise UsageError(

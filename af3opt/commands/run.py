@@ -6,23 +6,29 @@ import time
 from pathlib import Path
 
 from af3opt.base.errors import ExitCode, UnifiedMemoryNeededError
+from af3opt.commands._run_settings import (
+    asks_for_help,
+    read_settings,
+    with_input_to_read_again,
+)
 from af3opt.settings.help_text import format_run_help
-from af3opt.settings.settings import Settings, check_run_settings, format_settings, resolve_settings
+from af3opt.settings.settings import Settings, check_run_settings, format_settings
 
 SUMMARY = "fold inputs: run_alphafold.py's flags and output"
 
 
 def main(argv: list[str]) -> int:
     """Runs `af3opt run` with the given flags and returns the exit code."""
-    if {"--help", "-help", "-h"}.intersection(argv):
+    if asks_for_help(argv):
         sys.stdout.write(format_run_help())
         return ExitCode.OK
-    settings = resolve_settings(argv, os.environ)
+    settings = read_settings(argv)
     if settings.print_settings:
         sys.stdout.write(format_settings(settings))
         return ExitCode.OK
     if settings.print_env:
         return _print_environment(settings)
+    settings = with_input_to_read_again(settings)
     check_run_settings(settings)
     environment, began = dict(os.environ), time.monotonic()
     try:
@@ -60,11 +66,9 @@ def _run(settings: Settings) -> int:
             sys.stdout.write(f"{line}\n")
         return ExitCode.OK
     if settings.gpus is not None or settings.cpu_workers is not None:
-        from af3opt.base.logs import configure_logging
         from af3opt.execution.pool.slots import find_slots
         from af3opt.execution.pool.supervisor import run_pool
 
-        configure_logging(settings)
         return run_pool(settings, find_slots(settings))
 
     guard = InterruptGuard(resumable=settings.resume, takes_stop_requests=True)

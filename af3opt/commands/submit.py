@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from af3opt.base.errors import ExitCode, UsageError
+from af3opt.commands._run_settings import asks_for_help, read_settings
 
 if TYPE_CHECKING:
     from af3opt.schedulers.intake import Intake
@@ -56,18 +57,19 @@ def main(argv: list[str]) -> int:
         InputError: there are no inputs.
         SetupError: the submitting command is missing or refuses.
     """
-    if {"--help", "-help", "-h"}.intersection(argv):
+    if asks_for_help(argv):
         sys.stdout.write(_HELP)
         return ExitCode.OK
     from af3opt.base.extra_flag import take_flag, take_switch
-    from af3opt.settings.settings import check_run_settings, resolve_settings
+    from af3opt.settings.settings import check_run_settings
 
     slurm, rest = take_flag(argv, "--slurm", "a file or the name of an example")
     named, rest = take_flag(rest, "--site", "a file or the name of an example")
     scheduler, rest = take_flag(rest, "--scheduler", "a name")
     resubmit, rest = take_switch(rest, "--resubmit")
     site = _read_site(slurm, named, scheduler)
-    settings = resolve_settings(rest, os.environ)
+    settings = read_settings(rest)
+    _refuse_pipe(settings)
     check_run_settings(settings)
     if not settings.resume:
         raise UsageError("af3opt submit needs resume, which --noresume turns off")
@@ -100,6 +102,17 @@ def _read_site(slurm: str | None, named: str | None, scheduler: str | None) -> "
             "--site=two-partitions (--slurm=two-partitions is the same)"
         )
     return load_site(named, scheduler, "--site")
+
+
+def _refuse_pipe(settings: "Settings") -> None:
+    """Keeps an input from being submitted that is gone when the tasks start."""
+    from af3opt.inputs.piped import is_pipe
+
+    if settings.json_path is not None and is_pipe(settings.json_path):
+        raise UsageError(
+            f"--json_path={settings.json_path}: is a pipe, which is gone when the tasks start; "
+            "save the input to a file"
+        )
 
 
 def _refuse_second(output: Path) -> None:

@@ -2,7 +2,6 @@
 
 import dataclasses
 import logging
-import os
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -10,7 +9,8 @@ from typing import TYPE_CHECKING
 
 from af3opt.base.errors import ExitCode, UsageError
 from af3opt.base.extra_flag import take_flag
-from af3opt.settings.settings import Settings, resolve_settings
+from af3opt.commands._run_settings import asks_for_help, read_settings
+from af3opt.settings.settings import Settings
 
 if TYPE_CHECKING:
     from af3opt.execution.job.session import Session
@@ -52,13 +52,13 @@ def main(argv: list[str]) -> int:
         InputError: an input cannot be featurised.
         SetupError: engine, weights, device or inputs cannot be used.
     """
-    if {"--help", "-help", "-h"}.intersection(argv):
+    if asks_for_help(argv):
         sys.stdout.write(_HELP)
         return ExitCode.OK
     name, rest = take_flag(argv, _FROM_INPUTS, "a directory")
     depths, rest = take_flag(rest, _MSA_DEPTHS, f"numbers of rows or {_ALL_ROWS}")
     folder = Path(name).expanduser() if name is not None else None
-    settings = dataclasses.replace(resolve_settings(rest, os.environ), run_inference=True)
+    settings = dataclasses.replace(read_settings(rest), run_inference=True)
     if folder is None and not settings.buckets:
         raise UsageError("af3opt warm: give --buckets=256,512 or --from_inputs=DIR")
     if folder is not None and not folder.is_dir():

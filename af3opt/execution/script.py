@@ -137,4 +137,4 @@ def script_arguments(
     for name, value in chosen.items():
         if settings.sources.get(name, "default") == "default" and name in known:
             arguments.append(f"--{name}={value}")
-    return arguments
+    return [*arguments, *settings.absl_flags]

@@ -46,7 +46,11 @@ def as_left(argv: Sequence[str], settings: Settings, seconds: float) -> list[str
         settings: What they stand for.
         seconds: How long the first start has taken.
     """
-    flags = [*argv, "--unified_memory"]
+    flags = [*argv]
+    if settings.json_path is not None:
+        # What was given may have been a pipe, which is empty by now.
+        flags.append(f"--json_path={settings.json_path}")
+    flags.append("--unified_memory")
     if settings.max_runtime is not None:
         flags.append(f"--max_runtime={max(1, settings.max_runtime - int(seconds))}")
     return flags

@@ -15,7 +15,9 @@ Usage: af3opt run --json_path=FILE --output_dir=DIR [flags]
 
 Takes run_alphafold.py's flags in absl syntax: --flag=value, --flag value, --flag, --noflag,
 --flagfile=FILE. A flag wins over its environment variable AF3OPT_<NAME>, that over the preset
-given by --config, that over the default.
+given by --config, that over the preset in AF3OPT_CONFIG, that over the default.
+absl's flags for logging (--verbosity, --logtostderr and others) are accepted; the log always goes
+to standard error.
 """
 
 _OWN_HEAD = """\

@@ -13,6 +13,12 @@ from typing import Any
 from absl import flags
 
 from af3opt.base.errors import UsageError
+from af3opt.settings.absl_flags import (
+    absl_remarks,
+    define_absl_flags,
+    given_absl_flags,
+    verbosity_settings,
+)
 from af3opt.settings.catalogue import VARIABLE_PREFIX, Kind, Option, all_options
 from af3opt.settings.field import Value
 from af3opt.settings.own import OwnOptions
@@ -49,11 +55,23 @@ class Settings(UpstreamOptions, OwnOptions):
     Attributes:
         sources: Setting name -> where its value came from: "flag", a variable's
             name, "preset NAME" or "default".
-        preset_environment: The preset's `[environment]` table.
+        preset_environment: The presets' `[environment]` tables.
+        absl_flags: absl's own flags as given, for a site's script.
+        remarks: What is to be said of the command line and the environment, a line each.
     """
 
     sources: Mapping[str, str] = dataclasses.field(default_factory=dict)
     preset_environment: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    absl_flags: tuple[str, ...] = ()
+    remarks: tuple[str, ...] = ()
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class _Layer:
+    """The settings that one source gives, each with its value and origin."""
+
+    values: Mapping[str, tuple[Value, str]]
+    remarks: tuple[str, ...] = ()
 
 
 def resolve_settings(argv: Sequence[str], environ: Mapping[str, str]) -> Settings:
@@ -64,11 +82,11 @@ def resolve_settings(argv: Sequence[str], environ: Mapping[str, str]) -> Setting
         environ: Environment variables.
 
     Raises:
-        UsageError: an unknown flag, AF3OPT_* variable or preset key, or a value
-            that is not allowed.
+        UsageError: an unknown flag or preset key, or a value that is not allowed.
     """
-    from_flags = _read_flags(argv)
-    from_variables = _read_variables(environ)
+    parser = _parse_flags(argv)
+    from_flags = _read_flags(parser)
+    variables = _read_variables(environ)
     values: dict[str, Value] = {}
     sources: dict[str, str] = {}
 
@@ -77,19 +95,22 @@ def resolve_settings(argv: Sequence[str], environ: Mapping[str, str]) -> Setting
             values[name], sources[name] = value, source
 
     take({name: (option.default(), "default") for name, option in all_options().items()})
-    config = {**from_variables, **from_flags}.get("config", (None, ""))[0]
-    preset_environment: Mapping[str, str] = {}
-    if config is not None:
-        preset = load_preset(config)
-        preset_environment = preset.environment
-        take(_read_preset(preset.name, preset.settings))
+    preset_environment: dict[str, str] = {}
+    # The site's preset first: it holds for what the user's own does not say.
+    for config in (variables.values.get("config"), from_flags.values.get("config")):
+        if config is not None and config[0] is not None:
+            preset = load_preset(config[0])
+            preset_environment |= preset.environment
+            take(_read_preset(preset.name, preset.settings))
     take(_read_site_variables(environ))
-    take(from_variables)
-    take(from_flags)
+    take(variables.values)
+    take(from_flags.values)
     return Settings(
         **values,
         sources=types.MappingProxyType(sources),
-        preset_environment=types.MappingProxyType(dict(preset_environment)),
+        preset_environment=types.MappingProxyType(preset_environment),
+        absl_flags=given_absl_flags(parser),
+        remarks=(*variables.remarks, *from_flags.remarks),
     )
 
 
@@ -105,7 +126,8 @@ def check_run_settings(settings: Settings) -> None:
     ):
         raise UsageError("give exactly one of --json_path and --input_dir (or --input_list)")
     if settings.json_path is not None and not settings.json_path.is_file():
-        raise UsageError(f"--json_path={settings.json_path}: no such file")
+        reason = "is not a file" if settings.json_path.exists() else "no such file"
+        raise UsageError(f"--json_path={settings.json_path}: {reason}")
     if settings.input_dir is not None and not settings.input_dir.is_dir():
         raise UsageError(f"--input_dir={settings.input_dir}: no such directory")
     if settings.gpus is not None and settings.cpu_workers is not None:
@@ -149,8 +171,10 @@ def _shown(option: Option, value: Value) -> str:
     return "(unset)" if value is None else option.to_text(value)
 
 
-def _read_flags(argv: Sequence[str]) -> dict[str, tuple[Value, str]]:
+def _parse_flags(argv: Sequence[str]) -> flags.FlagValues:
+    """Splits a command line into flags; their values are still texts."""
     parser = _define_flags(all_options().values())
+    define_absl_flags(parser)
     try:
         leftover = parser(["af3opt", *argv])[1:]
     except flags.UnrecognizedFlagError as error:
@@ -166,7 +190,14 @@ def _read_flags(argv: Sequence[str]) -> dict[str, tuple[Value, str]]:
             f"unexpected argument {leftover[0]!r}: flags are written --name=value "
             "(a boolean takes =true or =false)"
         )
-    given = {}
+    return parser
+
+
+def _read_flags(parser: flags.FlagValues) -> _Layer:
+    try:
+        given = {name: (value, "flag") for name, value in verbosity_settings(parser).items()}
+    except ValueError as error:
+        raise UsageError(str(error)) from error
     for name, option in all_options().items():
         flag = parser[name]
         if not flag.present:
@@ -174,7 +205,8 @@ def _read_flags(argv: Sequence[str]) -> dict[str, tuple[Value, str]]:
         read = option.from_texts if option.kind is Kind.STRINGS else option.from_text
         text = option.to_text(flag.value) if option.kind is Kind.BOOLEAN else flag.value
         given[name] = (_read(read, text, f"--{name}={flag.value}"), "flag")
-    return given
+    script = given.get("run_alphafold_script", (None, ""))[0]
+    return _Layer(given, () if script else absl_remarks(parser))
 
 
 def _define_flags(options: Iterable[Option]) -> flags.FlagValues:
@@ -192,11 +224,15 @@ def _define_flags(options: Iterable[Option]) -> flags.FlagValues:
     return parser
 
 
-def _read_variables(environ: Mapping[str, str]) -> dict[str, tuple[Value, str]]:
-    """Reads AF3OPT_* variables; an empty one counts as not set."""
+def _read_variables(environ: Mapping[str, str]) -> _Layer:
+    """Reads AF3OPT_* variables; an empty one counts as not set.
+
+    One that is no setting gets a remark: environment modules set variables of their own.
+    """
     by_variable = {option.variable: option for option in all_options().values()}
     script = by_variable[f"{VARIABLE_PREFIX}RUN_ALPHAFOLD_SCRIPT"]
     given: dict[str, tuple[Value, str]] = {}
+    remarks = []
     for variable, text in environ.items():
         if not variable.startswith(VARIABLE_PREFIX) or variable in _OTHER_VARIABLES or not text:
             continue
@@ -204,11 +240,15 @@ def _read_variables(environ: Mapping[str, str]) -> dict[str, tuple[Value, str]]:
         option = script if alias else by_variable.get(variable)
         if option is None:
             valid = {*by_variable, _SCRIPT_ALIAS, *_OTHER_VARIABLES}
-            raise _unknown(f"environment variable {variable}", variable, valid)
+            remarks.append(
+                f"environment variable {variable} has no effect: there is no such setting; the "
+                f"nearest is {_nearest(variable, valid)}"
+            )
+            continue
         if alias and environ.get(script.variable):
             continue
         given[option.name] = (_read(option.from_text, text, f"{variable}={text}"), variable)
-    return given
+    return _Layer(given, tuple(remarks))
 
 
 def _read_site_variables(environ: Mapping[str, str]) -> dict[str, tuple[Value, str]]:
@@ -240,5 +280,10 @@ def _read(reader: Callable[[Value], Value], value: Value, where: str) -> Value:
 
 
 def _unknown(what: str, name: str, valid: Iterable[str], prefix: str = "") -> UsageError:
-    nearest = difflib.get_close_matches(name, valid, n=1, cutoff=0.0)[0]
-    return UsageError(f"{what} is unknown; the nearest valid one is {prefix}{nearest}")
+    return UsageError(
+        f"{what} is unknown; the nearest valid one is {prefix}{_nearest(name, valid)}"
+    )
+
+
+def _nearest(name: str, valid: Iterable[str]) -> str:
+    return difflib.get_close_matches(name, valid, n=1, cutoff=0.0)[0]

@@ -147,6 +147,8 @@ def test_the_second_start_has_the_time_that_is_left():
     ]
     assert as_left([], settings, 1000)[-1] == "--max_runtime=1"
     assert as_left(["--quiet"], resolve_settings([], {}), 30) == ["--quiet", "--unified_memory"]
+    read = resolve_settings(["--json_path=/proc/7/fd/3"], {})
+    assert as_left(["--json_path=/dev/fd/63"], read, 30)[1] == "--json_path=/proc/7/fd/3"
 
 
 @pytest.mark.engine

@@ -165,6 +165,22 @@ class TestPrecedence:
         settings = resolve_settings(["--config=gpu-volta"], {"AF3OPT_CONFIG": "cpu"})
         assert settings.jax_backend == "gpu"
 
+    def test_config_of_the_site_holds_for_what_the_own_one_does_not_say(self, tmp_path):
+        site, own = tmp_path / "site.toml", tmp_path / "own.toml"
+        site.write_text(
+            'db_dir = ["/site"]\nnum_recycles = 3\n[environment]\nA = "site"\nB = "site"\n'
+        )
+        own.write_text('num_recycles = 4\n[environment]\nB = "own"\n')
+        settings = resolve_settings([f"--config={own}"], {"AF3OPT_CONFIG": str(site)})
+        assert settings.db_dir == ("/site",)
+        assert settings.sources["db_dir"] == f"preset {site}"
+        assert settings.num_recycles == 4
+        assert settings.preset_environment == {"A": "site", "B": "own"}
+
+    def test_an_empty_config_leaves_the_one_of_the_site(self):
+        settings = resolve_settings(["--config="], {"AF3OPT_CONFIG": "cpu"})
+        assert settings.jax_backend == "cpu"
+
     def test_databases_variable_lists_directories(self):
         settings = resolve_settings([], {"AF3_DATABASES_DIR": "/ssd:/disk"})
         assert settings.db_dir == ("/ssd", "/disk")
@@ -179,14 +195,59 @@ class TestPrecedence:
         assert resolve_settings([], {"AF3OPT_NUM_RECYCLES": ""}).num_recycles == 10
 
     def test_home_is_not_a_setting(self):
-        resolve_settings([], {"AF3OPT_HOME": "/x"})
+        assert resolve_settings([], {"AF3OPT_HOME": "/x"}).remarks == ()
+
+    def test_an_unknown_variable_is_remarked_and_stops_nothing(self):
+        settings = resolve_settings([], {"AF3OPT_NUMSEEDS": "1", "AF3OPT_NUM_RECYCLES": "2"})
+        assert settings.num_recycles == 2
+        assert settings.remarks == (
+            "environment variable AF3OPT_NUMSEEDS has no effect: there is no such setting; the "
+            "nearest is AF3OPT_NUM_SEEDS",
+        )
+
+
+class TestAbslFlags:
+    """run_alphafold.py takes them, so command lines that exist have them."""
+
+    @pytest.mark.parametrize(
+        ("flag", "debug", "quiet"),
+        [
+            ("--verbosity=1", True, False),
+            ("--verbosity=debug", True, False),
+            ("-v=2", True, False),
+            ("--verbosity=0", False, False),
+            ("--verbosity=INFO", False, False),
+            ("--verbosity=-1", False, True),
+            ("--verbosity=error", False, True),
+        ],
+    )
+    def test_verbosity(self, flag, debug, quiet):
+        settings = resolve_settings([flag], {})
+        assert (settings.debug, settings.quiet) == (debug, quiet)
+
+    def test_an_own_flag_wins_over_verbosity(self):
+        assert resolve_settings(["--nodebug", "--verbosity=1"], {}).debug is False
+
+    def test_where_the_log_goes_already(self):
+        given = ["--logtostderr", "--alsologtostderr=false", "--noshowprefixforinfo"]
+        assert resolve_settings(given, {}).remarks == ()
+
+    def test_what_has_no_effect_is_said(self):
+        (remark,) = resolve_settings(["--log_dir", "/logs"], {}).remarks
+        assert remark.startswith("--log_dir has no effect: af3opt logs to standard error")
+
+    def test_a_sites_script_gets_them_as_given(self):
+        given = ["--run_alphafold_script=s.py", "--nologtostderr", "--log_dir=/logs", "-v=1"]
+        settings = resolve_settings(given, {})
+        assert settings.absl_flags == ("--logtostderr=false", "--log_dir=/logs", "--verbosity=1")
+        assert settings.remarks == ()
 
 
 @pytest.mark.parametrize(
     ("argv", "environ", "message"),
     [
         (["--json_pth=x"], {}, "flag --json_pth is unknown; the nearest valid one is --json_path"),
-        ([], {"AF3OPT_NUMSEEDS": "1"}, "AF3OPT_NUMSEEDS is unknown; .* is AF3OPT_NUM_SEEDS"),
+        (["--verbosity=loud"], {}, "--verbosity=loud: must be an integer or one of fatal, error"),
         (["--num_seeds=0"], {}, "--num_seeds=0: must be at least 1"),
         (["--num_seeds=x"], {}, "--num_seeds=x: must be an integer"),
         (["--rfam_z_value=inf"], {}, "--rfam_z_value=inf: must be a finite number"),
@@ -275,6 +336,7 @@ class TestRunChecks:
         ("extra", "message"),
         [
             (["--input_dir=."], "exactly one of --json_path and --input_dir"),
+            (["--json_path=/dev/null"], "--json_path=/dev/null: is not a file"),
             (["--json_path="], "exactly one of --json_path and --input_dir"),
             (["--json_path=/no.json"], "--json_path=/no.json: no such file"),
             (["--json_path=", "--input_dir=/no"], "--input_dir=/no: no such directory"),
