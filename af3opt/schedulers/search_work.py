@@ -16,7 +16,7 @@ from af3opt.settings.settings import Settings
 _GB = 1e9
 # Databases by the kind of chain that is searched in them, and their size in GB as the
 # engine's own fetch script installs them (2022 and 2023), for where they cannot be seen.
-_DATABASES: Mapping[str, Mapping[str, float]] = {
+DATABASES: Mapping[str, Mapping[str, float]] = {
     "protein": {
         "small_bfd_database_path": 17.0,
         "mgnify_database_path": 120.0,
@@ -104,7 +104,7 @@ def find_search_costs(settings: Settings) -> SearchCosts:
             _visible_gigabytes(getattr(settings, name, ""), settings.db_dir) or published
             for name, published in databases.items()
         )
-        for kind, databases in _DATABASES.items()
+        for kind, databases in DATABASES.items()
     }
     if rates:
         source = f"the time of {len(rates)} search(es) in the MSA cache"
@@ -138,7 +138,7 @@ def _rate(header: EntryHeader, kind: str) -> float | None:
         databases = header.material["databases"]
         searched = sum(
             int(file["bytes"])
-            for name in _DATABASES[kind]
+            for name in DATABASES[kind]
             for file in databases.get(name, ())
             if "bytes" in file
         )

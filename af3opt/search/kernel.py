@@ -106,6 +106,12 @@ def instruction_set(environ: Mapping[str, str]) -> str | Aside:
     return usable[0]
 
 
+def vector_sets() -> tuple[str, ...]:
+    """Names the instruction sets whose scan is faster than jackhmmer here, best first."""
+    usable = _kernel.instruction_sets() if _compiled else ()
+    return tuple(name for name in usable if name != _NOT_WORTH_IT)
+
+
 def prepare_query(profile: Profile, isa: str) -> PreparedQuery:
     """Arranges a profile for an instruction set."""
     residues = profile.scores.shape[1]

@@ -33,6 +33,7 @@ _OTHER_VARIABLES = frozenset(
         "AF3OPT_TEST_HOME",
         "AF3OPT_FULL_TESTS",
         "AF3OPT_FULL_TESTS_WITHIN",
+        "AF3OPT_SEARCH_ISA",
     }
 )
 

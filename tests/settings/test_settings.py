@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from af3opt.base.errors import ExitCode, UsageError
+from af3opt.search import kernel
 from af3opt.settings.catalogue import Kind, Option, all_options
 from af3opt.settings.presets import load_preset, shipped_presets
 from af3opt.settings.settings import check_run_settings, format_settings, resolve_settings
@@ -241,6 +242,9 @@ class TestAbslFlags:
         settings = resolve_settings(given, {})
         assert settings.absl_flags == ("--logtostderr=false", "--log_dir=/logs", "--verbosity=1")
         assert settings.remarks == ()
+
+    def test_the_scans_own_switch_is_not_a_setting(self):
+        resolve_settings([], {kernel.ISA_VARIABLE: "avx2"})
 
 
 @pytest.mark.parametrize(
