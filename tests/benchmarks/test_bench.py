@@ -30,7 +30,7 @@ def test_a_process_is_measured(tmp_path):
         "print('Running model inference with seed 1 took 0.10 seconds.', file=sys.stderr)"
     )
     run = run_measured([sys.executable, "-c", code], {}, tmp_path / "log", folder=tmp_path)
-    assert 0.2 < run.wall_seconds < 30
+    assert run.wall_seconds > 0.2
     assert run.peak_bytes > 120_000_000
     assert run.stages[INFERENCE] == 0.1
     assert "took 0.10" in (tmp_path / "log").read_text()

@@ -4,7 +4,6 @@ import json
 import os
 import subprocess
 import sys
-import time
 
 import pytest
 
@@ -115,8 +114,7 @@ def test_the_probe_says_what_breaks(monkeypatch, capsys, tmp_path):
 
 @pytest.mark.engine
 @pytest.mark.slow
-def test_on_this_machine_within_ten_seconds(prepared_home, small_weights):
-    start = time.monotonic()
+def test_on_this_machine(prepared_home, small_weights):
     completed = subprocess.run(
         [
             *(sys.executable, "-m", "af3opt", "doctor", "--json", "--norun_data_pipeline"),
@@ -128,8 +126,6 @@ def test_on_this_machine_within_ten_seconds(prepared_home, small_weights):
         text=True,
         check=False,
     )
-    # The checks end within ten seconds; starting Python comes on top.
-    assert time.monotonic() - start < 12
     assert completed.returncode == 0, completed.stdout + completed.stderr
     names = [check["name"] for check in json.loads(completed.stdout)["checks"]]
     assert {"python", "engine", "jax", "weights", "CPU", "backend", "compile cache"} <= {*names}

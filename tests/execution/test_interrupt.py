@@ -28,7 +28,7 @@ BUSY = textwrap.dedent(
             (scratch / "half").write_text("x")
             print("busy", flush=True)
             signal.signal(signal.SIGINT, signal.SIG_IGN)  # As XLA does while it compiles.
-            ctypes.CDLL(None).sleep(60)
+            ctypes.CDLL(None).sleep(600)
     """
 )
 
@@ -45,11 +45,9 @@ def test_signal_ends_a_busy_process_without_half_written_files(tmp_path, number,
     ) as process:
         assert process.stdout is not None
         assert process.stdout.readline() == b"busy\n"
-        start = time.monotonic()
         process.send_signal(number)
-        _, errors = process.communicate(timeout=10)
+        _, errors = process.communicate(timeout=60)
     assert process.returncode == code
-    assert time.monotonic() - start < 5
     assert list(tmp_path.iterdir()) == []
     assert number.name in errors.decode()
 
@@ -72,7 +70,7 @@ def test_a_process_that_was_suspended_still_ends_at_a_signal(tmp_path, number, c
             time.sleep(0.1)
         process.send_signal(number)
         try:
-            process.communicate(timeout=10)
+            process.communicate(timeout=60)
         finally:
             process.kill()
     assert process.returncode == code
@@ -90,7 +88,7 @@ SHOWN = textwrap.dedent(
         guard.at_end(display.abandon),
     ):
         os.write(1, b"busy\\n")  # print would go to the display
-        ctypes.CDLL(None).sleep(60)
+        ctypes.CDLL(None).sleep(600)
     """
 )
 

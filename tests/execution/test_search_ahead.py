@@ -184,7 +184,7 @@ def test_a_job_with_given_results_does_not_wait_for_a_search_under_way(searches,
     output = tmp_path / "out"
     run = searches.start(output, tmp_path / "msa")
     try:
-        end = time.monotonic() + 60
+        end = time.monotonic() + 300
         while len(data_files(output)) < 20:
             assert time.monotonic() < end, run.log.read_text()
             assert run.poll() is None, run.log.read_text()
@@ -192,7 +192,7 @@ def test_a_job_with_given_results_does_not_wait_for_a_search_under_way(searches,
         assert not searches.counts("ended")
     finally:
         run.send_signal(signal.SIGTERM)
-        run.wait()
+        run.wait(60)
 
 
 def test_a_signal_leaves_no_survivors_behind(searches, tmp_path, monkeypatch):
@@ -202,7 +202,7 @@ def test_a_signal_leaves_no_survivors_behind(searches, tmp_path, monkeypatch):
     searches.hold(tmp_path / "gate")
     searches.write_job("job", UBIQUITIN)
     run = searches.start(tmp_path / "out", tmp_path / "msa")
-    end = time.monotonic() + 60
+    end = time.monotonic() + 300
     while not searches.counts("begun"):
         assert time.monotonic() < end, run.log.read_text()
         assert run.poll() is None, run.log.read_text()
