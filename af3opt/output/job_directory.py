@@ -58,6 +58,19 @@ def make_job_directory(
     raise AssertionError("there is always another number")
 
 
+def make_stamped_directory(root: Path, now: datetime.datetime) -> Path:
+    """Makes `<root>_<YYYYMMDD_HHMMSS>`, with a number where that is taken.
+
+    Raises:
+        OSError: it cannot be made.
+    """
+    for path in itertools.islice(_candidates(root, now), 1, None):
+        with contextlib.suppress(FileExistsError):
+            path.mkdir()
+            return path
+    raise AssertionError("there is always another number")
+
+
 def remove_marks(directory: Path) -> None:
     """Removes this process's mark, once something else shows that the directory is in use."""
     with contextlib.suppress(OSError):

@@ -15,8 +15,9 @@ copies of that sample's files under the job's name, which is what upstream write
 import csv
 import dataclasses
 import io
+import re
 import shutil
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Sequence
 from pathlib import Path
 
 from af3opt.output.checked_files import UNCHECKED, CheckedFiles
@@ -24,6 +25,9 @@ from af3opt.output.checked_files import UNCHECKED, CheckedFiles
 # Of the input with MSAs and templates filled in, behind the job's name.
 DATA_ENDING = "_data.json"
 _SAMPLE_SUFFIXES = ("model.cif", "confidences.json", "summary_confidences.json", "model.pdb")
+_COMPRESSED = ".zst"
+_RANKING = "ranking_scores.csv"
+_SEED_DIRECTORY = re.compile(r"seed-\d+_")
 
 
 @dataclasses.dataclass(frozen=True, slots=True, order=True)
@@ -55,7 +59,12 @@ class JobTree:
     @property
     def ranking_csv(self) -> Path:
         """The table of ranking scores."""
-        return self.root / f"{self.name}_ranking_scores.csv"
+        return self.root / f"{self.name}_{_RANKING}"
+
+    @property
+    def report(self) -> Path:
+        """The page that shows the results."""
+        return self.root / f"{self.name}_report.html"
 
     def sample_dir(self, seed: int, sample: int) -> Path:
         """Directory of one diffusion sample."""
@@ -68,6 +77,19 @@ class JobTree:
     def extra_dir(self, seed: int, kind: str) -> Path:
         """Directory of a seed's embeddings or distogram."""
         return self.root / f"seed-{seed}_{kind}"
+
+    def results(self) -> list[Path]:
+        """What is there of predictions: directories of seeds, the ranking, the best sample."""
+        endings = ("", _COMPRESSED)
+        best = {
+            f"{self.name}_{suffix}{ending}" for suffix in _SAMPLE_SUFFIXES for ending in endings
+        }
+        names = {*best, self.ranking_csv.name}
+        return sorted(
+            path
+            for path in self.root.iterdir()
+            if path.name in names or _SEED_DIRECTORY.match(path.name)
+        )
 
     def extra_name(self, seed: int) -> str:
         """Prefix of a seed's embeddings or distogram file."""
@@ -90,24 +112,53 @@ def write_ranking(
     rows = list(scores)
     if not rows:
         return None
-    best = rows[0]
-    for row in rows[1:]:
-        if row.ranking_score > best.ranking_score:
-            best = row
+    best = best_sample(rows)
     source = tree.sample_dir(best.seed, best.sample)
-    prefix = tree.sample_name(best.seed, best.sample)
     # Listed, not asked for one by one: a name that is too long would be an error, not absent.
     written = {path.name for path in source.iterdir()} if source.is_dir() else set()
-    for suffix in _SAMPLE_SUFFIXES:
-        for ending in ("", ".zst"):
-            name = f"{prefix}_{suffix}{ending}"
-            if name in written:
-                _copy(source / name, tree.root / f"{tree.name}_{suffix}{ending}", files)
+    for origin, target in copies_of_best(tree, best, written):
+        _copy(origin, target, files)
+    files.text(tree.ranking_csv, ranking_text(rows))
+    return best
+
+
+def ranking_text(rows: Sequence[SampleScore]) -> str:
+    """The table of ranking scores."""
     with io.StringIO(newline="") as text:
         writer = csv.writer(text)
         writer.writerow(["seed", "sample", "ranking_score"])
         writer.writerows(dataclasses.astuple(row) for row in rows)
-        files.text(tree.ranking_csv, text.getvalue())
+        return text.getvalue()
+
+
+def copies_of_best(
+    tree: JobTree, best: SampleScore, written: Collection[str]
+) -> list[tuple[Path, Path]]:
+    """The files of the best sample, each with that under the job's name.
+
+    Args:
+        tree: The job.
+        best: Its best sample.
+        written: Names of that sample's files.
+    """
+    source, prefix = (
+        tree.sample_dir(best.seed, best.sample),
+        tree.sample_name(best.seed, best.sample),
+    )
+    return [
+        (source / f"{prefix}_{suffix}{ending}", tree.root / f"{tree.name}_{suffix}{ending}")
+        for suffix in _SAMPLE_SUFFIXES
+        for ending in ("", _COMPRESSED)
+        if f"{prefix}_{suffix}{ending}" in written
+    ]
+
+
+def best_sample(rows: Sequence[SampleScore]) -> SampleScore:
+    """The sample with the highest score, the first of equals."""
+    best = rows[0]
+    for row in rows[1:]:
+        if row.ranking_score > best.ranking_score:
+            best = row
     return best
 
 

@@ -13,7 +13,7 @@ from af3opt.base.foreign_files import read_foreign
 from af3opt.base.json_types import Json, JsonObject
 from af3opt.execution.job.identity import Computing, data_identity, input_digest, run_identity
 from af3opt.execution.job.journal import JobJournal
-from af3opt.execution.job.run_journal import read_seed_record
+from af3opt.execution.job.run_journal import RunJournal
 from af3opt.execution.planning.plan import PlannedJob
 from af3opt.settings.settings import Settings
 
@@ -78,8 +78,8 @@ class FinishedJobs:
         for path, run in _runs(journal.directory):
             if not _agree(wanted, run.get("parts")) or not self._are_wanted(job, run.get("seeds")):
                 continue
-            directory = self._output_dir / Path(str(run.get("directory"))).name
-            if all(_is_whole(path.parent, directory, seed) for seed in run["seeds"]):
+            one = RunJournal(self._output_dir, job.sanitised_name, path.parent)
+            if one.is_finished(run["seeds"]):
                 return True
         return False
 
@@ -114,13 +114,3 @@ def _agree(wanted: Mapping[str, Json], parts: Json) -> bool:
     return isinstance(parts, Mapping) and all(
         parts.get(name) == part for name, part in wanted.items()
     )
-
-
-def _is_whole(journal: Path, directory: Path, seed: Json) -> bool:
-    record = read_seed_record(journal / f"seed-{seed}.json")
-    if record is None or not directory.is_dir():
-        return False
-    try:
-        return all((directory / name).stat().st_size == size for name, size in record.files.items())
-    except OSError:
-        return False

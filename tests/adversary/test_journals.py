@@ -145,8 +145,8 @@ class Scene:
 def different(scene, touched):
     """Jobs of which no directory is as it should be, and files that are another's.
 
-    A job whose state was lost may get a new directory; the old one keeps what it had. What is
-    finished is not read again: the file that went bad may stay so.
+    A job whose state was lost may get a new directory; the old one keeps what it had. Results of
+    finished jobs are not read again: a file that went bad and kept its size may stay so.
     """
     wrong, output, whole = [], scene.output, scene.whole
     for right in (path for path in whole.iterdir() if path.is_dir() and path.name[0] != "."):

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 
 import pytest
 
@@ -67,6 +68,98 @@ def test_a_changed_search_result_is_not_folded(runs, tmp_path, change):
     assert runs.run(path, output, "--run_data_pipeline", before=fake_search) == ExitCode.OK
     assert sequence(data) == RESIDUES
     assert len(runs.steps()) == 1
+
+
+def remove(path):
+    path.unlink()
+
+
+def cut(path):
+    os.truncate(path, path.stat().st_size - 1)
+
+
+def fold_as_if_changed(path):
+    """Same size, another score."""
+    path.write_text(path.read_text().replace("0.", "1."))
+
+
+@pytest.mark.parametrize(
+    ("name", "spoil"),
+    [
+        ("job_model.cif", remove),
+        ("job_confidences.json", cut),
+        ("job_ranking_scores.csv", fold_as_if_changed),
+        ("seed-1_sample-0/job_seed-1_sample-0_model.cif", cut),
+    ],
+)
+def test_a_finished_job_is_done_again_where_its_files_are_not_whole(runs, tmp_path, name, spoil):
+    path, output = write_input(tmp_path / "in", "job", [1, 2]), tmp_path / "out"
+    assert runs.run(path, output) == ExitCode.OK
+    content = (output / "job" / name).read_bytes()
+    steps = len(runs.steps())
+    spoil(output / "job" / name)
+    assert runs.run(path, output) == ExitCode.OK
+    assert (output / "job" / name).stat().st_size == len(content)
+    assert len(runs.steps()) == steps + name.startswith("seed")
+
+
+def only(directories):
+    (one,) = directories
+    return one
+
+
+def test_a_forced_directory_keeps_no_model_of_another_molecule(runs, tmp_path):
+    path, output = write_input(tmp_path / "in", "job", [1, 2]), tmp_path / "out"
+    assert runs.run(path, output) == ExitCode.OK
+    model = (output / "job" / "job_model.cif").read_bytes()
+    write_input(tmp_path / "in", "job", [1], OTHER)
+    assert runs.run(path, output, "--force_output_dir") == ExitCode.OK
+    assert "job held results of another input: they are in " in runs.output
+    assert sequence(output / "job" / "job_data.json") == OTHER
+    assert not (output / "job" / "seed-2_sample-0").exists()
+    aside = only(output.glob("job_*"))
+    assert (aside / "job_model.cif").read_bytes() == model
+    assert sequence(aside / "job_data.json") == RESIDUES
+    assert (aside / "seed-2_sample-0").is_dir()
+    # The first is not taken for done, nor for what lies in its directory now.
+    write_input(tmp_path / "in", "job", [1, 2])
+    assert runs.run(path, output) == ExitCode.OK
+    assert [seed for _, _, seed in runs.steps()] == [1, 2, 1, 1, 2]
+    assert sequence(output / "job" / "job_data.json") == OTHER
+
+
+def test_a_job_searched_again_keeps_no_model_of_another_molecule(runs, tmp_path):
+    path, output = write_input(tmp_path / "in", "job", [1]), tmp_path / "out"
+    assert runs.run(path, output) == ExitCode.OK
+    for name in ("job_data.json", "job_af3opt.json"):
+        file = output / "job" / name
+        text = file.read_text().replace(RESIDUES, OTHER)
+        file.write_text(re.sub(r'"digest": ?"\w+"', '"digest":"another"', text))
+    write_input(tmp_path / "in", "job", [1, 2])
+    assert runs.run(path, output) == ExitCode.OK
+    assert "job held results of another input" in runs.output
+    assert [seed for _, _, seed in runs.steps()] == [1, 1, 2]
+
+
+def test_a_forced_directory_keeps_other_seeds_of_the_same_molecule(runs, tmp_path):
+    path, output = write_input(tmp_path / "in", "job", [1]), tmp_path / "out"
+    assert runs.run(path, output) == ExitCode.OK
+    write_input(tmp_path / "in", "job", [2])
+    assert runs.run(path, output, "--force_output_dir") == ExitCode.OK
+    assert {path.name for path in (output / "job").glob("seed-*")} == {
+        "seed-1_sample-0", "seed-2_sample-0",
+    }  # fmt: skip
+
+
+def test_results_without_a_journal_are_no_other_runs(runs, tmp_path):
+    path, output = write_input(tmp_path / "in", "job", [1, 2]), tmp_path / "out"
+    assert runs.run(path, output) == ExitCode.OK
+    only((output / ".af3opt" / "jobs" / "job").glob("*/run.json")).unlink()
+    write_input(tmp_path / "in", "job", [1])
+    assert runs.run(path, output, "--num_recycles=1") == ExitCode.OK
+    assert "Results there are of another run and stay as they are." in runs.output
+    assert (output / "job" / "seed-2_sample-0").is_dir()
+    assert not (only(output.glob("job_*")) / "seed-2_sample-0").exists()
 
 
 JUNK = {

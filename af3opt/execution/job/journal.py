@@ -135,13 +135,19 @@ class JobJournal:
         content = read_object(self._data_path(identity))
         if content is None:  # As older releases call it, who could not tell jobs apart.
             content = read_object(self.directory / f"data-{identity.digest}.json")
+        if content is None or content.get("identity") != identity.parts:
+            return None
         directory = named_directory(self.output_dir, self.name, content)
-        if directory is None or content is None or content.get("done"):
+        if directory is None or content.get("done"):
             return directory
         # Before the record says "done", a job writes its input and why it failed, no more.
         found = {path for path in directory.iterdir() if not is_temporary(path)}
         own = {JobTree(directory, self.name).data_json, record_path(directory, self.name)}
         return directory if found <= own else None
+
+    def holds_no_results(self, directory: Path) -> bool:
+        """Tells whether nobody has folded in a directory."""
+        return not JobTree(directory, self.name).results()
 
     def is_begun_by_another(self, directory: Path) -> bool:
         """Tells whether a job of this name from another source has begun to use a directory.
@@ -218,7 +224,32 @@ class JobJournal:
     def run(self, identity: Identity) -> RunJournal:
         """The journal of one run of the job."""
         directory = self.directory / identity.digest
-        return RunJournal(self.output_dir, self.name, directory, self._files)
+        return RunJournal(
+            self.output_dir, self.name, directory, parts=identity.parts, files=self._files
+        )
+
+    def forget_others(self, directory: Path, data: Identity, run: Identity | None) -> None:
+        """Takes back that others of this name write to a directory, which is one run's now.
+
+        With `--force_output_dir` a directory is used again. What others had there is replaced;
+        else files of two runs, equal in size, would be taken for one result.
+
+        Args:
+            directory: The job's directory.
+            data: Identity of its MSAs and templates.
+            run: Identity of its inference, None without.
+        """
+        for path in [*self.directory.glob("data-*.json"), *self.directory.glob("*/run.json")]:
+            content = read_object(path) or {}
+            if content.get("directory") != directory.name:
+                continue
+            if path.name == "run.json":
+                own = run is None or path.parent.name == run.digest
+            else:
+                own = content.get("identity") == data.parts
+            if not own:
+                self._files.check()
+                path.unlink(missing_ok=True)
 
     def directory_is_taken(self, directory: Path) -> bool:
         """Tells whether a run of a job of this name has begun to write to a directory."""

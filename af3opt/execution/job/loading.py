@@ -125,7 +125,7 @@ def load_job(
         directory = _new_directory(session.settings, root, claimed.journal)
     else:
         remove_stale_temporaries(directory)
-    _say_where(directory, root)
+    _say_where(directory, JobTree(root, name))
     clean_at_end(claimed.resources, guard, directory)
     claimed.resources.callback(remove_marks, directory)
     if earlier is not None and earlier.data is None:
@@ -239,7 +239,9 @@ def _begun_directory(
         directory = journal.run(identity).directory_in_use()
         if directory is not None:
             return directory
-        if journal.directory_is_taken(data.data_json.parent):
+        found = data.data_json.parent
+        # Results that no journal vouches for may be of other settings.
+        if journal.directory_is_taken(found) or not journal.holds_no_results(found):
             return None
     own = data.belongs_to(journal.source, planned.seeds)
     return data.data_json.parent if own else journal.begun_data_directory(earlier.identity)
@@ -257,11 +259,12 @@ def _new_directory(settings: Settings, root: Path, journal: JobJournal | None) -
     return make_job_directory(root, now, journal.directory, journal.is_begun_by_another)
 
 
-def _say_where(directory: Path, root: Path) -> None:
-    if directory != root:
-        _log.info("Output will be written in %s since %s is non-empty.", directory, root)
-    else:
+def _say_where(directory: Path, first: JobTree) -> None:
+    if directory == first.root:
         _log.info("Output will be written in %s", directory)
+        return
+    kept = " Results there are of another run and stay as they are." if first.results() else ""
+    _log.info("Output will be written in %s since %s is non-empty.%s", directory, first.root, kept)
 
 
 def wanted_seeds(settings: Settings, planned: PlannedJob, data: DataRecord) -> Sequence[int]:

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from af3opt.base.logs import messages_of_job
 from af3opt.engine.inputs import FoldInput
 from af3opt.engine.refusals import featurising
+from af3opt.execution.job.earlier_results import set_aside
 from af3opt.execution.job.identity import Identity
 from af3opt.execution.job.loading import LoadedJob, resolved_digest
 from af3opt.execution.job.run_journal import RunJournal, SeedRecord
@@ -97,6 +98,9 @@ def search_job(tools: Tools, loaded: LoadedJob, report: JobReport) -> SearchedJo
     else:
         _log.info("Data pipeline of %s is done already: %s", loaded.name, data.data_json)
         fold_input = loaded.fold_input
+    if data is None or data.data_json != loaded.tree.data_json:
+        loaded.claimed.fate.check_ours()
+        set_aside(loaded.tree, fold_input, loaded.source)
     _write_data_json(loaded.tree, fold_input, loaded.claimed.files)
     remove_marks(loaded.tree.root)
     return SearchedJob(
@@ -183,6 +187,7 @@ def _begin_run(tools: Tools, loaded: LoadedJob, fold_input: FoldInput) -> RunJou
         # Written again if the seeds are others, so it may be another file.
         journal.finish_data(Identity(data.parts), data_json, data.resolved, seeds)
     if not tools.settings.run_inference:
+        journal.forget_others(loaded.tree.root, Identity(data.parts), None)
         return None
     run_identity = session.run_identity(data.resolved, seeds[0])
     parts = {**data.parts, **run_identity.parts}
@@ -190,5 +195,6 @@ def _begin_run(tools: Tools, loaded: LoadedJob, fold_input: FoldInput) -> RunJou
         for line in journal.explain(parts):
             _log.info("%s: %s", loaded.name, line)
     run = journal.run(run_identity)
+    journal.forget_others(loaded.tree.root, Identity(data.parts), run_identity)
     run.begin(loaded.tree.root, seeds, parts)
     return run

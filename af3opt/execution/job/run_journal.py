@@ -6,9 +6,16 @@ from pathlib import Path
 
 from af3opt.base.json_files import read_json, to_json
 from af3opt.base.json_types import Json
+from af3opt.execution.job.identity import canonical_json
 from af3opt.execution.job.state_files import file_size, named_directory, read_object, write_object
-from af3opt.output.checked_files import CheckedFiles
-from af3opt.output.tree import JobTree, SampleScore
+from af3opt.output.checked_files import UNCHECKED, CheckedFiles
+from af3opt.output.tree import (
+    JobTree,
+    SampleScore,
+    best_sample,
+    copies_of_best,
+    ranking_text,
+)
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,7 +39,13 @@ class RunJournal:
     """The journal of a job's inference under one identity."""
 
     def __init__(
-        self, output_dir: Path, job_name: str, directory: Path, files: CheckedFiles
+        self,
+        output_dir: Path,
+        job_name: str,
+        directory: Path,
+        *,
+        parts: Mapping[str, Json] | None = None,
+        files: CheckedFiles = UNCHECKED,
     ) -> None:
         """Names the journal; nothing is written yet.
 
@@ -40,18 +53,25 @@ class RunJournal:
             output_dir: Directory of the job directories.
             job_name: The job's sanitised name.
             directory: Where the records lie.
-            files: Writes them.
+            parts: Parts of the run's identity; what has others is not believed.
+            files: Writes the records.
         """
         self._output_dir = output_dir
         self._name = job_name
         self._directory = directory
+        self._parts = parts or {}
+        self._wanted = canonical_json(self._parts)
         self._files = files
 
     def directory_in_use(self) -> Path | None:
         """The job directory that an earlier, equal run began, if it is still there."""
-        return named_directory(
-            self._output_dir, self._name, read_object(self._directory / "run.json")
-        )
+        content = read_object(self._directory / "run.json")
+        parts = content and content.get("parts")
+        if not isinstance(parts, dict):
+            return None
+        if canonical_json({name: parts.get(name) for name in self._parts}) != self._wanted:
+            return None
+        return named_directory(self._output_dir, self._name, content)
 
     def begin(self, directory: Path, seeds: Sequence[int], parts: Mapping[str, Json]) -> None:
         """Notes which directory this run writes to, and what for.
@@ -72,14 +92,25 @@ class RunJournal:
             write_object(path, content, self._files)
 
     def is_finished(self, seeds: Sequence[int]) -> bool:
-        """Tells whether exactly these seeds are done and all their files are there."""
-        content = read_object(self._directory / "run.json")
-        directory = named_directory(self._output_dir, self._name, content)
-        if content is None or directory is None or content.get("seeds") != list(seeds):
+        """Tells whether exactly these seeds are done and every file is there, as large as it was.
+
+        That is: the input with its alignments, each seed's files, the table of ranking scores,
+        and the best sample's files under the job's name.
+        """
+        directory = self.directory_in_use()
+        content = read_object(self._directory / "run.json") or {}
+        if directory is None or content.get("seeds") != list(seeds):
             return False
-        if not JobTree(directory, self._name).ranking_csv.is_file():
+        tree = JobTree(directory, self._name)
+        if not tree.data_json.is_file():
             return False
-        return all(self.seed_record(seed, directory) for seed in seeds)
+        records = []
+        for seed in seeds:
+            record = self.seed_record(seed, directory)
+            if record is None:
+                return False
+            records.append(record)
+        return _is_ranked(tree, records)
 
     def finished_seeds(self, seeds: Sequence[int], directory: Path) -> dict[int, SeedRecord]:
         """Returns the records of those seeds that are finished, in the order of the seeds.
@@ -144,6 +175,27 @@ class RunJournal:
         )
         path = self._directory / f"seed-{seed}.json"
         self._files.text(path, to_json(content, sort=True).decode())
+
+
+def _is_ranked(tree: JobTree, records: Sequence[SeedRecord]) -> bool:
+    """Tells whether the files that depend on all seeds are those of these seeds."""
+    scores = [score for record in records for score in record.scores]
+    if not scores:
+        return False
+    try:
+        if tree.ranking_csv.read_bytes() != ranking_text(scores).encode():
+            return False
+    except (OSError, ValueError):
+        return False
+    best = best_sample(scores)
+    sizes = {
+        tree.root / name: size
+        for record in records
+        if record.seed == best.seed
+        for name, size in record.files.items()
+    }
+    copies = copies_of_best(tree, best, {path.name for path in sizes})
+    return all(file_size(target) == sizes.get(origin) for origin, target in copies)
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
