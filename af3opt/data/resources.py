@@ -48,6 +48,10 @@ _MSGPACK_GENERATOR = "ccd_msgpack_gen.py"
 _MSGPACK = ".msgpack"
 
 
+class NoComponentDataError(SetupError):
+    """Neither the engine nor `af3opt prepare` has chemical component data."""
+
+
 def engine_ccd_file() -> Path:
     """Returns where the engine keeps its own component dictionary; it may not exist."""
     return _engine_data_file("ccd")
@@ -78,7 +82,7 @@ def redirect_resources(prepared: PreparedData | None) -> None:
             prepared, or the prepared data is damaged.
     """
     if prepared is None and not (engine_ccd_file().is_file() and engine_sets_file().is_file()):
-        raise SetupError(f"the engine has no chemical component data: {_PREPARE_HINT}")
+        raise NoComponentDataError(f"the engine has no chemical component data: {_PREPARE_HINT}")
     if prepared is not None:
         offer_libcifpp_data(prepared)
         if not engine_sets_file().is_file():

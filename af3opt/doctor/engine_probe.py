@@ -65,8 +65,13 @@ def _look_at_engine(backend: str, attention: str) -> None:
     start = time.monotonic()
     try:
         from af3opt.data.bootstrap import bootstrap_engine
+        from af3opt.data.resources import NoComponentDataError
 
-        bootstrap_engine()
+        try:
+            bootstrap_engine()
+        except NoComponentDataError:
+            _say(no_component_data=True)
+            return
         seconds = time.monotonic() - start
         found = _optimisations(backend, attention)
     except Exception as error:  # whatever a broken installation raises is the finding

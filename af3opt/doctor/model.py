@@ -1,5 +1,6 @@
 """The model: its parameters, and what importing the engine and asking for a device shows."""
 
+import dataclasses
 import json
 import os
 import re
@@ -29,12 +30,24 @@ from af3opt.environment.environment import apply_environment, plan_environment
 _PROBE_TIMEOUT_S = 8.0
 # Whole, compressed, or a part of a split file.
 _WEIGHTS = re.compile(r"\.bin(\.zst)?(\.\d+)?$")
+# What XLA says before it ends the process.
+_UNKNOWN_FLAGS = re.compile(r"Unknown flags? in XLA_FLAGS: .{1,300}")
+_MOST_WORDS = 300
 _NOTHING = "nothing: the engine's own code runs instead; see docs/supporting-an-engine.md"
 _INSTALL = "install it and the model runs faster; without it the engine's own code runs"
 _WEIGHTS_FIX = (
     "point --model_dir (or AF3_MODEL_PARAMETERS_DIR) at the directory with the model parameters "
     "that Google gave you"
 )
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class _Answer:
+    """What the probe found, how long it took, and what it wrote to standard error."""
+
+    facts: JsonObject
+    seconds: float
+    last_words: str
 
 
 def check_weights(subject: Subject) -> Iterator[Check]:
@@ -82,10 +95,10 @@ def check_model(subject: Subject) -> Iterator[Check]:
     except SetupError:
         yield skipped("engine import", "no engine")
         return
-    facts, seconds = _ask_engine(subject, subject.backend)
-    yield from _device(facts)
-    yield from _weights_content(subject, facts)
-    yield from _engine(facts, seconds)
+    answer = _ask_engine(subject, subject.backend)
+    yield from _device(answer.facts)
+    yield from _weights_content(subject, answer.facts)
+    yield from _engine(answer)
 
 
 def _device(facts: Mapping[str, Json]) -> Iterator[Check]:
@@ -106,14 +119,21 @@ def _weights_content(subject: Subject, facts: Mapping[str, Json]) -> Iterator[Ch
         yield ok("weights content", "the engine takes these files; the first parameter is whole")
 
 
-def _engine(facts: Mapping[str, Json], seconds: float) -> Iterator[Check]:
-    if "engine_error" in facts:
+def _engine(answer: _Answer) -> Iterator[Check]:
+    facts = answer.facts
+    if unknown := _UNKNOWN_FLAGS.search(answer.last_words):
+        found = f"XLA ends every program that has them: {unknown[0]}"
+        yield failure("XLA flags", found, "take them out of XLA_FLAGS, or update jaxlib")
+    elif "no_component_data" in facts:  # `check_engine` says what to do about it.
+        yield skipped("engine import", "needs the component data")
+    elif "engine_error" in facts:
         yield failure_of("engine import", facts["engine_error"], "reinstall the engine and JAX")
     elif "engine_seconds" in facts:
         yield ok("engine import", f"{facts['engine_seconds']:.1f} s")
         yield from _optimisations(facts["optimisations"], facts["lacking_package"])
-    elif seconds < _PROBE_TIMEOUT_S:
-        found = "the process that imported the engine died without a word"
+    elif answer.seconds < _PROBE_TIMEOUT_S:
+        last = (answer.last_words.split("\n") or [""])[-1].strip()[:_MOST_WORDS]
+        found = f"the process that imported the engine died: {last or 'it said nothing'}"
         yield failure("engine import", found, "reinstall the engine and JAX")
     else:
         yield warning(
@@ -138,7 +158,7 @@ def _optimisations(
             )
 
 
-def _ask_engine(subject: Subject, backend: Backend | None) -> tuple[JsonObject, float]:
+def _ask_engine(subject: Subject, backend: Backend | None) -> _Answer:
     """Runs `engine_probe` and returns what it said before it ended or was ended."""
     environ = dict(subject.environ)
     if backend is not None:
@@ -156,13 +176,14 @@ def _ask_engine(subject: Subject, backend: Backend | None) -> tuple[JsonObject, 
     command += [*device, str(subject.settings.model_dir)]
     start = time.monotonic()
     try:
-        output = subprocess.run(
+        ended = subprocess.run(
             command, env=environ, capture_output=True, timeout=_PROBE_TIMEOUT_S, check=False
-        ).stdout
+        )
+        output, errors = ended.stdout, ended.stderr
     except subprocess.TimeoutExpired as error:
-        output = error.stdout or b""
+        output, errors = error.stdout or b"", error.stderr or b""
     facts: JsonObject = {}
     for line in output.decode(errors="replace").splitlines():
         if line.startswith("{"):
             facts |= json.loads(line)
-    return facts, time.monotonic() - start
+    return _Answer(facts, time.monotonic() - start, errors.decode(errors="replace").strip())

@@ -16,7 +16,7 @@ _PROGRAMS = ("jackhmmer", "nhmmer", "hmmalign", "hmmsearch", "hmmbuild")
 _VERSION = re.compile(r"# HMMER (\S+)")
 # A search of the full protein databases reads some 300 GB; below this it waits for the disk.
 _SLOW_BYTES_PER_S = 300e6
-_NOT_FOUND = " not found in "
+_NOT_FOUND = ": not found: "
 _ADVICE = (
     "or give --norun_data_pipeline if your inputs bring their MSAs and templates, or run that "
     "stage elsewhere"

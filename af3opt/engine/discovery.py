@@ -11,6 +11,7 @@ import functools
 import hashlib
 import importlib.metadata
 import importlib.util
+import re
 from pathlib import Path
 
 from af3opt.base.errors import SetupError
@@ -35,6 +36,7 @@ _REQUIRED_FILES = (
 )
 # Names under which engines are published.
 _DISTRIBUTIONS = ("alphafold3-colabfold", "alphafold3")
+_VERSION = re.compile(r"""^__version__ = ["']([\w.+-]{1,40})["']""", re.MULTILINE)
 # Where v3.0.0 kept its model, before the API that later versions share.
 _V300_FILE = "model/diffusion/model.py"
 _REQUIRED_PACKAGES = {
@@ -54,7 +56,8 @@ class EngineInfo:
         root: Directory of the `alphafold3` package.
         distribution: Name of the installed distribution, or None when it was
             copied in by hand.
-        version: The distribution's version; informative only, never trusted.
+        version: The distribution's version, or what the engine's own code says when there is
+            none; informative only, never trusted.
         fingerprint: 16 hex digits over the contents of every Python and compiled
             file; equal fingerprints mean equal engines.
     """
@@ -67,7 +70,7 @@ class EngineInfo:
     @property
     def label(self) -> str:
         """Short text for logs and records."""
-        name = f"{self.distribution} {self.version}" if self.distribution else "alphafold3"
+        name = " ".join(filter(None, (self.distribution or ENGINE, self.version)))
         return f"{name} (fingerprint {self.fingerprint})"
 
 
@@ -109,7 +112,7 @@ def find_engine() -> EngineInfo:
     return EngineInfo(
         root=root,
         distribution=distribution.metadata["Name"] if distribution else None,
-        version=distribution.version if distribution else None,
+        version=distribution.version if distribution else _own_version(root),
         fingerprint=_fingerprint(root),
     )
 
@@ -126,15 +129,32 @@ def _package_root() -> Path:
 
 
 def _distribution(root: Path) -> importlib.metadata.Distribution | None:
-    """The distribution that the engine in `root` was installed as, or None."""
+    """The distribution that the engine in `root` was installed as, or None.
+
+    Another one may be installed beside an engine that comes first on the path.
+    """
     for name in _DISTRIBUTIONS:
         with contextlib.suppress(importlib.metadata.PackageNotFoundError):
-            distribution = importlib.metadata.distribution(name)
-            if Path(str(distribution.locate_file(root.name))).resolve() == root:
+            if _is_at(distribution := importlib.metadata.distribution(name), root):
                 return distribution
     # Reads the file lists of all that is installed, which takes 0.3 s.
-    names = importlib.metadata.packages_distributions().get(ENGINE, [])
-    return importlib.metadata.distribution(names[0]) if names else None
+    for name in importlib.metadata.packages_distributions().get(ENGINE, []):
+        if _is_at(distribution := importlib.metadata.distribution(name), root):
+            return distribution
+    return None
+
+
+def _is_at(distribution: importlib.metadata.Distribution, root: Path) -> bool:
+    return Path(str(distribution.locate_file(root.name))).resolve() == root
+
+
+def _own_version(root: Path) -> str | None:
+    """The version in the engine's own code, or None."""
+    try:
+        found = _VERSION.search((root / "version.py").read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError):
+        return None
+    return found[1] if found else None
 
 
 def _fingerprint(root: Path) -> str:

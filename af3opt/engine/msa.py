@@ -165,7 +165,7 @@ def expand_database(spec: str, db_dirs: tuple[str, ...], flag: str) -> str:
             _check_kind(files, flag)
             return candidate
     raise SetupError(
-        f"--{flag}: {spec} not found in {', '.join(db_dirs)}; set --db_dir, or pass "
+        f"--{flag}: not found: {', '.join(candidates)}; set --db_dir, or pass "
         "--norun_data_pipeline if the input brings its MSAs and templates"
         if candidates != [spec]
         else f"--{flag}: {spec} does not exist"

@@ -52,6 +52,7 @@ class InterruptGuard:
                 instead of 143.
             takes_stop_requests: Take SIGUSR1 as well and set `stop_requested`.
         """
+        self._resumable = resumable
         self._codes = {
             signal.SIGINT: ExitCode.INTERRUPTED,
             signal.SIGTERM: ExitCode.REQUEUE if resumable else ExitCode.TERMINATED,
@@ -122,8 +123,9 @@ class InterruptGuard:
     def _leave_nothing(self, number: signal.Signals) -> None:
         """Ends child processes, removes unfinished files and takes the last steps."""
         _log.warning(
-            "Stopped by %s. Finished results are complete; nothing half-written is left.",
+            "Stopped by %s. Finished results are complete; nothing half-written is left.%s",
             number.name,
+            " To go on, run the same command again." if self._resumable else "",
         )
         with contextlib.suppress(psutil.Error):
             for child in psutil.Process().children(recursive=True):

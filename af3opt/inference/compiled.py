@@ -255,7 +255,10 @@ class ModelCompiler:
 
     def _load(self, key: CacheKey, num_tokens: int) -> CompiledModel | None:
         start = time.perf_counter()
-        stored = self._store.load(key, self._device) if self._store is not None else None
+        if self._store is None:
+            return None
+        self._store.explain_miss(key, num_tokens)
+        stored = self._store.load(key, self._device)
         if stored is None:
             return None
         seconds = (0.0, 0.0, time.perf_counter() - start)

@@ -38,6 +38,15 @@ _OWN_PARTS = ("engine", "inference", "numerics", "optimizations")
 # Packages whose code runs while the model is traced or compiled.
 _PACKAGES = (*COMPUTING, "ml_dtypes", "jaxtyping")
 
+# Parts of a key that are digests, which tell nobody anything, in words.
+_DIGESTS = {
+    "engine": "another engine",
+    "af3opt": "another version of af3opt",
+    "live_code": "other functions of the engine are replaced",
+    "config": "other settings of the model",
+    "arguments": "other shapes of the input, such as the depth of its MSA",
+}
+
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class StoredExecutable:
@@ -68,7 +77,6 @@ class ExecutableStore:
         if not self._usable:
             return None
         if not self._manager.path_of(key.digest).exists():
-            self._explain_miss(key)
             return None
         payload = self._manager.get(key)
         if payload is None:
@@ -120,16 +128,29 @@ class ExecutableStore:
             return
         self._manager.put(key, [payload], information)
 
-    def _explain_miss(self, key: CacheKey) -> None:
-        """Says what the most similar entry was made with, so that a miss is no riddle."""
+    def explain_miss(self, key: CacheKey, num_tokens: int) -> None:
+        """Says why the model has to be compiled if nothing is stored under a key.
+
+        Args:
+            key: The key.
+            num_tokens: Padded tokens.
+        """
+        if self._manager.path_of(key.digest).exists():
+            return
+        kept = [info.header for info in self._manager.entries() if info.header is not None]
         found = [
-            differences(dict(key.material), dict(info.header.material))
-            for info in self._manager.entries()
-            if info.header is not None
+            differences(dict(key.material), dict(header.material))
+            for header in kept
+            if header.information.get("tokens") == num_tokens
         ]
-        if found:
-            nearest = min(found, key=len)
-            _log.info("No compiled model kept for this yet; nearest: %s", "; ".join(nearest))
+        if not found:
+            _log.info("Compiling for %d tokens (first time for this size)", num_tokens)
+            return
+        nearest = min(found, key=len)
+        _log.info(
+            "Compiling for %d tokens; what is kept for this size differs: %s",
+            num_tokens, "; ".join(map(_in_words, nearest)),
+        )  # fmt: skip
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -200,6 +221,10 @@ def executable_key(
 def own_fingerprint() -> str:
     """Digest of af3opt's own sources that take part in tracing: its patches above all."""
     return sources_digest(*_OWN_PARTS)
+
+
+def _in_words(difference: str) -> str:
+    return _DIGESTS.get(difference.partition(":")[0], difference)
 
 
 def _flatten(value: object, path: str = "") -> list[tuple[str, str]]:

@@ -203,16 +203,18 @@ class Reporter:
         """Shows what happens from now on at this display."""
         self._display = display
 
-    def job_started(self, name: str) -> JobReport:
+    def job_started(self, name: str, place: tuple[int, int] | None = None) -> JobReport:
         """A job begins.
 
         Args:
             name: Its name as the user wrote it.
+            place: Which job of how many it is; None to say nothing of it.
 
         Returns:
             The object for its events.
         """
-        _event(f"Running fold job {name}...", "job_started", {"job": name})
+        count = "" if place is None else f" ({place[0]}/{place[1]})"
+        _event(f"Running fold job {name}...{count}", "job_started", {"job": name})
         self._display.begin_job(name)
         report = JobReport(self, name)
         with self._lock:

@@ -9,7 +9,7 @@ import pytest
 
 from af3opt.base.errors import SetupError
 from af3opt.doctor import engine_probe, model
-from af3opt.doctor.check import Verdict
+from af3opt.doctor.check import Check, Verdict
 from af3opt.engine.discovery import find_engine
 from tests.conftest import REPOSITORY
 from tests.doctor.subjects import only, subject, verdicts
@@ -35,9 +35,11 @@ def answers(monkeypatch, tmp_path):
     (tmp_path / "af3.bin").write_bytes(b"12345")
     monkeypatch.setattr(model, "find_engine", lambda: None)
 
-    def check(*lines, hangs=False):
+    def check(*lines, errors="", hangs=False):
         script = tmp_path / "python"
         body = "".join(f"echo '{line}'\n" for line in lines) + ("sleep 60\n" if hangs else "")
+        (tmp_path / "errors").write_text(errors)
+        body += f"cat {tmp_path / 'errors'} >&2\n"
         script.write_text(f"#!/bin/bash\n{body}")
         script.chmod(0o700)
         monkeypatch.setattr(sys, "executable", str(script))
@@ -88,6 +90,35 @@ def test_what_is_broken_fails_with_its_fix(answers):
     assert (checks[0].found, checks[0].fix) == ("JAX cannot use it", "use the CPU")
     assert "--model_dir" in only(checks, "weights content").fix
     assert verdicts(answers()) == {"engine import": Verdict.FAIL}
+
+
+def test_missing_component_data_is_one_failure(answers):
+    """The check of the engine itself reports it."""
+    checks = answers(DEVICE, '{"no_component_data": true}')
+    assert only(checks, "engine import") == Check(
+        "engine import", Verdict.SKIP, "needs the component data"
+    )
+
+
+@pytest.mark.parametrize(
+    ("words", "name", "found"),
+    [
+        (
+            "F1201 parse_flags_from_env.cc:234] Unknown flags in XLA_FLAGS: --xla_no=1",
+            "XLA flags",
+            "XLA ends every program that has them: Unknown flags in XLA_FLAGS: --xla_no=1",
+        ),
+        (
+            "Traceback\nlibcuda: no such symbol",
+            "engine import",
+            "the process that imported the engine died: libcuda: no such symbol",
+        ),
+        ("", "engine import", "the process that imported the engine died: it said nothing"),
+    ],
+)
+def test_last_words_of_the_probe_are_told(answers, words, name, found):
+    (check,) = answers(errors=words)
+    assert (check.name, check.verdict, check.found) == (name, Verdict.FAIL, found)
 
 
 def test_missing_weights_are_reported_once(answers, tmp_path):

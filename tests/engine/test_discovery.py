@@ -109,6 +109,22 @@ def test_engine_published_under_another_name_is_found(package, monkeypatch):
     assert (engine.distribution, engine.version) == ("my-alphafold", "1.2")
 
 
+def test_engine_beside_another_ones_metadata_is_named_by_its_own_code(package, monkeypatch):
+    _fill(package)
+    elsewhere = package.parent / "elsewhere"
+    elsewhere.mkdir()
+    _describe(elsewhere, "other-alphafold", "9.9")
+    monkeypatch.syspath_prepend(str(elsewhere))
+    names = {"alphafold3": ["other-alphafold"]}
+    monkeypatch.setattr(importlib.metadata, "packages_distributions", lambda: names)
+    assert discovery.find_engine().label.startswith("alphafold3 (fingerprint ")
+    discovery.find_engine.cache_clear()
+    (package / "version.py").write_text("__version__ = '3.0.4'\n")
+    engine = discovery.find_engine()
+    assert (engine.distribution, engine.version) == (None, "3.0.4")
+    assert engine.label.startswith("alphafold3 3.0.4 (fingerprint ")
+
+
 def test_missing_dependency_is_named(package, monkeypatch):
     _fill(package)
     monkeypatch.setattr(discovery, "_REQUIRED_PACKAGES", {"no_such_module_x": "some-package"})

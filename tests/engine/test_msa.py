@@ -23,6 +23,16 @@ def test_a_full_temporary_directory_is_named(monkeypatch, number):
         pipeline.process(SimpleNamespace(name="job1"))
 
 
+def test_a_missing_database_is_named_by_the_paths_that_were_tried(tmp_path):
+    folders = (f"{tmp_path}/ssd", f"{tmp_path}/disk")
+    with pytest.raises(SetupError) as caught:
+        msa.expand_database("${DB_DIR}/uniref90.fasta", folders, "uniref90_database_path")
+    assert str(caught.value).startswith(
+        f"--uniref90_database_path: not found: {tmp_path}/ssd/uniref90.fasta, "
+        f"{tmp_path}/disk/uniref90.fasta; set --db_dir"
+    )
+
+
 def test_a_pipe_is_no_database(tmp_path):
     pipe = tmp_path / "uniref90.fasta"
     os.mkfifo(pipe)

@@ -24,6 +24,7 @@ def refuse_models(*_arguments, **_options):
 def test_a_finished_batch_loads_nothing(runs, inputs, tmp_path):
     assert runs.run(inputs, tmp_path / "out") == ExitCode.OK
     assert len(runs.steps()) == 12
+    assert [f"({number}/4)" in runs.output for number in range(1, 6)] == [True] * 4 + [False]
 
     def no_model():
         stub.make_stub_runner = refuse_models

@@ -22,6 +22,17 @@ def _rewrite_holder(directory, number=0, **change):
     return path
 
 
+def test_only_who_died_is_said_to_be_taken_over_from(tmp_path, caplog):
+    caplog.set_level("INFO")
+    claims.try_claim(tmp_path).release()
+    assert claims.try_claim(tmp_path) is not None
+    assert caplog.messages == []
+    _rewrite_holder(tmp_path, process_uptime=1.0)
+    assert claims.try_claim(tmp_path) is not None
+    (message,) = caplog.messages
+    assert message.startswith(f"Taking over {tmp_path.name}: ")
+
+
 def test_a_live_claim_keeps_others_out_until_released(tmp_path):
     claim = claims.try_claim(tmp_path / "job")
     assert claim is not None

@@ -22,7 +22,7 @@ BUSY = textwrap.dedent(
     from af3opt.execution.interrupt import InterruptGuard
     from af3opt.base.atomic import atomic_directory
     root = Path(sys.argv[1])
-    with InterruptGuard().active() as guard:
+    with InterruptGuard(resumable=sys.argv[2:] == ["resumable"]).active() as guard:
         guard.watch(root)
         with atomic_directory(root / "seed-1_sample-0") as scratch:
             (scratch / "half").write_text("x")
@@ -50,6 +50,21 @@ def test_signal_ends_a_busy_process_without_half_written_files(tmp_path, number,
     assert process.returncode == code
     assert list(tmp_path.iterdir()) == []
     assert number.name in errors.decode()
+    assert "same command again" not in errors.decode()
+
+
+def test_ctrl_c_says_how_to_go_on(tmp_path):
+    with subprocess.Popen(
+        [sys.executable, "-c", BUSY, str(tmp_path), "resumable"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    ) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == b"busy\n"
+        process.send_signal(signal.SIGINT)
+        _, errors = process.communicate(timeout=60)
+    assert process.returncode == ExitCode.INTERRUPTED
+    assert errors.decode().endswith(" To go on, run the same command again.\n")
 
 
 @pytest.mark.parametrize(

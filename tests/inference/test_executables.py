@@ -112,12 +112,20 @@ def test_damaged_pickle_is_set_aside(cache, make_key, device):
     assert list((cache.root / "executables" / "quarantine").iterdir())
 
 
-def test_a_miss_is_explained(cache, make_key, device, caplog):
+def test_a_miss_is_explained_without_digests(cache, make_key, caplog):
     caplog.set_level("INFO")
     store = ExecutableStore(cache)
-    store.save(make_key(), compiled_double(), WORK, {})
-    assert store.load(make_key(samples_at_once=2), device) is None
-    assert "nearest: samples_at_once: entry has 5, now 2" in caplog.text
+    store.save(make_key(), compiled_double(), WORK, {"tokens": 4})
+    store.explain_miss(make_key(samples_at_once=2), 8)
+    store.explain_miss(make_key(samples_at_once=2), 4)
+    store.explain_miss(make_key(engine_fingerprint="f", config={}), 4)
+    store.explain_miss(make_key(), 4)
+    kept = "Compiling for 4 tokens; what is kept for this size differs: "
+    assert [record.getMessage() for record in caplog.records] == [
+        "Compiling for 8 tokens (first time for this size)",
+        f"{kept}samples_at_once: entry has 5, now 2",
+        f"{kept}other settings of the model; another engine",
+    ]
 
 
 @pytest.mark.parametrize("level", [0, 1, 2])

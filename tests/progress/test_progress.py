@@ -40,6 +40,12 @@ def run_job(reporter, seeds=(1,), tmp_path="/out"):
     return job
 
 
+def test_jobs_of_a_batch_are_counted(reporter, caplog):
+    caplog.set_level(logging.INFO, logger="af3opt")
+    reporter.job_started("a", (3, 20))
+    assert caplog.records[-1].getMessage() == "Running fold job a... (3/20)"
+
+
 def test_words_people_search_logs_for(reporter, caplog):
     caplog.set_level(logging.INFO, logger="af3opt")
     run_job(reporter, seeds=(1, 2))

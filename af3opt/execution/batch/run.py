@@ -109,6 +109,7 @@ class BatchRun:
             write_plan(self._session.output_dir, plan)
             batch = Batch(
                 tools=tools,
+                places={job: number for number, job in enumerate(plan, start=1)},
                 guard=self._guard,
                 deadline=self._deadline,
                 leases=self._leases,

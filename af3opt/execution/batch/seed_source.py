@@ -160,7 +160,8 @@ class SeedSource:
                 self._batch.tally.add_refused(planned, error, files)
                 return None
             held.pop_all()
-        running = RunningJob(loaded, session.reporter.job_started(loaded.name), started)
+        report = session.reporter.job_started(loaded.name, self._batch.place(planned))
+        running = RunningJob(loaded, report, started)
         self._open[id(running)] = running
         return running
 

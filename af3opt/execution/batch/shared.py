@@ -4,6 +4,7 @@ import collections
 import contextlib
 import dataclasses
 import logging
+from collections.abc import Mapping
 
 from af3opt.base.padding import padded_size
 from af3opt.execution.claims.compile_leases import CompileLeases
@@ -107,6 +108,7 @@ class Batch:
 
     Attributes:
         tools: What jobs are done with.
+        places: Job -> its number in the plan.
         guard: Says when to stop; cleans up at a signal.
         deadline: Says whether there is time for another seed.
         leases: Which process of the node compiles which bucket, None for any.
@@ -117,6 +119,7 @@ class Batch:
     """
 
     tools: Tools
+    places: Mapping[PlannedJob, int]
     guard: InterruptGuard
     deadline: Deadline
     leases: CompileLeases | None
@@ -124,6 +127,10 @@ class Batch:
     tally: Tally
     overlapped: bool
     ahead: collections.deque[int] = dataclasses.field(default_factory=collections.deque)
+
+    def place(self, planned: PlannedJob) -> tuple[int, int] | None:
+        """Which job of how many it is; None for a job alone."""
+        return None if len(self.places) == 1 else (self.places[planned], len(self.places))
 
     @property
     def session(self) -> Session:

@@ -116,7 +116,10 @@ def try_claim(directory: Path, *, pool: int | None = None, link: Link = os.link)
         if reason is None:
             return None
         number = claim_number(newest) + 1
-        _log.info("Taking over %s: %s", directory.name, reason)
+        last = read_holder(newest)
+        # One that let go in order is nobody to take over from: this is the usual way on.
+        if last is None or not last.released:
+            _log.info("Taking over %s: %s", directory.name, reason)
     path = directory / f"claim-{number}"
     holder = this_process()
     made = create(path, to_json(holder), temporary_of=directory / _NAME, link=link)
