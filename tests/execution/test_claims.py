@@ -24,13 +24,13 @@ def _rewrite_holder(directory, number=0, **change):
 
 def test_only_who_died_is_said_to_be_taken_over_from(tmp_path, caplog):
     caplog.set_level("INFO")
-    claims.try_claim(tmp_path).release()
-    assert claims.try_claim(tmp_path) is not None
-    assert caplog.messages == []
-    _rewrite_holder(tmp_path, process_uptime=1.0)
-    assert claims.try_claim(tmp_path) is not None
+    claims.try_claim(tmp_path / "let_go").release()
+    assert claims.try_claim(tmp_path / "let_go") is not None
+    claims.try_claim(tmp_path / "dead")
+    _rewrite_holder(tmp_path / "dead", process_uptime=1.0)
+    assert claims.try_claim(tmp_path / "dead") is not None
     (message,) = caplog.messages
-    assert message.startswith(f"Taking over {tmp_path.name}: ")
+    assert message.startswith("Taking over dead: ")
 
 
 def test_a_live_claim_keeps_others_out_until_released(tmp_path):
