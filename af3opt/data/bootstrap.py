@@ -3,9 +3,11 @@
 import functools
 import logging
 import sys
+from pathlib import Path
 
 from af3opt.base.errors import SetupError
 from af3opt.base.garbage import keep_for_good, no_collection
+from af3opt.data.ccd_index import mend_with
 from af3opt.data.prepared import find_prepared
 from af3opt.data.repair import repair_prepared
 from af3opt.data.resources import redirect_resources
@@ -53,7 +55,8 @@ def bootstrap_engine(*, defer_kernels: bool = False) -> EngineInfo:
 
 
 def _redirect_resources() -> None:
-    """Hands prepared data to the engine; what is damaged is made again first."""
+    """Hands prepared data to the engine; what is damaged is made again, now or when it is read."""
+    mend_with(_make_index_again)
     try:
         redirect_resources(find_prepared())
     except SetupError:
@@ -61,6 +64,11 @@ def _redirect_resources() -> None:
         if repaired is None:
             raise
         redirect_resources(repaired)
+
+
+def _make_index_again(index: Path) -> bool:
+    repaired = repair_prepared()
+    return repaired is not None and repaired.ccd_index == index
 
 
 @functools.cache

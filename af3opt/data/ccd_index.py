@@ -20,11 +20,14 @@ A component's plain text is `name US value US value ... RS name US value ...`
 can only ever produce strings: nothing is unpickled or evaluated.
 """
 
+import contextlib
+import dataclasses
 import hashlib
 import json
 import mmap
 import struct
-from collections.abc import Iterator, Mapping, Sequence
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import BinaryIO
 
@@ -42,6 +45,7 @@ RECORD_SEPARATOR = "\x1e"
 
 _MAGIC = b"AF3OCCD\x01"
 _PREFIX = struct.Struct("<8sI32s")
+_OFFSETS = struct.Struct("<QQ")
 # One dictionary serves all frames: components share item names and most element
 # and atom names, which a frame of 2 kB is too short to learn by itself.
 _DICTIONARY_BYTES = 112 * 1024
@@ -174,6 +178,130 @@ def _train(texts: Sequence[bytes]) -> zstandard.ZstdCompressionDict | None:
     return zstandard.train_dictionary(_DICTIONARY_BYTES, samples)
 
 
+class DamagedIndexError(SetupError):
+    """An index is not what was written."""
+
+
+def _refusal(path: Path, reason: str) -> DamagedIndexError:
+    return DamagedIndexError(f"CCD index {path} {reason}; run `af3opt prepare --force`")
+
+
+# One thread at a time finds out whether a damaged index can be made again.
+_mending = threading.Lock()
+
+
+# None where nobody knows what components were made from: what is damaged stays so.
+_make_again: Callable[[Path], bool] | None = None
+
+
+def mend_with(make_again: Callable[[Path], bool]) -> None:
+    """Sets what is called for an index of which a component is damaged.
+
+    Args:
+        make_again: Makes the file again; tells whether that could be done.
+    """
+    global _make_again
+    _make_again = make_again
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class _IndexFile:
+    """An open file of the format above.
+
+    Attributes:
+        path: The file.
+        mapped: Its bytes.
+        number: Code -> its number.
+        offsets_start: Where the offsets of frames begin.
+        frames_start: Where the frames begin.
+        dictionary: Shared by the frames.
+        source: What identifies where the components came from.
+        content_digest: SHA-256 of all codes and components.
+    """
+
+    path: Path
+    mapped: mmap.mmap
+    number: Mapping[str, int]
+    offsets_start: int
+    frames_start: int
+    dictionary: zstandard.ZstdCompressionDict | None
+    source: JsonObject
+    content_digest: str
+
+    def decompress(self, code: str) -> str:
+        """Returns a component's text.
+
+        Raises:
+            KeyError: no such code.
+            DamagedIndexError: it is not what was written.
+        """
+        number = self.number[code]
+        start, end = _OFFSETS.unpack_from(self.mapped, self.offsets_start + 8 * number)
+        frame = self.mapped[self.frames_start + start : self.frames_start + end]
+        # A decompressor of its own a call: they are cheap and must not be shared by threads.
+        decompressor = zstandard.ZstdDecompressor(dict_data=self.dictionary)
+        try:
+            return decompressor.decompress(frame).decode("utf-8")
+        except (zstandard.ZstdError, UnicodeDecodeError) as error:
+            raise _refusal(self.path, f"is damaged (component {code})") from error
+
+
+def _open(path: Path) -> _IndexFile:
+    """Opens an index; see `CcdIndex`."""
+    try:
+        with open_private(path, _MOST_BYTES) as stream:
+            mapped = mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ)
+    except RefusedFileError as error:
+        raise SetupError(f"CCD index {error}; run `af3opt prepare --force`") from error
+    except (OSError, ValueError) as error:
+        raise SetupError(
+            f"CCD index {path} cannot be opened ({error}); run `af3opt prepare`"
+        ) from error
+    return _read_directory(path, mapped)
+
+
+def _read_directory(path: Path, mapped: mmap.mmap) -> _IndexFile:
+    if len(mapped) < _PREFIX.size:
+        raise _refusal(path, "is truncated")
+    magic, header_bytes, digest = _PREFIX.unpack_from(mapped)
+    if magic[:-1] != _MAGIC[:-1]:
+        raise _refusal(path, "is not a CCD index")
+    if magic != _MAGIC:
+        raise _refusal(path, f"has format version {magic[-1]}, this af3opt reads {_MAGIC[-1]}")
+    end_of_header = _PREFIX.size + header_bytes
+    raw_header = mapped[_PREFIX.size : end_of_header]
+    try:
+        header = json.loads(raw_header)
+        count, names_bytes = header["count"], header["codes_bytes"]
+        dictionary_bytes, frames_bytes = header["dictionary_bytes"], header["frames_bytes"]
+        source: JsonObject = header["source"]
+        content_digest: str = header["content_sha256"]
+    except (ValueError, KeyError, TypeError) as error:
+        raise _refusal(path, "is damaged (header)") from error
+    end_of_names = end_of_header + names_bytes
+    end_of_directory = end_of_names + 8 * (count + 1)
+    frames_start = end_of_directory + dictionary_bytes
+    if len(mapped) != frames_start + frames_bytes:
+        raise _refusal(path, "is truncated")
+    directory = mapped[end_of_header:end_of_directory]
+    if hashlib.sha256(raw_header + directory).digest() != digest:
+        raise _refusal(path, "is damaged (directory checksum)")
+    codes = directory[:names_bytes].decode("utf-8").split("\n") if count else []
+    dictionary = mapped[end_of_directory:frames_start]
+    if hashlib.sha256(dictionary).hexdigest() != header["dictionary_sha256"]:
+        raise _refusal(path, "is damaged (dictionary checksum)")
+    return _IndexFile(
+        path=path,
+        mapped=mapped,
+        number=dict(zip(codes, range(count), strict=True)),
+        offsets_start=end_of_names,
+        frames_start=frames_start,
+        dictionary=zstandard.ZstdCompressionDict(dictionary) if dictionary else None,
+        source=source,
+        content_digest=content_digest,
+    )
+
+
 class CcdIndex(Mapping[str, Component]):
     """Read-only mapping from component code to its mmCIF items.
 
@@ -199,66 +327,36 @@ class CcdIndex(Mapping[str, Component]):
                 damaged, or writable by somebody else.
         """
         self.path = path
-        try:
-            with open_private(path, _MOST_BYTES) as stream:
-                self._map = mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ)
-        except RefusedFileError as error:
-            raise SetupError(f"CCD index {error}; run `af3opt prepare --force`") from error
-        except (OSError, ValueError) as error:
-            raise SetupError(
-                f"CCD index {path} cannot be opened ({error}); run `af3opt prepare`"
-            ) from error
-        self._read_directory()
+        self._file = _open(path)
+        self.source = self._file.source
+        self.content_digest = self._file.content_digest
         self._cache: dict[str, Component] = {}
 
-    def _refuse(self, reason: str) -> SetupError:
-        return SetupError(f"CCD index {self.path} {reason}; run `af3opt prepare --force`")
-
-    def _read_directory(self) -> None:
-        if len(self._map) < _PREFIX.size:
-            raise self._refuse("is truncated")
-        magic, header_bytes, digest = _PREFIX.unpack_from(self._map)
-        if magic[:-1] != _MAGIC[:-1]:
-            raise self._refuse("is not a CCD index")
-        if magic != _MAGIC:
-            raise self._refuse(f"has format version {magic[-1]}, this af3opt reads {_MAGIC[-1]}")
-        end_of_header = _PREFIX.size + header_bytes
-        raw_header = self._map[_PREFIX.size : end_of_header]
-        try:
-            header = json.loads(raw_header)
-            count, names_bytes = header["count"], header["codes_bytes"]
-            dictionary_bytes, frames_bytes = header["dictionary_bytes"], header["frames_bytes"]
-            self.source: JsonObject = header["source"]
-            self.content_digest: str = header["content_sha256"]
-        except (ValueError, KeyError, TypeError) as error:
-            raise self._refuse("is damaged (header)") from error
-        end_of_names = end_of_header + names_bytes
-        end_of_directory = end_of_names + 8 * (count + 1)
-        self._frames_start = end_of_directory + dictionary_bytes
-        if len(self._map) != self._frames_start + frames_bytes:
-            raise self._refuse("is truncated")
-        directory = self._map[end_of_header:end_of_directory]
-        if hashlib.sha256(raw_header + directory).digest() != digest:
-            raise self._refuse("is damaged (directory checksum)")
-        codes = directory[:names_bytes].decode("utf-8").split("\n") if count else []
-        self._number = dict(zip(codes, range(count), strict=True))
-        self._offsets = struct.Struct("<QQ")
-        self._offsets_start = end_of_names
-        dictionary = self._map[end_of_directory : self._frames_start]
-        if hashlib.sha256(dictionary).hexdigest() != header["dictionary_sha256"]:
-            raise self._refuse("is damaged (dictionary checksum)")
-        self._dictionary = zstandard.ZstdCompressionDict(dictionary) if dictionary else None
-
     def _decompress(self, code: str) -> str:
-        number = self._number[code]
-        start, end = self._offsets.unpack_from(self._map, self._offsets_start + 8 * number)
-        frame = self._map[self._frames_start + start : self._frames_start + end]
-        # A decompressor of its own a call: they are cheap and must not be shared by threads.
-        decompressor = zstandard.ZstdDecompressor(dict_data=self._dictionary)
         try:
-            return decompressor.decompress(frame).decode("utf-8")
-        except (zstandard.ZstdError, UnicodeDecodeError) as error:
-            raise self._refuse(f"is damaged (component {code})") from error
+            return self._file.decompress(code)
+        except DamagedIndexError:
+            with _mending:
+                return self._mended(code)
+
+    def _mended(self, code: str) -> str:
+        """Reads a component from what another process has made anew meanwhile, or this one does.
+
+        Raises:
+            SetupError: it cannot be made again, or is not what it was.
+        """
+        with contextlib.suppress(DamagedIndexError):
+            return self._opened_again().decompress(code)
+        if _make_again is None or not _make_again(self.path):
+            raise _refusal(self.path, f"is damaged (component {code})")
+        return self._opened_again().decompress(code)
+
+    def _opened_again(self) -> "_IndexFile":
+        file = _open(self.path)
+        if file.content_digest != self.content_digest:
+            raise _refusal(self.path, "has other components than when the run began")
+        self._file = file
+        return file
 
     def __getitem__(self, code: str) -> Component:
         """Returns a component.
@@ -273,13 +371,13 @@ class CcdIndex(Mapping[str, Component]):
         return component
 
     def __contains__(self, code: object) -> bool:
-        return code in self._number
+        return code in self._file.number
 
     def __iter__(self) -> Iterator[str]:
-        return iter(self._number)
+        return iter(self._file.number)
 
     def __len__(self) -> int:
-        return len(self._number)
+        return len(self._file.number)
 
     def read(self, code: str) -> Component:
         """Returns a component without keeping it: for walks over the whole dictionary.

@@ -322,6 +322,27 @@ def test_a_run_makes_damaged_data_again_with_one_line(damage, components_cif):
     assert check_prepared(find_prepared().root)
 
 
+def test_a_run_makes_the_index_again_when_it_meets_a_damaged_component(components_cif):
+    main(["prepare", f"--components_cif={components_cif}"])
+    path = find_prepared().ccd_index
+    expected = dict(CcdIndex(path))
+    content = bytearray(path.read_bytes())
+    content[-3] ^= 1  # Within the last component, which is read late if ever.
+    path.write_bytes(content)
+    read = "from af3opt.data.ccd_index import CcdIndex; import json\n"
+    read += "print(json.dumps(dict(CcdIndex(Path(sys.argv[2])))))"
+    done = subprocess.run(
+        [sys.executable, "-c", RUN + read, str(components_cif), str(path)],
+        cwd=Path(__file__).parents[2],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stderr.count("is damaged; made again from") == 1
+    assert json.loads(done.stdout) == expected == dict(CcdIndex(path))
+
+
 def test_a_run_does_not_choose_other_data_than_the_damaged(components_cif, tmp_path, monkeypatch):
     other = tmp_path / "other.cif"
     other.write_text(COMPONENTS_CIF.replace("ALANINE", "OTHER"))

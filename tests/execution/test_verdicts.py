@@ -4,6 +4,7 @@ import dataclasses
 import os
 import resource
 import threading
+import time
 from pathlib import Path
 
 import psutil
@@ -141,6 +142,34 @@ def test_a_heartbeat_that_is_seen_keeps_a_job(tmp_path, monkeypatch, content, be
         stop.set()
         if beats:
             holder.join()
+
+
+def test_claims_of_a_lost_node_are_watched_together(tmp_path, monkeypatch):
+    """One period for all, not one for each; a live one among them is seen to be alive."""
+    monkeypatch.setattr(claims, "HEARTBEAT_SECONDS", 2.0)
+    period = claims._HEARTBEATS_AWAITED * 2.0
+    jobs = [tmp_path / f"job{number}" for number in range(10)]
+    for job in jobs:
+        claims.try_claim(job)
+        path = newest_claim(job)
+        holder = dataclasses.replace(this_process(), host="elsewhere", job=None)
+        claims._write(path, holder)
+        old = path.stat().st_mtime - STALE_SECONDS - 3600
+        os.utime(path, (old, old))
+    waited = []
+    sleep = time.sleep
+
+    def watching(seconds):
+        waited.append(seconds)
+        sleep(seconds)
+        path = newest_claim(jobs[-1])
+        stamp = path.stat().st_mtime + 1
+        os.utime(path, (stamp, stamp))
+
+    monkeypatch.setattr("af3opt.execution.claims.watch.time.sleep", watching)
+    taken = [claims.try_claim(job) is not None for job in jobs]
+    assert taken == [*[True] * 9, False]
+    assert sum(waited) <= period * 1.5
 
 
 def test_a_job_that_could_not_be_let_go_is_no_obstacle_to_its_own_process(tmp_path):

@@ -36,6 +36,7 @@ from af3opt.execution.claims.verdicts import (
     judge,
     look_at_claims,
 )
+from af3opt.execution.claims.watch import ClaimWatch
 
 _log = logging.getLogger(__name__)
 
@@ -47,6 +48,8 @@ _NAME = "claim"
 # The claims that this process holds, by their real paths. A claim's file may still name
 # this process when it could not be written any more, on a full disk for example.
 _held: set[Path] = set()
+# One for the process: claims that are watched for one job count as watched for the next.
+_watch = ClaimWatch()
 
 
 class Claim:
@@ -176,27 +179,12 @@ def _why_free(path: Path, pool: int | None) -> str | None:
         return None
     evidence = gather_evidence([seen], lambda: _file_server_seconds(path), held=_held, pool=pool)
     verdict = judge({path: seen}, evidence)[path]
-    if verdict.sign is Sign.HELD or (verdict.sign is not Sign.FREE and _beats(path)):
+    if verdict.sign is Sign.HELD:
+        return None
+    awaited = _HEARTBEATS_AWAITED * HEARTBEAT_SECONDS
+    if verdict.sign is not Sign.FREE and _watch.beats(path, awaited):
         return None
     return verdict.reason
-
-
-def _beats(path: Path) -> bool:
-    """Watches for a heartbeat: a clock that was set makes a live claim look old."""
-    seen = _modified(path)
-    end = time.monotonic() + _HEARTBEATS_AWAITED * HEARTBEAT_SECONDS
-    while time.monotonic() < end:
-        time.sleep(HEARTBEAT_SECONDS / 10)
-        if _modified(path) != seen:
-            return True
-    return False
-
-
-def _modified(path: Path) -> int:
-    try:
-        return path.stat().st_mtime_ns
-    except OSError:
-        return 0
 
 
 def _file_server_seconds(path: Path) -> float:
