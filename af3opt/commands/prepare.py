@@ -2,6 +2,7 @@
 
 import argparse
 import logging
+import os
 import sys
 import time
 from pathlib import Path
@@ -12,7 +13,15 @@ from af3opt.base.errors import ExitCode, UsageError
 from af3opt.base.logs import Verbosity, configure_logging
 from af3opt.data.build import build_prepared
 from af3opt.data.libcifpp import find_mmcif_dictionary
-from af3opt.data.prepared import PreparedData, find_prepared, prepared_root, select_prepared
+from af3opt.data.prepared import (
+    SHARED_VARIABLE,
+    PreparedData,
+    find_prepared,
+    let_all_read,
+    prepared_root,
+    select_prepared,
+    shared_root,
+)
 from af3opt.data.repair import default_source
 from af3opt.data.sources import MMCIF_KIND, ComponentSource, mmcif_source
 from af3opt.data.synthetic_weights import DEPTHS, NOTE, write_synthetic_weights
@@ -62,6 +71,13 @@ def _parser() -> argparse.ArgumentParser:
         help="depth of the synthetic weights: full, or small with few layers and diffusion steps "
         "for tests (default: full)",
     )
+    parser.add_argument(
+        "--shared",
+        type=Path,
+        metavar="DIR",
+        help="make the chemical data in DIR for all users of a site, who export "
+        "AF3OPT_PREPARED_DIR=DIR; root must own it and all directories above it",
+    )
     parser.add_argument("--force", action="store_true", help="build again what is already there")
     parser.add_argument("--list", action="store_true", help="list what is there, then exit")
     parser.add_argument("--quiet", action="store_true", help="log warnings and errors only")
@@ -80,8 +96,13 @@ def main(argv: list[str]) -> int:
     if flags.list:
         _print_list()
         return ExitCode.OK
+    if flags.shared is not None and flags.synthetic_weights:
+        raise UsageError("--shared is for chemical data; leave --synthetic_weights out")
     if flags.mmcif_dictionary is not None and not flags.mmcif_dictionary.is_file():
         raise UsageError(f"--mmcif_dictionary: {flags.mmcif_dictionary} is not a file")
+    if flags.shared is not None:
+        _prepare_for_all(flags, flags.shared.expanduser().absolute())
+        return ExitCode.OK
     _prepare_chemical_data(flags)
     if flags.synthetic_weights:
         _prepare_weights(flags)
@@ -103,10 +124,34 @@ def _prepare_chemical_data(flags: argparse.Namespace) -> None:
     _report("Chemical data", data.root, built, start)
 
 
+def _prepare_for_all(flags: argparse.Namespace, folder: Path) -> None:
+    """Makes the chemical data in a directory that all users may read."""
+    start = time.perf_counter()
+    if not folder.parent.is_dir():
+        raise UsageError(f"--shared={folder}: there is no directory {folder.parent}; make it first")
+    data, built = build_prepared(
+        _source(flags.components_cif),
+        flags.mmcif_dictionary or find_mmcif_dictionary(),
+        force=flags.force,
+        folder=folder,
+    )
+    select_prepared(data.root)
+    let_all_read(folder)
+    _report("Chemical data", data.root, built, start)
+    _log.info("Users take it with: export %s=%s", SHARED_VARIABLE, folder)
+    if os.geteuid() != 0:
+        _log.warning(
+            "Other users refuse it until root owns it and all directories above it: "
+            "chown -R root:root %s",
+            folder,
+        )
+
+
 def _is_settled(flags: argparse.Namespace, current: PreparedData) -> bool:
-    """Whether the data in use are from a file the user gave, and nothing else is asked for."""
+    """Whether the data in use are the site's or a file's, and nothing else is asked for."""
     asked = flags.components_cif or flags.mmcif_dictionary or flags.force
-    return not asked and current.source.get("kind") == MMCIF_KIND
+    of_site = current.root.parent == shared_root()
+    return not asked and (of_site or current.source.get("kind") == MMCIF_KIND)
 
 
 def _source(components_cif: Path | None) -> ComponentSource:

@@ -32,7 +32,11 @@ _log = logging.getLogger(__name__)
 
 
 def build_prepared(
-    source: ComponentSource, mmcif_dictionary: Path | None, *, force: bool = False
+    source: ComponentSource,
+    mmcif_dictionary: Path | None,
+    *,
+    force: bool = False,
+    folder: Path | None = None,
 ) -> tuple[PreparedData, bool]:
     """Builds the data for one source, or finds it built.
 
@@ -40,6 +44,7 @@ def build_prepared(
         source: Where the components come from.
         mmcif_dictionary: `mmcif_pdbx.dic` to copy, or None when there is none.
         force: Build again even when complete data is there.
+        folder: Directory of all prepared data; None for the user's.
 
     Returns:
         The data, and whether it was built now.
@@ -47,7 +52,7 @@ def build_prepared(
     Raises:
         SetupError: the source is unreadable, or the directory not writable.
     """
-    root = private_directory(prepared_root()) / source_key(source.description)
+    root = private_directory(folder or prepared_root()) / source_key(source.description)
     existing = read_prepared(root)
     if existing is not None and not force:
         return existing, False

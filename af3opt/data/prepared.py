@@ -8,12 +8,16 @@
 `<key>` is a digest of the source, so data from another source, or by another
 format version, gets a directory of its own and never replaces one in use.
 `prepared/current` holds the name of the one to use.
+
+A site may have one for all users, named by AF3OPT_PREPARED_DIR: the chemical data and `current`
+as above. It is only read. What a user has prepared comes first.
 """
 
 import dataclasses
 import hashlib
 import json
 import logging
+import os
 import re
 from collections.abc import Mapping
 from pathlib import Path
@@ -33,6 +37,8 @@ COMPONENT_SETS_FILE = "component_sets.json"
 LIBCIFPP_FOLDER = "libcifpp"
 RECORD_FILE = "prepared.json"
 _CURRENT_FILE = "current"
+SHARED_VARIABLE = "AF3OPT_PREPARED_DIR"
+_PREPARE = "run `af3opt prepare`"
 _NAME = re.compile(r"ccd-[0-9a-f]{16}")
 _MOST_NAME_BYTES = 100
 _MOST_RECORD_BYTES = 1 << 20
@@ -101,13 +107,20 @@ def write_record(root: Path, source: Mapping[str, Json], components: int) -> Non
     (root / RECORD_FILE).write_text(sealed_json(record, indent=2) + "\n", encoding="utf-8")
 
 
-def read_prepared(root: Path) -> PreparedData | None:
+def shared_root() -> Path | None:
+    """Returns the site's directory of prepared data, or None when none is named."""
+    named = os.environ.get(SHARED_VARIABLE)
+    return Path(named).expanduser().absolute() if named else None
+
+
+def read_prepared(root: Path, remedy: str = _PREPARE) -> PreparedData | None:
     """Reads one directory and checks its small files.
 
     The index of components has checksums of its own, checked as it is read.
 
     Args:
         root: The directory.
+        remedy: What to do about data that cannot be used, for the warning.
 
     Returns:
         The data; None when the directory holds none that is complete and as it was
@@ -118,7 +131,7 @@ def read_prepared(root: Path) -> PreparedData | None:
     except FileNotFoundError:
         return None
     except (OSError, DamagedDataError) as error:
-        _log.warning("Prepared data in %s: %s; run `af3opt prepare`", root, error)
+        _log.warning("Prepared data in %s: %s; %s", root, error, remedy)
         return None
 
 
@@ -174,24 +187,55 @@ def select_prepared(root: Path) -> None:
     Raises:
         OSError: that cannot be written.
     """
-    current = prepared_root() / _CURRENT_FILE
+    current = root.parent / _CURRENT_FILE
     if current.is_dir() and not current.is_symlink():
         remove_tree(current)
     atomic_write_text(current, root.name + "\n", mode=0o600)
 
 
+def let_all_read(folder: Path) -> None:
+    """Lets all users read a directory of prepared data and everything in it.
+
+    Raises:
+        OSError: a mode cannot be set.
+    """
+    for path in (folder, *folder.rglob("*")):
+        if not path.is_symlink():
+            path.chmod(0o755 if path.is_dir() else 0o644)
+
+
 def find_prepared() -> PreparedData | None:
-    """Returns the data that runs use, or None when `af3opt prepare` has not been run."""
+    """Returns the data that runs use: the user's, else the site's; None when there are none."""
     root = selected_directory()
-    if root is None:
+    if root is not None:
+        restore_replaced(root)
+        own = read_prepared(root)
+        if own is not None:
+            return own
+    return _find_shared()
+
+
+def _find_shared() -> PreparedData | None:
+    """Returns the site's data. Nothing of it is repaired: it is not this user's."""
+    folder = shared_root()
+    if folder is None:
         return None
-    restore_replaced(root)
-    return read_prepared(root)
+    remedy = f"only files of root's or your own are used; `af3opt prepare --shared={folder}`"
+    name = _selected_name(folder / _CURRENT_FILE, remedy)
+    if name is None:
+        _log.warning("%s=%s holds no data that can be used", SHARED_VARIABLE, folder)
+        return None
+    return read_prepared(folder / name, remedy)
 
 
 def selected_directory() -> Path | None:
-    """Returns the directory that runs use, in whatever state, or None without a choice."""
-    current = prepared_root() / _CURRENT_FILE
+    """Returns the user's directory that runs use, in whatever state, or None without a choice."""
+    name = _selected_name(prepared_root() / _CURRENT_FILE, _PREPARE)
+    return None if name is None else prepared_root() / name
+
+
+def _selected_name(current: Path, remedy: str) -> str | None:
+    """Reads the name of the directory to use; None when nothing has been chosen."""
     try:
         name = read_private(current, _MOST_NAME_BYTES).decode("ascii").strip()
         if not _NAME.fullmatch(name):
@@ -199,9 +243,9 @@ def selected_directory() -> Path | None:
     except FileNotFoundError:
         return None
     except (OSError, ValueError) as error:
-        _log.warning("%s cannot be used (%s); run `af3opt prepare`", current, error)
+        _log.warning("%s cannot be used (%s); %s", current, error, remedy)
         return None
-    return prepared_root() / name
+    return name
 
 
 def prepared_directories() -> list[Path]:

@@ -29,6 +29,7 @@ from af3opt.settings.upstream import UpstreamOptions
 _OTHER_VARIABLES = frozenset(
     {
         "AF3OPT_HOME",
+        "AF3OPT_PREPARED_DIR",
         "AF3OPT_PYTHON",
         "AF3OPT_TEST_HOME",
         "AF3OPT_FULL_TESTS",

@@ -22,6 +22,7 @@ from af3opt.data.prepared import DamagedDataError, check_prepared, find_prepared
 from af3opt.data.resources import redirect_resources
 from af3opt.data.source import describe_file, describe_file_again, same_file
 from af3opt.data.sources import mmcif_source, read_engine_pickle
+from tests.other_user import as_other, give_away, let_pass, needs_root
 
 COMPONENTS_CIF = """data_ALA
 #
@@ -112,6 +113,59 @@ def test_second_call_keeps_what_is_there(components_cif, capsys):
     assert str(find_prepared().root) in listed[0]
 
 
+@pytest.fixture
+def shared(components_cif, tmp_path, monkeypatch):
+    """A site's directory of prepared data, and a user who has prepared nothing."""
+    folder = tmp_path / "site"
+    assert main(["prepare", f"--components_cif={components_cif}", f"--shared={folder}"]) == 0
+    assert find_prepared() is None
+    monkeypatch.setenv("AF3OPT_PREPARED_DIR", str(folder))
+    return folder
+
+
+def test_a_site_prepares_for_all_its_users(shared, caplog):
+    caplog.set_level("INFO")
+    prepared = find_prepared()
+    assert prepared.root.parent == shared
+    assert list(CcdIndex(prepared.ccd_index)) == ["ALA", "NAG", "ZN"]
+    modes = {path.stat().st_mode & 0o777 for path in (shared, *shared.rglob("*"))}
+    assert modes == {0o755, 0o644}
+    assert main(["prepare"]) == ExitCode.OK
+    assert f"already there: {prepared.root}" in caplog.text
+    assert not prepared_root().exists()
+
+
+def test_what_a_user_prepared_comes_before_the_sites(shared, components_cif):
+    assert main(["prepare", f"--components_cif={components_cif}"]) == ExitCode.OK
+    assert find_prepared().root.parent == prepared_root()
+    damage_one_bit(find_prepared())
+    assert find_prepared().root.parent == shared
+
+
+@needs_root
+def test_another_user_reads_the_sites_data_and_changes_nothing(shared):
+    let_pass(shared)
+    seen = as_other(lambda: [str(find_prepared().root), len(CcdIndex(find_prepared().ccd_index))])
+    assert seen == [str(find_prepared().root), 3]
+
+
+@needs_root
+@pytest.mark.parametrize("whose", ["owner", "mode"])
+def test_data_of_a_site_that_somebody_else_can_write_are_refused(shared, whose, caplog):
+    if whose == "owner":
+        give_away(find_prepared().root / "prepared.json")
+    else:
+        find_prepared().root.chmod(0o777)
+    assert find_prepared() is None
+    assert "only files of root's or your own are used" in caplog.text
+
+
+def test_a_shared_directory_without_data_is_named(monkeypatch, tmp_path, caplog):
+    monkeypatch.setenv("AF3OPT_PREPARED_DIR", str(tmp_path))
+    assert find_prepared() is None
+    assert f"AF3OPT_PREPARED_DIR={tmp_path} holds no data that can be used" in caplog.text
+
+
 def test_two_at_once_and_one_killed(components_cif):
     killed = start_prepare(f"--components_cif={components_cif}")
     killed.stderr.readline()
@@ -127,6 +181,8 @@ def test_two_at_once_and_one_killed(components_cif):
 @pytest.mark.parametrize(
     ("flags", "message"),
     [
+        (["--shared=/none/x"], "there is no directory /none; make it first"),
+        (["--shared=/tmp/x", "--synthetic_weights"], "leave --synthetic_weights out"),
         (["--components_cif=/none/components.cif"], "cannot read /none/components.cif"),
         (["--mmcif_dictionary=/none"], "/none is not a file"),
         (["--depth=deep", "--synthetic_weights"], "invalid choice"),
