@@ -25,13 +25,13 @@ from af3opt.data.resources import (
     redirect_resources,
 )
 from af3opt.engine.discovery import find_engine
+from af3opt.engine.own_script import engine_buckets
 from af3opt.engine.plain_run import (
     PlainOptions,
     load_components_from,
     run,
     write_component_index,
 )
-from af3opt.settings.upstream import DEFAULT_BUCKETS
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -58,7 +58,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--buckets",
         type=lambda text: [int(size) for size in text.split(",")],
-        default=list(DEFAULT_BUCKETS),
+        default=list(engine_buckets()),
     )
     parser.add_argument("--jax_backend", choices=("cpu", "gpu"), default="cpu")
     parser.add_argument("--flash_attention_implementation", default="xla")

@@ -113,6 +113,8 @@ def _prepare_chemical_data(flags: argparse.Namespace) -> None:
     start = time.perf_counter()
     given = find_prepared()
     if given is not None and _is_settled(flags, given):
+        if given.root.parent == prepared_root():
+            select_prepared(given.root)
         _report("Chemical data", given.root, False, start)
         return
     data, built = build_prepared(

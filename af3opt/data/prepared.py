@@ -7,9 +7,10 @@
 
 `<key>` is a digest of the source, so data from another source, or by another
 format version, gets a directory of its own and never replaces one in use.
-`prepared/current` holds the name of the one to use.
+`prepared/current-<engine fingerprint>` holds the name of the one that runs with this engine
+use; `prepared/current` that of the one prepared last, for an engine without a choice of its own.
 
-A site may have one for all users, named by AF3OPT_PREPARED_DIR: the chemical data and `current`
+A site may have one for all users, named by AF3OPT_PREPARED_DIR: the chemical data and the names
 as above. It is only read. What a user has prepared comes first.
 """
 
@@ -26,9 +27,11 @@ import xxhash
 
 from af3opt.base.atomic import atomic_write_text, remove_tree, restore_replaced
 from af3opt.base.checked_json import parse_sealed, sealed_json
+from af3opt.base.errors import SetupError
 from af3opt.base.foreign_files import open_private, read_private
 from af3opt.base.json_types import Json
 from af3opt.base.paths import af3opt_home
+from af3opt.engine.discovery import find_engine
 
 _log = logging.getLogger(__name__)
 
@@ -182,15 +185,27 @@ def _checksum(path: Path) -> str:
 
 
 def select_prepared(root: Path) -> None:
-    """Makes `root` the data that runs use from now on.
+    """Makes `root` the data that runs with the installed engine use from now on.
+
+    Another engine of this user goes on with the data that were prepared for it.
 
     Raises:
         OSError: that cannot be written.
     """
-    current = root.parent / _CURRENT_FILE
-    if current.is_dir() and not current.is_symlink():
-        remove_tree(current)
-    atomic_write_text(current, root.name + "\n", mode=0o600)
+    for current in _choices(root.parent):
+        if current.is_dir() and not current.is_symlink():
+            remove_tree(current)
+        atomic_write_text(current, root.name + "\n", mode=0o600)
+
+
+def _choices(folder: Path) -> list[Path]:
+    """The files that name the data to use, the one that counts first."""
+    common = folder / _CURRENT_FILE
+    try:
+        engine = find_engine()
+    except SetupError:
+        return [common]
+    return [common.with_name(f"{_CURRENT_FILE}-{engine.fingerprint}"), common]
 
 
 def let_all_read(folder: Path) -> None:
@@ -221,7 +236,7 @@ def _find_shared() -> PreparedData | None:
     if folder is None:
         return None
     remedy = f"only files of root's or your own are used; `af3opt prepare --shared={folder}`"
-    name = _selected_name(folder / _CURRENT_FILE, remedy)
+    name = _selected_name(folder, remedy)
     if name is None:
         _log.warning("%s=%s holds no data that can be used", SHARED_VARIABLE, folder)
         return None
@@ -230,12 +245,17 @@ def _find_shared() -> PreparedData | None:
 
 def selected_directory() -> Path | None:
     """Returns the user's directory that runs use, in whatever state, or None without a choice."""
-    name = _selected_name(prepared_root() / _CURRENT_FILE, _PREPARE)
+    name = _selected_name(prepared_root(), _PREPARE)
     return None if name is None else prepared_root() / name
 
 
-def _selected_name(current: Path, remedy: str) -> str | None:
+def _selected_name(folder: Path, remedy: str) -> str | None:
     """Reads the name of the directory to use; None when nothing has been chosen."""
+    names = (_name_in(choice, remedy) for choice in _choices(folder))
+    return next((name for name in names if name is not None), None)
+
+
+def _name_in(current: Path, remedy: str) -> str | None:
     try:
         name = read_private(current, _MOST_NAME_BYTES).decode("ascii").strip()
         if not _NAME.fullmatch(name):

@@ -5,10 +5,12 @@ import re
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
 
 from af3opt.base.errors import SetupError
-from af3opt.data.prepared import find_prepared
+from af3opt.data.prepared import PreparedData, find_prepared
 from af3opt.data.resources import engine_ccd_file
+from af3opt.data.source import same_file
 from af3opt.doctor.check import (
     Check,
     Subject,
@@ -19,6 +21,7 @@ from af3opt.doctor.check import (
     warning,
 )
 from af3opt.engine.discovery import find_engine
+from af3opt.engine.own_script import own_script
 from af3opt.environment.cpu_flags import cpu_xla_flags
 from af3opt.environment.tuning import load_tuning
 
@@ -40,19 +43,32 @@ def check_engine(_: Subject) -> Iterator[Check]:
     except SetupError as error:
         yield failure_of("engine", error, "install AlphaFold 3 for this Python")
         return
-    yield ok("engine", f"{engine.label} in {engine.root}")
-    own = engine_ccd_file()
-    prepared = find_prepared()
-    if prepared is not None:
-        yield ok("component data", f"prepared in {prepared.root}")
-    elif own.is_file():
-        yield warning(
-            "component data",
-            f"the engine's own ({own}), which takes seconds and gigabytes to load",
-            "run `af3opt prepare` once: it makes an index that opens at once",
-        )
-    else:
-        yield failure("component data", "none", "run `af3opt prepare` once on this machine")
+    script = own_script()
+    beside = f", its script {script}" if script is not None else ""
+    yield ok("engine", f"{engine.label} in {engine.root}{beside}")
+    yield _component_data(find_prepared(), engine_ccd_file())
+
+
+def _component_data(prepared: PreparedData | None, own: Path) -> Check:
+    """What a run will take the chemical components from.
+
+    Args:
+        prepared: Made by `af3opt prepare`, or None.
+        own: Where the engine keeps its own; it may not exist.
+    """
+    name = "component data"
+    if prepared is not None and not own.is_file():
+        return ok(name, f"prepared in {prepared.root}")
+    if prepared is not None and same_file(prepared.source, own):
+        return ok(name, f"the engine's own ({own}), through its index in {prepared.root}")
+    if not own.is_file():
+        return failure(name, "none", "run `af3opt prepare` once on this machine")
+    other = f"; {prepared.root} was made from another source" if prepared is not None else ""
+    return warning(
+        name,
+        f"the engine's own ({own}), which takes seconds and gigabytes to load{other}",
+        "run `af3opt prepare` once with this engine: it makes an index that opens at once",
+    )
 
 
 def check_jax(subject: Subject) -> Iterator[Check]:

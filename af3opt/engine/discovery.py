@@ -5,16 +5,14 @@ an unrelated PyTorch project; version strings are kept by forks. So an engine is
 recognised by the files it consists of, and identified by a digest of them.
 """
 
-import contextlib
 import dataclasses
 import functools
 import hashlib
-import importlib.metadata
 import importlib.util
-import re
 from pathlib import Path
 
 from af3opt.base.errors import SetupError
+from af3opt.engine.provenance import claimed_version, distribution_of, origin_of
 
 INSTALL_HINT = (
     "install DeepMind's AlphaFold 3 (https://github.com/google-deepmind/alphafold3) in this "
@@ -34,9 +32,6 @@ _REQUIRED_FILES = (
     "model/post_processing.py",
     "model/pipeline/pipeline.py",
 )
-# Names under which engines are published.
-_DISTRIBUTIONS = ("alphafold3-colabfold", "alphafold3")
-_VERSION = re.compile(r"""^__version__ = ["']([\w.+-]{1,40})["']""", re.MULTILINE)
 # Where v3.0.0 kept its model, before the API that later versions share.
 _V300_FILE = "model/diffusion/model.py"
 _REQUIRED_PACKAGES = {
@@ -54,24 +49,28 @@ class EngineInfo:
 
     Attributes:
         root: Directory of the `alphafold3` package.
-        distribution: Name of the installed distribution, or None when it was
-            copied in by hand.
-        version: The distribution's version, or what the engine's own code says when there is
-            none; informative only, never trusted.
+        distribution: Name of the distribution that the files in `root` belong to, or None
+            when they were copied in by hand or stand on PYTHONPATH.
+        version: The distribution's version, else the one that the source states; informative
+            only, never trusted.
         fingerprint: 16 hex digits over the contents of every Python and compiled
             file; equal fingerprints mean equal engines.
+        origin: Repository and commit, or directory, that it was installed from; None for a
+            package index.
     """
 
     root: Path
     distribution: str | None
     version: str | None
     fingerprint: str
+    origin: str | None = None
 
     @property
     def label(self) -> str:
         """Short text for logs and records."""
         name = " ".join(filter(None, (self.distribution or ENGINE, self.version)))
-        return f"{name} (fingerprint {self.fingerprint})"
+        source = f" from {self.origin}" if self.origin else ""
+        return f"{name}{source} (fingerprint {self.fingerprint})"
 
 
 @functools.cache
@@ -82,7 +81,7 @@ def find_engine() -> EngineInfo:
         SetupError: there is none, the package of that name is something else, it
             is too old, or a package it needs is missing.
     """
-    root = _package_root()
+    root = package_root()
     missing = [name for name in _REQUIRED_FILES if not (root / name).is_file()]
     if missing:
         if (root / _V300_FILE).is_file():
@@ -108,16 +107,22 @@ def find_engine() -> EngineInfo:
             f"the engine in {root} needs {', '.join(absent)}, which is not installed; "
             f"run: pip install {' '.join(absent)}"
         )
-    distribution = _distribution(root)
+    distribution = distribution_of(root)
     return EngineInfo(
         root=root,
         distribution=distribution.metadata["Name"] if distribution else None,
-        version=distribution.version if distribution else _own_version(root),
+        version=distribution.version if distribution else claimed_version(root),
         fingerprint=_fingerprint(root),
+        origin=origin_of(distribution) if distribution else None,
     )
 
 
-def _package_root() -> Path:
+def package_root() -> Path:
+    """Returns the directory of the package that `import alphafold3` would give.
+
+    Raises:
+        SetupError: there is none.
+    """
     try:
         spec = importlib.util.find_spec(ENGINE)
     except (ImportError, ValueError):
@@ -126,35 +131,6 @@ def _package_root() -> Path:
     if not locations:
         raise SetupError(f"no AlphaFold 3 engine is installed for this Python; {INSTALL_HINT}")
     return Path(locations[0]).resolve()
-
-
-def _distribution(root: Path) -> importlib.metadata.Distribution | None:
-    """The distribution that the engine in `root` was installed as, or None.
-
-    Another one may be installed beside an engine that comes first on the path.
-    """
-    for name in _DISTRIBUTIONS:
-        with contextlib.suppress(importlib.metadata.PackageNotFoundError):
-            if _is_at(distribution := importlib.metadata.distribution(name), root):
-                return distribution
-    # Reads the file lists of all that is installed, which takes 0.3 s.
-    for name in importlib.metadata.packages_distributions().get(ENGINE, []):
-        if _is_at(distribution := importlib.metadata.distribution(name), root):
-            return distribution
-    return None
-
-
-def _is_at(distribution: importlib.metadata.Distribution, root: Path) -> bool:
-    return Path(str(distribution.locate_file(root.name))).resolve() == root
-
-
-def _own_version(root: Path) -> str | None:
-    """The version in the engine's own code, or None."""
-    try:
-        found = _VERSION.search((root / "version.py").read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError):
-        return None
-    return found[1] if found else None
 
 
 def _fingerprint(root: Path) -> str:

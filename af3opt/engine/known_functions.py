@@ -19,6 +19,7 @@ class Release(enum.StrEnum):
     V3_0_2 = "v3.0.2"
     V3_0_3 = "v3.0.3"
     V3_0_4 = "v3.0.4"
+    AUGUST_2026 = "c0f97ed (2026-08-19)"
     V3_0_5 = "v3.0.5"
     FORK_3_1_6 = "fork 3.1.6"
     FORK_3_1_18 = "fork 3.1.18"
@@ -35,8 +36,10 @@ class Unfit(enum.StrEnum):
 # In the place of a digest: a release has the function, whatever its source is.
 ANY_SOURCE = "any source"
 
-V3_0_1, V3_0_2, V3_0_3, V3_0_4, V3_0_5, FORK_3_1_6, FORK_3_1_18 = Release
-FROM_V3_0_2 = (V3_0_2, V3_0_3, V3_0_4)
+V3_0_1, V3_0_2, V3_0_3, V3_0_4, AUGUST_2026, V3_0_5, FORK_3_1_6, FORK_3_1_18 = Release
+# The commit between the releases v3.0.4 and v3.0.5 of which the whole was at hand.
+FROM_V3_0_4 = (V3_0_4, AUGUST_2026)
+FROM_V3_0_2 = (V3_0_2, V3_0_3, *FROM_V3_0_4)
 DEEPMIND = (V3_0_1, *FROM_V3_0_2)
 FORKS = (FORK_3_1_6, FORK_3_1_18)
 # Those that are like DeepMind's in what the fork changed later.
@@ -100,7 +103,7 @@ FUNCTIONS: Mapping[str, Mapping[str, Sources]] = {
     "model.network.diffusion_head": {
         "sample": {
             "4fe27c6b6a3e0c8a": (V3_0_1, V3_0_2, V3_0_3),
-            "0dd115a6ce52da52": (V3_0_4,),
+            "0dd115a6ce52da52": FROM_V3_0_4,
             "23fb69b04887bc77": (FORK_3_1_6,),
             "d43f046430e26b9b": (FORK_3_1_18,),
         },
@@ -149,7 +152,7 @@ FUNCTIONS: Mapping[str, Mapping[str, Sources]] = {
     "model.components.utils": {
         "mask_mean": {
             "21364afa465cb26e": (V3_0_1, V3_0_2),
-            "da88c0d1d7aa4f98": (V3_0_3, V3_0_4, *FORKS),
+            "da88c0d1d7aa4f98": (V3_0_3, *FROM_V3_0_4, *FORKS),
         },
     },
     "model.features": {

@@ -48,7 +48,7 @@ def run_script(settings: Settings, startup: Startup) -> ExitCode:
     known = script_flags(script)
     arguments = script_arguments(settings, startup.backend, known, script)
     engine = bootstrap_engine(defer_kernels=startup.backend.name == "cpu")
-    _log.info("Engine: %s", engine.label)
+    _log.info("Engine: %s in %s", engine.label, engine.root)
     activate(settings, choose_context(settings, startup.host, startup.backend))
     if settings.run_inference:
         _set_up_compile_cache(settings, startup.backend.name)

@@ -1,15 +1,15 @@
 """Which token counts inputs are padded to.
 
 Padding costs compute on every run, a new size costs one compilation. On a GPU
-compiling is dear and padded tokens are cheap, so upstream's coarse list holds. On a
-CPU compiling takes seconds and a run takes minutes that grow with the padded size and
-its square: there the steps are fine. Another padded size draws other random
-numbers for the diffusion (class *resampled*), so `--fidelity` below `fast` keeps
-upstream's list, and buckets that the user gave are always obeyed.
+compiling is dear and padded tokens are cheap, so the coarse list of the engine's own script
+holds. On a CPU compiling takes seconds and a run takes minutes that grow with the padded
+size and its square: there the steps are fine. Another padded size draws other random
+numbers for the diffusion (class *resampled*), so `--fidelity` below `fast` keeps that list,
+and buckets that the user gave are always obeyed.
 """
 
+from af3opt.engine.own_script import engine_buckets
 from af3opt.settings.settings import Settings
-from af3opt.settings.upstream import DEFAULT_BUCKETS
 
 # (up to this many tokens, in steps of): from 48 tokens on padding adds less than a
 # sixteenth, and 117 sizes cover what upstream's 15 do. A default run of 80 tokens takes
@@ -27,7 +27,7 @@ def choose_buckets(settings: Settings, backend: str) -> tuple[int, ...]:
     if settings.buckets is not None:
         return settings.buckets
     if backend != "cpu" or settings.fidelity != "fast":
-        return DEFAULT_BUCKETS
+        return engine_buckets()
     return _fine_buckets()
 
 

@@ -82,10 +82,10 @@ def _z_value(unit: str) -> Value:
     )
 
 
-def _tool_cpus(tool: str) -> Value:
+def _tool_cpus(tool: str, beyond: str = "") -> Value:
     return _up(
         _msa_tool_cpus,
-        f"CPUs for one {tool} process; above 8 there is little further speed-up.",
+        f"CPUs for one {tool} process; above 8 there is little further speed-up{beyond}.",
         group=TOOLS,
         lower_bound=0,
         default_text="usable cores, at most 8",
@@ -169,7 +169,9 @@ class UpstreamOptions:
         "pdb_seqres_2022_09_28.fasta", "PDB sequences, template search"
     )
 
-    jackhmmer_n_cpu: int = _tool_cpus("Jackhmmer")
+    jackhmmer_n_cpu: int = _tool_cpus(
+        "Jackhmmer", " (but see docs/searches.md for the one of AlphaFold 3 v3.0.5)"
+    )
     jackhmmer_max_parallel_shards: int | None = _max_shards("Jackhmmer")
     jackhmmer_n_workers: int = _up(
         4, "Most Jackhmmer database searches at once.", group=TOOLS, lower_bound=1
@@ -231,8 +233,9 @@ class UpstreamOptions:
     buckets: tuple[int, ...] | None = _result(
         None,
         "Strictly increasing token counts that inputs are padded to, so that one compiled model "
-        "serves many inputs. A larger input gets a bucket of its own size. Unset: upstream's list "
-        "on a GPU; finer ones on a CPU unless --fidelity=exact.",
+        "serves many inputs. A larger input gets a bucket of its own size. Unset: the list of the "
+        "engine's own script on a GPU (128 and 384 came after v3.0.4); finer ones on a CPU unless "
+        "--fidelity=exact.",
         group=INFERENCE,
         default_text=",".join(map(str, DEFAULT_BUCKETS)) + " (finer on a CPU)",
         check=_bucket_problem,

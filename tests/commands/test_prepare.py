@@ -8,6 +8,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import types
 from pathlib import Path
 
 import pytest
@@ -15,6 +16,7 @@ import pytest
 from af3opt.base.atomic import temporary_sibling
 from af3opt.base.errors import ExitCode, SetupError
 from af3opt.cli import main
+from af3opt.data import prepared as prepared_data
 from af3opt.data import repair
 from af3opt.data.ccd_index import CcdIndex
 from af3opt.data.component_sets import read_component_sets
@@ -166,6 +168,34 @@ def test_a_shared_directory_without_data_is_named(monkeypatch, tmp_path, caplog)
     assert f"AF3OPT_PREPARED_DIR={tmp_path} holds no data that can be used" in caplog.text
 
 
+def write_components(path, ending):
+    path.write_bytes(gzip.compress((COMPONENTS_CIF + ending).encode()))
+
+
+def test_each_engine_keeps_the_data_prepared_for_it(components_cif, monkeypatch):
+    engines = {name: types.SimpleNamespace(fingerprint=name) for name in ("one", "other", "third")}
+    roots = {}
+    for name in ("one", "other"):
+        monkeypatch.setattr(prepared_data, "find_engine", lambda name=name: engines[name])
+        # Another content makes another source.
+        write_components(components_cif, f"# {name}\n")
+        assert main(["prepare", f"--components_cif={components_cif}"]) == ExitCode.OK
+        roots[name] = find_prepared().root
+    assert roots["one"] != roots["other"]
+    monkeypatch.setattr(prepared_data, "find_engine", lambda: engines["one"])
+    assert find_prepared().root == roots["one"]
+    # One for which nothing was prepared takes what was prepared last.
+    monkeypatch.setattr(prepared_data, "find_engine", lambda: engines["third"])
+    assert find_prepared().root == roots["other"]
+    # Asked to prepare, it makes these its own.
+    assert main(["prepare"]) == ExitCode.OK
+    monkeypatch.setattr(prepared_data, "find_engine", lambda: engines["one"])
+    write_components(components_cif, "# one's new\n")
+    assert main(["prepare", f"--components_cif={components_cif}"]) == ExitCode.OK
+    monkeypatch.setattr(prepared_data, "find_engine", lambda: engines["third"])
+    assert find_prepared().root == roots["other"]
+
+
 def test_two_at_once_and_one_killed(components_cif):
     killed = start_prepare(f"--components_cif={components_cif}")
     killed.stderr.readline()
@@ -241,20 +271,25 @@ def test_a_touched_file_is_the_same_and_a_changed_one_is_not(tmp_path):
     assert not same_file({"kind": "biotite"}, path)
 
 
+def names_of_the_data_in_use(prepared):
+    return sorted(prepared.root.parent.glob("current*"))
+
+
 def damage_name(prepared):
-    (prepared.root.parent / "current").write_bytes(b"\xff\x00../../etc")
+    for current in names_of_the_data_in_use(prepared):
+        current.write_bytes(b"\xff\x00../../etc")
 
 
 def damage_name_kind(prepared):
-    current = prepared.root.parent / "current"
-    current.unlink()
-    current.mkdir()
+    for current in names_of_the_data_in_use(prepared):
+        current.unlink()
+        current.mkdir()
 
 
 def damage_name_fifo(prepared):
-    current = prepared.root.parent / "current"
-    current.unlink()
-    os.mkfifo(current)
+    for current in names_of_the_data_in_use(prepared):
+        current.unlink()
+        os.mkfifo(current)
 
 
 def damage_sets(prepared):

@@ -12,6 +12,8 @@ import pytest
 
 from af3opt import cli
 from af3opt.base.errors import SetupError
+from af3opt.data.prepared import PreparedData
+from af3opt.data.source import describe_file
 from af3opt.doctor import cluster, examination, hardware, searches, software, storage, variables
 from af3opt.doctor.check import Check, Verdict, gigabytes
 from af3opt.doctor.filesystems import file_system_of, read_speed
@@ -122,6 +124,31 @@ def test_no_engine_is_one_failure_with_its_fix(monkeypatch):
         "no AlphaFold 3 engine is installed for this Python",
         "install it",
     )
+
+
+@pytest.mark.parametrize(
+    ("own", "prepared", "verdict", "found"),
+    [
+        (None, None, Verdict.FAIL, "none"),
+        (None, "another file", Verdict.OK, "prepared in "),
+        ("there", "the same", Verdict.OK, "through its index in "),
+        ("there", "another file", Verdict.WARN, "was made from another source"),
+        ("there", None, Verdict.WARN, "seconds and gigabytes to load"),
+    ],
+)
+def test_component_data_are_those_that_a_run_uses(own, prepared, verdict, found, tmp_path):
+    file = tmp_path / "ccd.pickle"
+    if own:
+        file.write_bytes(b"components")
+    data = None
+    if prepared:
+        other = tmp_path / "other"
+        other.write_bytes(b"else")
+        source = describe_file("engine pickle", file if prepared == "the same" else other)
+        data = PreparedData(tmp_path, tmp_path / "i", tmp_path / "s", tmp_path / "l", source)
+    check = software._component_data(data, file)
+    assert check.verdict is verdict
+    assert found in check.found
 
 
 def test_inert_variables_are_named():

@@ -2,12 +2,13 @@
 
 import importlib.metadata
 import importlib.util
+import json
 import sys
 
 import pytest
 
 from af3opt.base.errors import ExitCode, SetupError
-from af3opt.engine import discovery
+from af3opt.engine import discovery, provenance
 from af3opt.engine.modules import source_digest
 
 
@@ -123,6 +124,40 @@ def test_engine_beside_another_ones_metadata_is_named_by_its_own_code(package, m
     engine = discovery.find_engine()
     assert (engine.distribution, engine.version) == (None, "3.0.4")
     assert engine.label.startswith("alphafold3 3.0.4 (fingerprint ")
+
+
+@pytest.mark.parametrize(
+    ("note", "origin"),
+    [
+        (None, None),
+        ("{damaged", None),
+        (
+            {"url": "https://me:token@host/alphafold3.git", "vcs_info": {"commit_id": "c" * 40}},
+            "https://host/alphafold3.git@" + "c" * 12,
+        ),
+        ({"url": "file:///app/alphafold", "dir_info": {}}, "/app/alphafold"),
+        ({"url": "https://host/alphafold3.whl", "archive_info": {}}, None),
+    ],
+)
+def test_origin_is_what_the_installer_noted(note, origin, package):
+    _fill(package)
+    _describe(package.parent, "alphafold3", "3.0.4")
+    if note is not None:
+        path = package.parent / "alphafold3-3.0.4.dist-info" / "direct_url.json"
+        path.write_text(note if isinstance(note, str) else json.dumps(note))
+    assert discovery.find_engine().origin == origin
+
+
+def test_editable_checkout_is_known_by_its_note(tmp_path, monkeypatch):
+    root = tmp_path / "checkout" / "src" / "alphafold3"
+    site = tmp_path / "site"
+    site.mkdir()
+    _describe(site, "alphafold3", "3.0.4")
+    note = {"url": (tmp_path / "checkout").as_uri(), "dir_info": {"editable": True}}
+    (site / "alphafold3-3.0.4.dist-info" / "direct_url.json").write_text(json.dumps(note))
+    monkeypatch.syspath_prepend(str(site))
+    assert provenance.distribution_of(root).version == "3.0.4"
+    assert provenance.distribution_of(tmp_path / "else" / "alphafold3") is None
 
 
 def test_missing_dependency_is_named(package, monkeypatch):

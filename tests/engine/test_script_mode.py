@@ -87,7 +87,7 @@ def test_our_compile_cache_unless_another_is_chosen(
     monkeypatch.setattr(sys, "path", list(sys.path))
     calls = []
     stand_ins = {
-        "bootstrap_engine": lambda **_: types.SimpleNamespace(label="engine"),
+        "bootstrap_engine": lambda **_: types.SimpleNamespace(label="engine", root="/e"),
         "activate": lambda *_: calls.append("activate"),
         "choose_context": lambda *_: None,
         "choose_device": lambda *_: "device",

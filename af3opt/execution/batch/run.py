@@ -99,7 +99,7 @@ class BatchRun:
             return self._tally.outcomes
         cache = MsaCache.from_settings(self._session.settings)
         engine = import_engine(self._session)
-        _log.info("Engine: %s", engine.label)
+        _log.info("Engine: %s in %s", engine.label, engine.root)
         with contextlib.ExitStack() as stack:
             searches = stack.enter_context(faster_searches(self._session.settings))
             if searches.exact is not None:
