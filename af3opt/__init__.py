@@ -1,17 +1,18 @@
 """af3opt: run AlphaFold 3 on HPC clusters, faster and safe to kill.
 
 Importing this package never imports JAX or the engine, so that the environment
-can still be prepared for them. Public classes are resolved on first use.
+can still be prepared for them. It imports nothing at all: the command is ready for
+Ctrl-C only after that (see `__main__`). Public names are resolved on first use.
 """
 
-import importlib
-from typing import Any
-
-from af3opt.base.version import __version__
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
 
 # Public name -> module that defines it; resolved lazily because most of these
 # modules import numpy or JAX, which `af3opt --help` must not pay for.
 _PUBLIC: dict[str, str] = {
+    "__version__": "af3opt.base.version",
     "CacheManager": "af3opt.caching.manager",
     "FeatureCache": "af3opt.features.cache",
     "MsaCache": "af3opt.features.msa_cache",
@@ -29,11 +30,13 @@ _PUBLIC: dict[str, str] = {
     "NumericsHandler": "af3opt.numerics",
 }
 
-__all__ = ["__version__", *_PUBLIC]
+__all__ = [*_PUBLIC]
 
 
-def __getattr__(name: str) -> Any:
+def __getattr__(name: str) -> "Any":
     """Resolves a public name on first use."""
     if name in _PUBLIC:
+        import importlib
+
         return getattr(importlib.import_module(_PUBLIC[name]), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
