@@ -20,4 +20,7 @@ model_dir="$(.venv/bin/af3opt prepare --synthetic_weights)"
 
 echo
 echo "The structure is in $output/ubiquitin/ubiquitin_model.cif"
-echo "It was made with random weights. For real ones, see README.md."
+echo "It was made with random weights, so it means nothing. Look at it with:"
+echo "  $PWD/.venv/bin/af3opt report $output/ubiquitin"
+echo "To type af3opt without its path: source $PWD/.venv/bin/activate"
+echo "Next: docs/tutorial.md goes from a sequence to a prediction with true parameters."

@@ -1,4 +1,4 @@
-"""Writes all that is made from the results in benchmarks/: reports, pictures, README's table."""
+"""Writes all that is made from the results in benchmarks/: reports, pictures and a table."""
 
 import sys
 from collections.abc import Mapping
@@ -14,7 +14,7 @@ from af3opt.benchmarks.results import SuiteResult, read_result
 ROOT = Path(__file__).parent.parent
 RESULTS = ROOT / "benchmarks"
 PART = WrittenPart(
-    ROOT / "README.md",
+    ROOT / "docs" / "benchmarks.md",
     "<!-- benchmarks: written by scripts/write_benchmark_table.py -->",
     "<!-- end of benchmarks -->",
 )
@@ -29,12 +29,12 @@ def benchmark_table(results: Mapping[Path, SuiteResult]) -> str:
     """Returns tables with a line for each measured case, or a word that there are none."""
     if not results:
         return "No results of this version are kept here yet."
-    details = ", ".join(f"[{path.stem}](benchmarks/{path.stem}.md)" for path in results)
+    details = ", ".join(f"[{path.stem}](../benchmarks/{path.stem}.md)" for path in results)
     return f"{summary_table(list(results.values()))}\n\nStages, spreads and commands: {details}."
 
 
 def main() -> int:
-    """Rewrites README.md and, beside each result, its report and picture."""
+    """Rewrites the table and, beside each result, its report and picture."""
     results = committed_results()
     for path, result in results.items():
         path.with_suffix(".md").write_text(format_result(result), encoding="utf-8")

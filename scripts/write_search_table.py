@@ -18,8 +18,8 @@ from af3opt.benchmarks.search_result import (
 ROOT = Path(__file__).parent.parent
 RESULTS = ROOT / "benchmarks" / "search"
 _NOTHING = "No results of this version are kept here yet."
-README = WrittenPart(
-    ROOT / "README.md",
+SUMMARY = WrittenPart(
+    ROOT / "docs" / "benchmarks.md",
     "<!-- searches: written by scripts/write_search_table.py -->",
     "<!-- end of searches -->",
 )
@@ -41,7 +41,7 @@ def committed_results(folder: Path = RESULTS) -> dict[Path, SearchResult]:
 
 
 def short_table(results: Mapping[Path, SearchResult]) -> str:
-    """Returns README's part."""
+    """Returns what is compared, without the details."""
     parts = [
         f"{circumstances(result)}\n\n{comparison_table(result)}" for result in results.values()
     ]
@@ -69,7 +69,7 @@ def main() -> int:
     results = committed_results()
     for path, result in results.items():
         path.with_suffix(".md").write_text(format_search_result(result), encoding="utf-8")
-    README.write(short_table(results))
+    SUMMARY.write(short_table(results))
     MEASURED.write(measured_tables(results))
     CALCULATED.write(calculated_tables(results))
     return 0

@@ -5,19 +5,21 @@ import functools
 import re
 import shlex
 import sys
+import tomllib
 
 import pytest
 import write_benchmark_table
 import write_engine_table
-import write_flag_table
 import write_reference
 import write_reliability_table
 from absl import flags
 
 from af3opt import cli
 from af3opt.base.extra_flag import take_flag
+from af3opt.base.version import __version__
 from af3opt.benchmarks import suites
-from af3opt.benchmarks.results import write_result
+from af3opt.benchmarks.markdown import summary_table
+from af3opt.benchmarks.results import read_result, write_result
 from af3opt.optimizations import OPTIMIZATIONS
 from af3opt.settings.absl_flags import define_absl_flags
 from af3opt.settings.catalogue import Kind, all_options
@@ -52,9 +54,15 @@ IDS = [path.relative_to(REPOSITORY).as_posix() for path in DOCUMENTS]
 # Flags of programs other than af3opt that the documents mention.
 FOREIGN = {
     "append", "array", "cov", "cov-report", "cpus-per-task", "gpus", "gres", "init", "lock", "mem",
+    "no-deps", "branch",
     "nv", "python", "quick", "requeue", "seq_limit", "signal", "suite", "time", "wrap", "weights",
     "databases", "depth", "device_seconds", "durations",
 }  # fmt: skip
+
+
+CHANGELOG = REPOSITORY / "CHANGELOG.md"
+# Packages that have another name there.
+CONDA_NAMES = {"xxhash": "python-xxhash"}
 
 
 def text_of(path):
@@ -218,14 +226,6 @@ def test_reference_is_what_the_options_say():
     assert write_reference.reference() == written, "run scripts/write_reference.py"
 
 
-def test_the_flag_table_is_what_the_options_say():
-    part, table = write_flag_table.PART, write_flag_table.flag_table()
-    text = text_of(part.document)
-    assert part.replaced_in(text, table) == text, "run scripts/write_flag_table.py"
-    assert "--save_pdb" in table
-    assert "--num_recycles" not in table
-
-
 def test_the_engine_table_is_what_the_register_says():
     part, table = write_engine_table.PART, write_engine_table.engine_table()
     text = text_of(part.document)
@@ -233,11 +233,11 @@ def test_the_engine_table_is_what_the_register_says():
     assert all(f"`{one.name}`" in table for one in OPTIMIZATIONS)
 
 
-def test_the_readmes_figures_are_those_of_the_committed_results():
+def test_the_figures_are_those_of_the_committed_results():
     part, results = write_benchmark_table.PART, write_benchmark_table.committed_results()
-    readme = text_of(part.document)
-    written = part.replaced_in(readme, write_benchmark_table.benchmark_table(results))
-    assert written == readme, "run scripts/write_benchmark_table.py"
+    page = text_of(part.document)
+    written = part.replaced_in(page, write_benchmark_table.benchmark_table(results))
+    assert written == page, "run scripts/write_benchmark_table.py"
 
 
 def test_the_table_of_what_was_broken_is_that_of_the_committed_run():
@@ -256,7 +256,7 @@ def test_a_table_of_what_was_broken_shows_losses():
     assert "| **all** | 12 | 2 | 1 |  |" in table
 
 
-def test_the_readmes_table_with_and_without_results(tmp_path):
+def test_the_table_with_and_without_results(tmp_path):
     def table():
         results = write_benchmark_table.committed_results(tmp_path)
         return write_benchmark_table.benchmark_table(results)
@@ -266,9 +266,9 @@ def test_the_readmes_table_with_and_without_results(tmp_path):
     part, text = write_benchmark_table.PART, table()
     row = "| case a; baseline with jax 0.10.2 | 42 s | 10 s (4.0x) | 4 s (9.5x) | 2.0 GB |"
     assert row in text
-    assert "[cpu](benchmarks/cpu.md)" in text
-    readme = part.replaced_in(text_of(part.document), text)
-    assert part.replaced_in(readme, text) == readme
+    assert "[cpu](../benchmarks/cpu.md)" in text
+    page = part.replaced_in(text_of(part.document), text)
+    assert part.replaced_in(page, text) == page
     with pytest.raises(ValueError, match="markers"):
         part.replaced_in("no markers", text)
 
@@ -291,6 +291,37 @@ def test_messages_in_the_index_are_those_of_the_program():
         for message in set(re.findall(r"`([^`]+)`", heading)) - of_others:
             for piece in re.split(r"\s*…\s*|%\w|_2025", message):
                 assert piece.strip("():,; ") in source, f"{heading}: {piece!r}"
+
+
+def test_the_readmes_one_figure_is_that_of_a_committed_result():
+    result = read_result(REPOSITORY / "benchmarks" / "h200-512.json")
+    seconds = re.findall(r"\| (\d+) s ", summary_table([result]).splitlines()[-1])
+    assert len(seconds) == 3
+    baseline, first, again = seconds
+    english, chinese = (text_of(REPOSITORY / name) for name in ("README.md", "README.zh-CN.md"))
+    words = " ".join(english.split())
+    figure = f"{first} s the first time and {again} s from then on, instead of {baseline} s"
+    assert figure in words
+    for number in seconds:
+        assert f"{number} 秒" in chinese
+
+
+def test_the_version_is_the_newest_of_the_changelog():
+    newest = re.search(r"^## (\d\S*) - \d{4}-\d\d-\d\d$", text_of(CHANGELOG), re.MULTILINE)
+    assert newest is not None
+    assert newest[1] == __version__
+    assert f"\nversion: {__version__}\n" in text_of(REPOSITORY / "CITATION.cff")
+    recipe = text_of(REPOSITORY / "packaging" / "conda" / "meta.yaml")
+    assert f'version = "{__version__}"' in recipe
+    assert f"/{__version__}\n" in text_of(REPOSITORY / "packaging" / "modulefile")
+
+
+def test_the_conda_recipe_needs_what_the_package_needs():
+    project = tomllib.loads(text_of(REPOSITORY / "pyproject.toml"))["project"]
+    recipe = text_of(REPOSITORY / "packaging" / "conda" / "meta.yaml")
+    for need in (*project["dependencies"], f"python{project['requires-python']}"):
+        name, least = need.split(">=")
+        assert f"- {CONDA_NAMES.get(name, name)} >={least}\n" in recipe.partition("  run:")[2]
 
 
 def test_the_chinese_quickstart_has_the_commands_of_the_english_one():

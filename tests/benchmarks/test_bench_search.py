@@ -191,7 +191,7 @@ def test_threads_that_help_less_make_many_cores_help_less():
 def test_the_tables_of_searches_are_those_of_the_committed_results():
     results = write_search_table.committed_results()
     for part, text in (
-        (write_search_table.README, write_search_table.short_table(results)),
+        (write_search_table.SUMMARY, write_search_table.short_table(results)),
         (write_search_table.MEASURED, write_search_table.measured_tables(results)),
         (write_search_table.CALCULATED, write_search_table.calculated_tables(results)),
     ):
