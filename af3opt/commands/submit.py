@@ -137,6 +137,7 @@ def _prepare(
     settings: "Settings", site: "Site", output: Path, *, everything: bool
 ) -> tuple["Submission", "Intake"]:
     """Plans the batch; writes nothing."""
+    from af3opt.data.resources import component_index
     from af3opt.execution.command_line import as_flags
     from af3opt.execution.planning.plan import make_plan
     from af3opt.inference.buckets import choose_buckets
@@ -159,6 +160,7 @@ def _prepare(
         buckets,
         Costs(seed=estimates.seconds, search=searches),
         None if everything else FinishedJobs(settings, output),
+        component_index(),
     )
     to_search, searched = share_out(intake.to_search, site), share_out(intake.searched, site)
     submission = prepare_submission(

@@ -22,7 +22,7 @@ from pathlib import Path
 from af3opt.base.errors import SetupError
 from af3opt.data.ccd_index import CcdIndex
 from af3opt.data.component_sets import ComponentSets, read_component_sets
-from af3opt.data.prepared import PreparedData
+from af3opt.data.prepared import PreparedData, find_prepared
 from af3opt.data.source import same_file
 from af3opt.engine.discovery import find_engine
 from af3opt.engine.known_functions import known
@@ -55,6 +55,20 @@ class NoComponentDataError(SetupError):
 def engine_ccd_file() -> Path:
     """Returns where the engine keeps its own component dictionary; it may not exist."""
     return _engine_data_file("ccd")
+
+
+def component_index() -> CcdIndex | None:
+    """The dictionary that a run here would use, without importing the engine.
+
+    Returns:
+        The index; None where none is prepared, the engine has a dictionary of its own that is
+        not indexed, or there is no engine.
+    """
+    try:
+        return _index_for_engine(find_prepared())
+    except SetupError as error:
+        _log.debug("Components are not looked up: %s", error)
+        return None
 
 
 def engine_sets_file() -> Path:

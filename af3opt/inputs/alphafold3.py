@@ -22,7 +22,7 @@ from af3opt.inputs.findings import Findings, Place, shown, type_name
 from af3opt.inputs.ligands import check_ligand
 from af3opt.inputs.names import check_name
 from af3opt.inputs.polymers import check_modifications, check_sequence, warn_of_letters
-from af3opt.inputs.templates import check_templates
+from af3opt.inputs.templates import check_templates, check_templates_of_copies
 from af3opt.inputs.user_ccd import check_user_ccd
 
 DIALECT = "alphafold3"
@@ -81,6 +81,7 @@ class Alphafold3Check:
         self._check_ids()
         check_left_out(self.chains, place)
         self._check_alignments()
+        check_templates_of_copies(self.chains, place)
         self.bonds = check_bonds(job.get("bondedAtomPairs"), self.chains, place)
         user_ccd = resolve_file(job, "userCCD", self._base, place)
         if user_ccd is not None:

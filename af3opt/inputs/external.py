@@ -1,5 +1,6 @@
 """Fields that hold a text, or name a file that holds it."""
 
+import re
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -7,6 +8,9 @@ from af3opt.base.json_types import Json
 from af3opt.inputs.fields import optional_text
 from af3opt.inputs.findings import Place, shown
 from af3opt.inputs.reading import UnusableFileError, read_text_file
+
+# Such as gs://bucket/name, which a path below the input's directory could hardly be.
+_ADDRESS = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://").match
 
 
 def resolve_file(content: Mapping[str, Json], name: str, base: Path, place: Place) -> str | None:
@@ -28,6 +32,11 @@ def resolve_file(content: Mapping[str, Json], name: str, base: Path, place: Plac
     field = place.inside(f"{name}Path")
     if text:
         field.refuse(f"only one of {name} and {name}Path can be set")
+        return None
+    if _ADDRESS(path):
+        # The engine opens some addresses if packages for them are installed; what is there
+        # may change between a search and its second stage.
+        field.refuse(f"{shown(path)} is an address, not a file; copy what is there, and name that")
         return None
     try:
         return read_text_file(base / path)

@@ -1,9 +1,10 @@
 """Structural templates that an input brings."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from af3opt.base.json_types import Json
+from af3opt.inputs.chain import LONGEST_WITHOUT_ALIGNMENT, Chain
 from af3opt.inputs.external import resolve_file
 from af3opt.inputs.fields import as_list, check_fields, is_integer
 from af3opt.inputs.findings import Place, shown
@@ -53,6 +54,27 @@ def check_templates(
         indices = {name: template.get(name) for name in _INDEX_FIELDS}
         resolved.append({"mmcif": text, **indices})
     return resolved
+
+
+def check_templates_of_copies(chains: Iterable[Chain], place: Place) -> None:
+    """Tells of chains of one sequence whose templates differ: the engine takes the first ones.
+
+    Source: `features.Templates.compute_features`, which makes them once for a sequence.
+
+    Args:
+        chains: All chains of the job, with files read in.
+        place: Place of the job.
+    """
+    first: dict[tuple[str, frozenset[tuple[int, str]]], Chain] = {}
+    for chain in chains:
+        if chain.kind != "protein" or len(chain) <= LONGEST_WITHOUT_ALIGNMENT:
+            continue
+        copied = first.setdefault((chain.sequence, frozenset(chain.modified.items())), chain)
+        if copied.body.get("templates") != chain.body.get("templates"):
+            place.inside(chain.label).warn(
+                f"has the sequence of {copied.label} and other templates; AlphaFold 3 uses "
+                f"those of {copied.label} for both"
+            )
 
 
 def _check_indices(template: Mapping[str, Json], length: int, place: Place) -> None:

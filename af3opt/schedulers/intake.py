@@ -9,6 +9,8 @@ from af3opt.base.json_types import Json
 from af3opt.base.padding import padded_size
 from af3opt.execution.planning.plan import PlannedJob
 from af3opt.inputs.checking import check_file
+from af3opt.inputs.components import Dictionary, check_components
+from af3opt.inputs.findings import Place
 from af3opt.schedulers.finished import FinishedJobs
 from af3opt.schedulers.search_work import SearchCosts, chains_to_search
 from af3opt.schedulers.shares import FileWork
@@ -53,6 +55,7 @@ def take_in(
     buckets: Sequence[int],
     costs: Costs,
     done: FinishedJobs | None,
+    ccd: Dictionary | None = None,
 ) -> Intake:
     """Reads the inputs and finds out what is left to do for each.
 
@@ -62,13 +65,14 @@ def take_in(
         buckets: Token counts inputs are padded to.
         costs: How long things take.
         done: Knows what is finished; None to do everything again.
+        ccd: Chemical component dictionary, None where it cannot be opened quickly.
     """
     by_file: dict[Path, list[PlannedJob]] = {}
     for job in plan:
         by_file.setdefault(job.path, []).append(job)
     intake = Intake()
     for path, planned in by_file.items():
-        jobs, contents = _usable(path, planned, intake)
+        jobs, contents = _usable(path, planned, intake, ccd)
         # A file is one unit: as long as one of its jobs is left, all of them are named.
         if not jobs:
             continue
@@ -87,7 +91,7 @@ def take_in(
 
 
 def _usable(
-    path: Path, planned: Sequence[PlannedJob], intake: Intake
+    path: Path, planned: Sequence[PlannedJob], intake: Intake, ccd: Dictionary | None
 ) -> tuple[list[PlannedJob], list[Mapping[str, Json]]]:
     """Checks a file; returns the jobs that can be run, and their JSON; notes the others."""
     try:
@@ -98,6 +102,9 @@ def _usable(
     jobs: list[PlannedJob] = []
     contents: list[Mapping[str, Json]] = []
     for job, found in zip(planned, checked, strict=True):
+        # The engine reads a job's own components; what they add is not known here.
+        if ccd is not None and not found.findings.errors and not found.content.get("userCCD"):
+            check_components(found.chains, found.bonds, ccd, Place(found.findings))
         if found.findings.errors:
             intake.unusable.append((job, f"{found.source}: {found.findings.summary}"))
         else:

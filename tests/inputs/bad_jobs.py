@@ -126,6 +126,10 @@ BAD = {
     "msa type": (msa(5), "chain A: unpairedMsa: give a text, not a number"),
     "msa false": (msa(False), "unpairedMsa: give a text, not true or false"),
     "msa is a path": (msa("msas/q.a3m"), "'msas/q.a3m' is no alignment: no line begins with '>'"),
+    "msa address": (
+        job(protein(unpairedMsa=None, unpairedMsaPath="https://host/q.a3m")),
+        "chain A: unpairedMsaPath: 'https://host/q.a3m' is an address, not a file",
+    ),
     "ragged": (
         msa(f">q\n{SEQUENCE}\n>r\nNLYIQ\n"),
         r"chain A: unpairedMsa: row 2 \(>r\) has 5 columns, the query has 20",
@@ -215,6 +219,10 @@ BAD = {
         "chain A: templates: template 1: queryIndices: 20 is beyond .* count from 1",
     ),
     "query beyond": (template(queryIndices=[0, 25]), "queryIndices: 25 is beyond the sequence"),
+    "template address": (
+        template(mmcif=None, mmcifPath="gs://bucket/t.cif"),
+        r"template 1: mmcifPath: 'gs://bucket/t.cif' is an address, not a file; copy",
+    ),
     "unequal": (
         template(queryIndices=[0, 1, 2]),
         "queryIndices has 3 entries and templateIndices has 2",

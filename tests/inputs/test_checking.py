@@ -144,6 +144,21 @@ def test_what_may_not_be_meant_is_said(warned, entry, words):
     assert re.search(words, warning), warning
 
 
+def test_copies_with_other_templates_are_said(warned):
+    other = TEMPLATE | {"queryIndices": [1, 2]}
+    for templates in ([other], [], None):
+        (warning,) = warned(
+            job(protein(templates=[TEMPLATE]), protein(id="B", templates=templates))
+        )
+        assert warning == (
+            "chain B: has the sequence of chain A and other templates; AlphaFold 3 uses those of "
+            "chain A for both"
+        )
+    modified = {"modifications": [{"ptmType": "SEP", "ptmPosition": 17}]}
+    for change in ({"templates": [TEMPLATE]}, {"sequence": "MQIFVK"}, modified):
+        assert warned(job(protein(templates=[TEMPLATE]), protein(id="B", **change))) == []
+
+
 def test_a_seed_that_is_there_twice_is_said(warned):
     (warning,) = warned(job(modelSeeds=[1, 2, 1]))
     assert warning == "modelSeeds: holds a seed twice; the same seed gives the same result"

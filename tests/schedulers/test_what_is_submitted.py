@@ -98,6 +98,22 @@ def cluster(tmp_path, capfd, monkeypatch):
     return made
 
 
+def test_a_component_that_nobody_knows_is_not_submitted(cluster, monkeypatch):
+    """As `af3opt run` would refuse it, after hours in the queue."""
+    known = {"ATP": {"_chem_comp_atom.type_symbol": ["C", "H"]}}
+    monkeypatch.setattr("af3opt.data.resources.component_index", lambda: known)
+    for name, code in (("a", "ATP"), ("b", "NOPE")):
+        path = cluster.inputs / f"{name}.json"
+        content = json.loads(path.read_text())
+        content["sequences"].append({"ligand": {"id": "B", "ccdCodes": [code]}})
+        path.write_text(json.dumps(content))
+    code, _, said = cluster.submit()
+    assert code == ExitCode.SOME_FAILED
+    assert "chain B: ccdCodes: 'NOPE' is not in the chemical component dictionary" in said
+    files = [file for listed in cluster.lists().values() for file in listed]
+    assert sorted(files) == ["a.json", "c.json"]
+
+
 class TestFinished:
     def test_only_what_is_left_is_submitted(self, cluster):
         cluster.do("a")
