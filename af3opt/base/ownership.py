@@ -9,6 +9,7 @@ import contextlib
 import errno
 import functools
 import os
+import shlex
 import stat
 from collections.abc import Iterator
 from pathlib import Path
@@ -25,10 +26,16 @@ class RefusedFileError(OSError):
     """A file or directory is not used because of what it is or whose it is.
 
     `strerror` is a clause such as "is not a regular file", `filename` what it is said of.
+
+    Attributes:
+        remedy: What makes it safe, such as "type `chmod +t /project`"; "" if unknown.
     """
 
-    def __init__(self, path: Path | str, reason: str, number: int = errno.EPERM) -> None:
+    def __init__(
+        self, path: Path | str, reason: str, number: int = errno.EPERM, *, remedy: str = ""
+    ) -> None:
         super().__init__(number, reason, str(path))
+        self.remedy = remedy
 
     def __str__(self) -> str:
         return f"{self.filename} {self.strerror}"
@@ -77,6 +84,19 @@ def directory_problem(path: Path, *, group_may_write: bool = False) -> str | Non
             return None
     except RefusedFileError as error:
         return str(error)
+
+
+def directory_remedy(path: Path) -> str:
+    """What makes a directory safe that `directory_problem` speaks of; "" if no mode does.
+
+    Raises:
+        OSError: it cannot be looked at.
+    """
+    try:
+        with checked_directory(path):
+            return ""
+    except RefusedFileError as error:
+        return error.remedy
 
 
 def open_directory(path: Path, *, group_may_write: bool = False) -> int:
@@ -133,13 +153,13 @@ class _Walk:
             raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), str(self._place))
         self._refuse(_owner_problem(status, frozenset({os.geteuid(), 0})))
         if status.st_mode & self._unwanted:
-            self._refuse(_mode_problem(status))
+            self._refuse(_mode_problem(status), self._remedy("go-w", status))
 
     def _enter_one(self, name: str) -> None:
         above = os.fstat(self.here)
         self._refuse(_owner_problem(above, _owners()))
         if above.st_mode & self._unwanted and not above.st_mode & stat.S_ISVTX:
-            self._refuse(_mode_problem(above))
+            self._refuse(_mode_problem(above), self._remedy("+t", above))
         try:
             entry = os.open(name, _LEVEL_FLAGS, dir_fd=self.here)
         except OSError as error:
@@ -165,9 +185,15 @@ class _Walk:
         os.close(self.here)
         self.here, self._place = descriptor, place
 
-    def _refuse(self, problem: str | None) -> None:
+    def _refuse(self, problem: str | None, remedy: str = "") -> None:
         if problem:
-            raise RefusedFileError(self._place, problem)
+            raise RefusedFileError(self._place, problem, remedy=remedy)
+
+    def _remedy(self, change: str, status: os.stat_result) -> str:
+        """Who types which command; a sticky level stays open, and its entries are safe."""
+        is_own = os.geteuid() in (status.st_uid, 0)
+        command = f"`chmod {change} {shlex.quote(str(self._place))}`"
+        return f"type {command}" if is_own else f"ask its owner to type {command}"
 
 
 def _owner_problem(status: os.stat_result, owners: frozenset[int]) -> str | None:

@@ -12,7 +12,7 @@ from pathlib import Path
 import platformdirs
 
 from af3opt.base.errors import SetupError
-from af3opt.base.ownership import directory_problem
+from af3opt.base.ownership import directory_problem, directory_remedy
 
 
 def af3opt_home() -> Path:
@@ -59,7 +59,7 @@ def private_directory(path: Path) -> Path:
             "set AF3OPT_HOME to a directory you can write to"
         ) from error
     if problem:
-        raise SetupError(f"{problem}; use a directory that only you can write to")
+        raise SetupError(f"{problem}; {_way_out(path)}a directory that only you can write to")
     return path
 
 
@@ -78,6 +78,12 @@ def check_home() -> None:
         raise SetupError(f"AF3OPT_HOME={home}: {error.strerror}; set another") from error
     if problem:
         raise SetupError(
-            f"AF3OPT_HOME={home}: {problem}; compiled programs are loaded from there: use a "
-            "directory that only you can write to"
+            f"AF3OPT_HOME={home}: {problem}; compiled programs are loaded from there: "
+            f"{_way_out(home)}a directory that only you can write to"
         )
+
+
+def _way_out(directory: Path) -> str:
+    """What to do about a directory that is not safe, up to the other way."""
+    remedy = directory_remedy(directory)
+    return f"{remedy}, or use " if remedy else "use "

@@ -1,6 +1,8 @@
 """Where af3opt keeps its files, and who may write there."""
 
 import os
+import re
+import subprocess
 
 import pytest
 
@@ -56,3 +58,34 @@ def test_a_home_that_others_can_write_to_stops_a_run(tmp_path, monkeypatch):
         check_home()
     with pytest.raises(SetupError, match="is writable by others"):
         prepare_process(resolve_settings(["--json_path=input.json"], {}))
+
+
+@pytest.mark.parametrize("level", ["project directory", "project directory/home"])
+def test_the_refusal_names_the_command_that_mends_it(tmp_path, monkeypatch, level):
+    """Also above the home: a project directory of a group, mode 2770."""
+    home = tmp_path / "project directory" / "home"
+    home.mkdir(mode=0o700, parents=True)
+    (tmp_path / level).chmod(0o2770)
+    monkeypatch.setenv("AF3OPT_HOME", str(home))
+    with pytest.raises(
+        SetupError, match=r"is writable by others \(mode 2770\).* or use "
+    ) as refusal:
+        check_home()
+    command = re.search(r"type `(chmod .*)`", str(refusal.value))[1]
+    subprocess.run(command, shell=True, check=True)
+    check_home()
+    assert (tmp_path / level).stat().st_mode & 0o700 == 0o700
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="gives a directory away")
+def test_the_owner_is_asked_where_it_is_somebody_elses(tmp_path, monkeypatch):
+    project, home = tmp_path / "project", tmp_path / "project" / "home"
+    home.mkdir(mode=0o700, parents=True)
+    project.chmod(0o2770)
+    monkeypatch.setattr("os.geteuid", lambda: 4321)
+    os.chown(home, 4321, -1)
+    monkeypatch.setenv("AF3OPT_HOME", str(home))
+    with pytest.raises(
+        SetupError, match=f"; .*ask its owner to type `chmod \\+t {project}`, or use"
+    ):
+        check_home()
