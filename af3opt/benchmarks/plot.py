@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from af3opt.base.errors import SetupError
+from af3opt.base.installing import pip_install
 from af3opt.benchmarks.results import ROLES, SuiteResult
 from af3opt.benchmarks.stages import COMPILATION, INFERENCE, STAGES
 
@@ -25,7 +26,7 @@ def write_plot(result: SuiteResult, path: Path) -> None:
         from matplotlib.figure import Figure
     except ImportError as error:
         raise SetupError(
-            "no plot: matplotlib is not installed; pip install 'af3opt[report]'"
+            f"no plot: matplotlib is not installed; {pip_install('report')}"
         ) from error
     labels = [f"{case.name}: {role}" for case in result.cases for role in ROLES]
     figure = Figure(figsize=(9, 1.2 + 0.4 * len(labels)), layout="constrained")

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from af3opt.base.atomic import atomic_file, atomic_write_text
 from af3opt.base.errors import SetupError
+from af3opt.base.installing import pip_install
 from af3opt.base.json_types import Json
 from af3opt.base.plain_text import inert_cell, visible
 from af3opt.scores.columns import COLUMNS, Column, Row
@@ -72,7 +73,7 @@ def _write_parquet(path: Path, rows: Sequence[Row]) -> None:
         parquet = importlib.import_module("pyarrow.parquet")
     except ImportError as error:
         raise SetupError(
-            f"--output={path}: Parquet needs pyarrow (pip install 'af3opt[parquet]'); or use .csv"
+            f"--output={path}: Parquet needs pyarrow ({pip_install('parquet')}); or use .csv"
         ) from error
     columns = {
         name: arrow.array([row[name] for row in rows], getattr(arrow, _ARROW_TYPES[column.kind])())

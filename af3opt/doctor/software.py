@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from af3opt.base.errors import SetupError
+from af3opt.base.installing import pip_install
 from af3opt.data.prepared import PreparedData, find_prepared
 from af3opt.data.resources import engine_ccd_file
 from af3opt.data.source import same_file
@@ -76,7 +77,7 @@ def check_jax(subject: Subject) -> Iterator[Check]:
     versions = _versions()
     if "jax" not in versions or "jaxlib" not in versions:
         missing = "jax" if "jax" not in versions else "jaxlib"
-        yield failure("jax", f"{missing} is not installed", "pip install 'af3opt[engine]'")
+        yield failure("jax", f"{missing} is not installed", pip_install("engine"))
         return
     listed = ", ".join(f"{name} {version}" for name, version in sorted(versions.items()))
     yield ok("jax", listed)
@@ -103,7 +104,7 @@ def _upgrade(subject: Subject, version: str) -> Check:
     return warning(
         "jax upgrade",
         f"jax {version} on a CPU: {gain}",
-        "install af3opt[engine] in an environment of its own, and compare on this machine with "
+        f"{pip_install('engine')} in an environment of its own, and compare on this machine with "
         "af3opt bench --suite=quick --baseline_python=PATH (docs/performance.md has figures)",
     )
 
@@ -140,7 +141,7 @@ def check_cuda(subject: Subject) -> Iterator[Check]:
         yield skipped("CUDA", "no GPU")
         return
     if not plugins:
-        yield failure("CUDA", "JAX has no CUDA plugin", "pip install 'af3opt[cuda12]'")
+        yield failure("CUDA", "JAX has no CUDA plugin", pip_install("cuda12"))
         return
     driver = _driver_cuda(subject.environ)
     version = subject.host.gpus[0].driver_version

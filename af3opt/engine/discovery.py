@@ -12,12 +12,8 @@ import importlib.util
 from pathlib import Path
 
 from af3opt.base.errors import SetupError
+from af3opt.base.installing import pip_install
 from af3opt.engine.provenance import claimed_version, distribution_of, origin_of
-
-INSTALL_HINT = (
-    "install DeepMind's AlphaFold 3 (https://github.com/google-deepmind/alphafold3) in this "
-    "environment, or the packaged engine with: pip install 'af3opt[engine]'"
-)
 
 # The package; the one place where its name is spelt.
 ENGINE = "alphafold3"
@@ -91,7 +87,7 @@ def find_engine() -> EngineInfo:
             )
         raise SetupError(
             f"the package 'alphafold3' in {root} is not AlphaFold 3 (it has no {missing[0]}); "
-            f"uninstall it (pip uninstall alphafold3) and {INSTALL_HINT}"
+            f"uninstall it (pip uninstall alphafold3) and {_install_hint()}"
         )
     if not any(root.glob("cpp*.so")):
         raise SetupError(
@@ -117,6 +113,13 @@ def find_engine() -> EngineInfo:
     )
 
 
+def _install_hint() -> str:
+    return (
+        "install DeepMind's AlphaFold 3 (https://github.com/google-deepmind/alphafold3) in this "
+        f"environment, or the packaged engine with: {pip_install('engine')}"
+    )
+
+
 def package_root() -> Path:
     """Returns the directory of the package that `import alphafold3` would give.
 
@@ -129,7 +132,7 @@ def package_root() -> Path:
         spec = None
     locations = list(spec.submodule_search_locations or ()) if spec else []
     if not locations:
-        raise SetupError(f"no AlphaFold 3 engine is installed for this Python; {INSTALL_HINT}")
+        raise SetupError(f"no AlphaFold 3 engine is installed for this Python; {_install_hint()}")
     return Path(locations[0]).resolve()
 
 

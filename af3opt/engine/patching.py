@@ -34,6 +34,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from af3opt.base.errors import SetupError
+from af3opt.base.installing import pip_install
 from af3opt.base.version import installed_version
 from af3opt.engine import layers
 from af3opt.engine.discovery import ENGINE
@@ -142,7 +143,7 @@ class Package:
         """Says why the installed package does not suit, or None when it does."""
         version = self.version
         if version is None:
-            remedy = f" (pip install 'af3opt[{self.extra}]')" if self.extra else ""
+            remedy = f" ({pip_install(self.extra)})" if self.extra else ""
             return f"{self.name} is not installed{remedy}"
         if self.release is not None and version.split(".")[:2] != self.release.split("."):
             return f"it knows {self.name} {self.release}, installed is {version}"

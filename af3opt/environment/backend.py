@@ -3,6 +3,7 @@
 import dataclasses
 
 from af3opt.base.errors import SetupError, UsageError
+from af3opt.base.installing import pip_install
 from af3opt.host.gpus import Gpu
 from af3opt.host.host import Host
 from af3opt.settings.settings import Settings
@@ -80,7 +81,7 @@ def _gpu_obstacle(host: Host) -> str | None:
 def _plugin_obstacle(host: Host, backend: str) -> str | None:
     if any(plugin.lower().startswith(_PLUGIN_PREFIXES[backend]) for plugin in host.jax_plugins):
         return None
-    install = "; pip install 'af3opt[cuda12]'" if backend == "gpu" else ""
+    install = f"; {pip_install('cuda12')}" if backend == "gpu" else ""
     return f"the installed JAX has no {backend} plugin{install}"
 
 

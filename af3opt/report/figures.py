@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from af3opt.base.errors import SetupError
+from af3opt.base.installing import pip_install
 from af3opt.report.job import Job, Sample
 from af3opt.report.pae import MISSING, STEP, PaeMap
 from af3opt.scores.reading.tokens import Tokens
@@ -34,7 +35,7 @@ def sample_picture(job: Job, sample: Sample) -> bytes:
         from matplotlib.figure import Figure
     except ImportError as error:
         raise SetupError(
-            "--png needs matplotlib, which is not installed; pip install 'af3opt[report]'"
+            f"--png needs matplotlib, which is not installed; {pip_install('report')}"
         ) from error
     figure = Figure(figsize=(11, 4.6), dpi=_DPI, layout="constrained")
     left, right = figure.subplots(1, 2, width_ratios=(1, 1.35))

@@ -195,7 +195,7 @@ def test_parquet_without_pyarrow_says_what_to_install(batch, tmp_path, capfd, mo
     table = tmp_path / "scores.parquet"
     code, _, error = call(capfd, "collect", batch.root, f"--output={table}")
     assert code == ExitCode.USAGE
-    assert "pip install 'af3opt[parquet]'" in error
+    assert "pip install 'pyarrow>=15'" in error
     assert not table.exists()
 
 

@@ -164,7 +164,7 @@ def test_on_this_machine(prepared_home, small_weights):
 
 
 def test_an_optional_package_that_is_missing_is_offered():
-    missing = "colabfold-kernels is not installed (pip install 'af3opt[kernels]')"
+    missing = "colabfold-kernels is not installed"
     _, package, function = model._optimisations(
         {"msa_depth": None, "fused_pair_kernels": missing, "atom_slots": "unknown"},
         ["fused_pair_kernels"],

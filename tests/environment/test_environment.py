@@ -63,7 +63,7 @@ class TestBackend:
     def test_cpu_only_jax_beside_a_gpu(self):
         backend = resolve_backend(settings_of(), make_host(8.0, plugins=()))
         assert backend.name == "cpu"
-        assert "pip install 'af3opt[cuda12]'" in backend.message
+        assert "pip install 'jax[cuda12]' 'nvidia-ml-py>=12'" in backend.message
 
     def test_exported_jax_platforms_count(self):
         host = make_host(8.0, jax_platforms="cpu")

@@ -17,6 +17,7 @@ pytest.importorskip("jax")
 import jax
 import jax.numpy as jnp
 
+from af3opt.base.installing import pip_install
 from af3opt.data.bootstrap import bootstrap_engine
 from af3opt.engine import patching
 from af3opt.engine.modules import engine_module
@@ -142,7 +143,7 @@ class TestFusedPair:
     @pytest.mark.parametrize(
         ("version", "reason"),
         [
-            (None, "colabfold-kernels is not installed (pip install 'af3opt[kernels]')"),
+            (None, f"colabfold-kernels is not installed ({pip_install('kernels')})"),
             ("0.10.1", "it knows colabfold-kernels 0.9, installed is 0.10.1"),
             ("0.9.4", None),
         ],
