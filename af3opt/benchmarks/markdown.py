@@ -20,9 +20,9 @@ def format_result(result: SuiteResult) -> str:
         _totals(result.cases),
         "Times are medians of the repeats with half their range in per cent. A ratio is the "
         "baseline's time by af3opt's within one repeat: median and, in brackets, smallest and "
-        "largest. Cold: af3opt's caches are empty. Warm: the same once more, into another output "
-        "directory. The baseline keeps nothing from one run to the next. Both sides get the same "
-        "flags; padding is each side's own unless it is named. What is prepared once, "
+        "largest. Cold: af3opt's caches are empty. Warm: the same command again, into another "
+        "output directory. The baseline keeps nothing from one run to the next. Both sides get "
+        "the same flags; padding is each side's own unless it is named. What is prepared once, "
         "before the first run, is counted for neither side. Memory is the peak resident set of "
         "the largest process.",
         "## Stages (median seconds)",

@@ -22,7 +22,7 @@ class Run:
     """One process.
 
     Attributes:
-        role: BASELINE, COLD (all caches empty) or WARM (the same once more).
+        role: BASELINE, COLD (all caches empty) or WARM (the same command again).
         repeat: Which repeat it belongs to, from 0.
         wall_seconds: Wall time.
         cpu_seconds: CPU time.

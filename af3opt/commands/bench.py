@@ -31,14 +31,14 @@ _DESCRIPTION = """\
 Runs the engine's own plain way and af3opt in turn, in processes of their own, on the same inputs,
 weights and seeds, and compares whole times, stages and memory. The plain way is the engine's
 library in the order, with the defaults and the padding of run_alphafold.py, or that script itself
-(--run_alphafold_script). Each repeat is: baseline, af3opt with empty caches, af3opt once more;
+(--run_alphafold_script). Each repeat is: baseline, af3opt with empty caches, af3opt again;
 every other repeat begins with af3opt.
 Prints Markdown, and writes <name>.json, <name>.md and <name>.svg."""
 
 _EPILOG = """\
 Flags after -- go to af3opt run alone: af3opt bench --suite=quick -- --fidelity=exact
 --num_recycles, --num_diffusion_samples, --num_diffusion_steps and --depth shorten every case, for
-both sides alike; the results say so. Without --model_dir random weights of the true shapes are
+both sides alike; the results name them. Without --model_dir random weights of the true shapes are
 used: times are the same, structures mean nothing. --suite=features measures featurisation alone,
 --suite=deviation how far results are from float32, --suite=search protein searches; their flags
 follow --, see

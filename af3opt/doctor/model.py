@@ -139,7 +139,7 @@ def _engine(answer: _Answer) -> Iterator[Check]:
         yield warning(
             "engine import",
             f"took longer than {_PROBE_TIMEOUT_S:.0f} s, so optimisations were not looked at",
-            "once more, now that the files are cached; if it stays so, the machine is busy or "
+            "try again, now that the files are cached; if it stays so, the machine is busy or "
             "the disk under the environment is slow, which every start will feel",
         )
 

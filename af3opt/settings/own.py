@@ -118,9 +118,9 @@ class OwnOptions:
 
     on_nonfinite: str = option(
         "retry",
-        "When the model gives NaN or infinity. retry: compute the seed once more in safer numerics "
+        "When the model gives NaN or infinity. retry: compute the seed again in safer numerics "
         "and set samples apart that are still bad. fail: stop the job. mark: write everything and "
-        "say so.",
+        "mark it.",
         group=NUMERICS,
         choices=("retry", "fail", "mark"),
         affects_results=True,

@@ -38,7 +38,7 @@ def test_missing_engine_says_what_to_install(monkeypatch):
     discovery.find_engine.cache_clear()
     monkeypatch.setattr(importlib.util, "find_spec", lambda _name: None)
     with pytest.raises(
-        SetupError, match="no AlphaFold 3 engine .* pip install alphafold3-colabfold=="
+        SetupError, match=r"no AlphaFold 3 engine .* pip install alphafold3-colabfold=="
     ):
         discovery.find_engine()
     discovery.find_engine.cache_clear()
