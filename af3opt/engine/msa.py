@@ -1,5 +1,6 @@
 """The engine's data pipeline (MSA and template search) from our settings."""
 
+import contextlib
 import dataclasses
 import datetime
 import errno
@@ -7,7 +8,7 @@ import logging
 import string
 import tempfile
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from af3opt.engine.console import prints_to_log
 from af3opt.engine.inputs import FoldInput, needs_search
 from af3opt.engine.modules import engine_module
 from af3opt.engine.protocols import ProteinChain
+from af3opt.engine.template_files import MissingTemplateFiles
 from af3opt.settings.settings import Settings
 
 _log = logging.getLogger(__name__)
@@ -37,6 +39,8 @@ class DataPipeline:
         self._settings = settings
         self._adapt = adapt
         self._pipeline: Any = None
+        self._missing_files = MissingTemplateFiles()
+        self._template_directory = ""
         self._lock = threading.Lock()
 
     def check(self) -> None:
@@ -54,31 +58,28 @@ class DataPipeline:
             SetupError: a tool or database that is needed is missing, or a tool failed.
         """
         try:
-            with prints_to_log(_log):
+            with prints_to_log(_log), _space_named():
                 if not needs_search(fold_input):
                     return _fill_without_search(fold_input)
-                filled: FoldInput = self._build().process(fold_input)
+                pipeline = self._build()
+                with self._missing_files.counted(self._template_directory):
+                    filled: FoldInput = pipeline.process(fold_input)
+                _say_what_was_found(fold_input, filled)
                 return filled
-        except RuntimeError as error:
+        except (RuntimeError, ValueError) as error:
             reason = " ".join(str(error).split())[:500]
             raise SetupError(f"the data pipeline failed for {fold_input.name}: {reason}") from error
-        except OSError as error:
-            if error.errno not in (errno.ENOSPC, errno.EDQUOT):
-                raise
-            # The pipeline writes nowhere else; without this the output directory would be blamed.
-            raise SetupError(
-                f"the data pipeline failed for {fold_input.name}: {tempfile.gettempdir()} has no "
-                "space left; set TMPDIR to a directory with more"
-            ) from error
 
     def search_protein(self, chain: ProteinChain) -> ProteinChain:
         """Returns a protein chain with MSAs and templates; threads may call this at once.
 
         Raises:
-            RuntimeError: a tool failed.
+            RuntimeError: a tool failed, or there is no space for temporary files.
         """
-        filled: ProteinChain = self._build().process_protein_chain(chain)
-        return filled
+        pipeline = self._build()
+        with _space_named(), self._missing_files.counted(self._template_directory):
+            filled: ProteinChain = pipeline.process_protein_chain(chain)
+            return filled
 
     def _build(self) -> Any:
         with self._lock:
@@ -87,10 +88,63 @@ class DataPipeline:
     def _built(self) -> Any:
         if self._pipeline is None:
             config = data_pipeline_config(self._settings)
+            self._template_directory = str(config.pdb_database_path)
             self._pipeline = engine_module("data.pipeline").DataPipeline(config)
             if self._adapt is not None:
                 self._adapt(self._pipeline, config)
         return self._pipeline
+
+
+def _say_what_was_found(given: FoldInput, filled: FoldInput) -> None:
+    """Says for each chain that brought no alignment what it has now."""
+    searched = {chain.id for chain in _polymers(given) if chain.unpaired_msa is None}
+    for chain in _polymers(filled):
+        if chain.id not in searched:
+            continue
+        # The query is a row of its own alignments.
+        rows = {
+            name: max(0, (getattr(chain, f"{name}_msa", None) or "").count(">") - 1)
+            for name in ("unpaired", "paired")
+        }
+        what, residues = f"Chain {chain.id}", len(chain.sequence)
+        if not any(rows.values()):
+            _log.warning(
+                "%s (%d residues) has no relatives in any database; the model gets the sequence "
+                "alone",
+                what,
+                residues,
+            )
+            continue
+        templates = getattr(chain, "templates", None) or ()
+        _log.info(
+            "%s (%d residues): %d rows, %d rows for pairing, %d template(s)",
+            what,
+            residues,
+            rows["unpaired"],
+            rows["paired"],
+            len(templates),
+        )
+
+
+def _polymers(fold_input: FoldInput) -> list[Any]:
+    return [*fold_input.protein_chains, *fold_input.rna_chains]
+
+
+@contextlib.contextmanager
+def _space_named() -> Iterator[None]:
+    """Says which directory is full: else that of the output would be blamed.
+
+    Raises:
+        RuntimeError: it is the one of temporary files; the pipeline writes nowhere else.
+    """
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+            raise
+        raise RuntimeError(
+            f"{tempfile.gettempdir()} has no space left; set TMPDIR to a directory with more"
+        ) from error
 
 
 def _fill_without_search(fold_input: FoldInput) -> FoldInput:

@@ -127,11 +127,12 @@ class InterruptGuard:
             number.name,
             " To go on, run the same command again." if self._resumable else "",
         )
+        # First, so that nobody writes down how a child process ended that is killed here.
+        stop_writing()
         with contextlib.suppress(psutil.Error):
             for child in psutil.Process().children(recursive=True):
                 with contextlib.suppress(psutil.Error):
                     child.kill()
-        stop_writing()
         with self._lock:
             directories, last_steps = list(self._directories), list(self._last_steps.values())
         for directory in directories:

@@ -57,6 +57,8 @@ class MsaCache:
             manager: Where entries are kept.
         """
         self.manager = manager
+        # Why a chain is not searched, by its key's digest; None where it may be.
+        self.known_failure: Callable[[str], str | None] = lambda _: None
         self._searched_with: JsonObject | None = None
 
     @classmethod
@@ -120,10 +122,12 @@ class MsaCache:
             if found is not None:
                 _log.info("Using the stored search results of chain %s.", chain.id)
                 return found
+            failure = self.known_failure(key.digest)
+            if failure is not None:
+                raise RuntimeError(failure)  # As the engine's tools do.
             started = time.monotonic()
             processed = process(chain)
             self._save(key, processed, time.monotonic() - started)
-            _say_when_nothing_was_found(processed)
             return processed
 
         return process_chain
@@ -153,18 +157,6 @@ class MsaCache:
             "raw_bytes": len(text),
         }
         self.manager.put(key, [packed], information)
-
-
-def _say_when_nothing_was_found(chain: Chain) -> None:
-    """The query is a row of its own alignments."""
-    alignments = [getattr(chain, name, None) or "" for name in _RESULTS[:2]]
-    if all(alignment.count(">") <= 1 for alignment in alignments):
-        _log.warning(
-            "Chain %s (%d residues) has no relatives in any database; the model gets the "
-            "sequence alone",
-            chain.id,
-            len(chain.sequence),
-        )
 
 
 def search_material(config: Any) -> JsonObject:

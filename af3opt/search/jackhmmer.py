@@ -56,11 +56,25 @@ class RestrictedSearch:
         command: Gives the full search's result; only the padding of `--tblout` may differ.
         survivors: Targets it searches.
         targets: Targets of the database.
+        size: Bytes of the survivors' file.
     """
 
     command: list[str]
     survivors: int
     targets: int
+    size: int
+
+    @property
+    def survivors_file(self) -> Path:
+        """The FASTA file that it searches."""
+        return Path(self.command[-1])
+
+    def is_complete(self) -> bool:
+        """Whether the survivors are there, all of them: cleaners remove temporary files."""
+        try:
+            return self.survivors_file.stat().st_size == self.size
+        except OSError:
+            return False
 
 
 def prepare_search(command: Sequence[str], environ: Mapping[str, str]) -> PreparedSearch | Aside:
@@ -113,15 +127,19 @@ def restrict_searches(
             scan = scan_file(database, queries, sinks, threads, report)
             if isinstance(scan, Aside):
                 return scan
+            sizes = []
             for sink, survivors in zip(sinks, scan.survivors, strict=True):
                 if not survivors:
                     sink.write(_NO_TARGET)
+                sizes.append(sink.tell())
                 sink.close()
         except OSError as error:
-            if error.errno not in (errno.ENOSPC, errno.EDQUOT):
-                raise
-            return Aside(f"{folder.parent} has no space for the survivors")
-    return _restricted(searches, files, scan)
+            if error.errno in (errno.ENOSPC, errno.EDQUOT):
+                return Aside(f"{folder.parent} has no space for the survivors")
+            if not folder.exists():
+                return Aside(f"{folder.parent} was cleaned up while the database was scanned")
+            raise
+    return _restricted(searches, files, sizes, scan)
 
 
 def run_jackhmmer(command: Sequence[str]) -> None:
@@ -164,11 +182,13 @@ def check_alignment(command: Sequence[str]) -> None:
 
 
 def _restricted(
-    searches: Sequence[PreparedSearch], files: Sequence[Path], scan: Scan
+    searches: Sequence[PreparedSearch], files: Sequence[Path], sizes: Sequence[int], scan: Scan
 ) -> list[RestrictedSearch]:
     return [
-        RestrictedSearch(search.line.restricted(file, scan.targets), survivors, scan.targets)
-        for search, file, survivors in zip(searches, files, scan.survivors, strict=True)
+        RestrictedSearch(search.line.restricted(file, scan.targets), survivors, scan.targets, size)
+        for search, file, survivors, size in zip(
+            searches, files, scan.survivors, sizes, strict=True
+        )
     ]
 
 

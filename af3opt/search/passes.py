@@ -26,8 +26,14 @@ MOST_QUERIES = 64
 # A member of a company that does not come is not waited for longer than this.
 _MOST_WAITING_SECONDS = 120.0
 _SECONDS_BETWEEN_LINES = 30.0
+# Of a folder of survivors.
+_SUFFIX = "-survivors"
 # How often a folder is removed that a thread still writes to.
 _MOST_SWEEPS = 10
+
+
+# Why a search steps aside whose survivors somebody else has removed.
+GONE = "the survivors were removed from the directory of temporary files"
 
 
 class SearchStoppedError(RuntimeError):
@@ -118,11 +124,13 @@ class SharedPasses:
         if isinstance(result, BaseException):
             raise result
         assert result is not None
+        if isinstance(result, RestrictedSearch) and not result.is_complete():
+            result = Aside(GONE)
         try:
             yield result
         finally:
             if isinstance(result, RestrictedSearch):
-                self._folders.remove(Path(result.command[-1]))
+                self._folders.remove(result.survivors_file)
 
     def _leave(self) -> None:
         with self._changed:
@@ -214,7 +222,7 @@ class _Folders:
         with self._lock:
             if self._closed:
                 raise SearchStoppedError("the search was given up")
-            folder = Path(tempfile.mkdtemp(prefix="af3opt-survivors-"))
+            folder = Path(tempfile.mkdtemp(suffix=_SUFFIX))
             self._made.add(folder)
             return folder
 

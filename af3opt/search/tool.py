@@ -28,7 +28,8 @@ from af3opt.search.jackhmmer import (
     prepare_search,
 )
 from af3opt.search.kernel import instruction_set
-from af3opt.search.passes import SharedPasses
+from af3opt.search.passes import GONE, SharedPasses
+from af3opt.search.targets import TargetFile
 
 NAME = "exact_search"
 
@@ -38,6 +39,8 @@ _log = logging.getLogger(__name__)
 _TOOL = "Jackhmmer"
 # The rows of an alignment's first block are counted; no result of the engine's is larger.
 _MOST_LINES = 2_000_000
+# Of a chain, so that chains of one length can be told apart.
+_SHOWN_RESIDUES = 10
 
 
 @dataclasses.dataclass(slots=True, eq=False)
@@ -119,19 +122,46 @@ def _make_run(original: RunTool, searches: ExactSearch) -> RunTool:
         if not cmd_name.startswith(_TOOL):
             with searches.programs:
                 return original(cmd, cmd_name, *args, **options)
+
+        def run_command(command: Sequence[str]) -> Any:
+            return original(command, cmd_name, *args, **options)
+
         try:
-            with searches.prepared(cmd) as restricted:
+            with TargetFile(Path(cmd[-1])) as database, searches.prepared(cmd) as restricted:
                 begun = time.monotonic()
-                command = cmd if restricted is None else restricted.command
-                done = original(command, cmd_name, *args, **options)
+                done, used = _run_one(run_command, cmd, restricted, searches)
                 check_alignment(cmd)
+                # The engine's own search reads it, too, and nobody else would notice.
+                database.check_unchanged()
         except SetupError as error:
             # The engine's callers, and what is around them, know its kind of error.
             raise RuntimeError(str(error)) from error
-        _say_what_was_found(cmd, restricted, time.monotonic() - begun)
+        _say_what_was_found(cmd, used, time.monotonic() - begun)
         return done
 
     return run
+
+
+def _run_one(
+    run_command: Callable[[Sequence[str]], Any],
+    command: Sequence[str],
+    restricted: RestrictedSearch | None,
+    searches: ExactSearch,
+) -> tuple[Any, RestrictedSearch | None]:
+    """Searches the survivors, or all targets where there are none, or none any more.
+
+    Returns:
+        What the engine's function returns, and the restricted search if it was used.
+    """
+    if restricted is None:
+        return run_command(command), None
+    try:
+        return run_command(restricted.command), restricted
+    except RuntimeError:
+        if restricted.is_complete():
+            raise
+    searches.step_aside(GONE)
+    return run_command(command), None
 
 
 def _say_what_was_found(
@@ -140,20 +170,22 @@ def _say_what_was_found(
     path = alignment_path(command)
     if path is None:
         return
-    where = "all targets" if restricted is None else f"{restricted.survivors} survivors"
+    sequence = _sequence(Path(command[-2]))
+    where = "all targets" if restricted is None else f"{restricted.survivors} survivor(s)"
     _log.info(
-        "%s: %d rows for a chain of %d residues; jackhmmer took %.1f s for %s",
+        "%s: %d row(s) for a chain of %d residues (%s...); jackhmmer took %.1f s for %s",
         Path(command[-1]).name,
         _found_rows(path),
-        _residues(Path(command[-2])),
+        len(sequence),
+        sequence[:_SHOWN_RESIDUES],
         seconds,
         where,
     )
 
 
-def _residues(query: Path) -> int:
+def _sequence(query: Path) -> str:
     _, _, sequence = query.read_text(encoding="ascii").partition("\n")
-    return len("".join(sequence.split()))
+    return "".join(sequence.split())
 
 
 def _found_rows(path: Path) -> int:

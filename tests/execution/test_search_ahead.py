@@ -142,7 +142,7 @@ def test_processes_share_chains_and_survive_kills(searches, tmp_path):
         searches.write_job(f"job{number:02}", *generator.sample(chains, 2))
     output, cache = tmp_path / "out", tmp_path / "msa"
     victims = [searches.start(output, cache) for _ in range(2)]
-    end = time.monotonic() + 240
+    end = time.monotonic() + 300
     while not searches.counts("begun"):
         assert time.monotonic() < end, victims[0].log.read_text()
         assert any(victim.poll() is None for victim in victims)
@@ -195,22 +195,58 @@ def test_a_job_with_given_results_does_not_wait_for_a_search_under_way(searches,
         run.wait(60)
 
 
-def test_a_signal_leaves_no_survivors_behind(searches, tmp_path, monkeypatch):
-    scratch = tmp_path / "scratch"
-    scratch.mkdir()
-    monkeypatch.setenv("TMPDIR", str(scratch))
-    searches.hold(tmp_path / "gate")
-    searches.write_job("job", UBIQUITIN)
-    run = searches.start(tmp_path / "out", tmp_path / "msa")
+@pytest.fixture
+def scratch(tmp_path, monkeypatch):
+    """A directory for temporary files."""
+    folder = tmp_path / "scratch"
+    folder.mkdir()
+    monkeypatch.setenv("TMPDIR", str(folder))
+    return folder
+
+
+def start_and_hold(searches, output, cache, gate):
+    """Returns a run whose jackhmmers have begun, and wait."""
+    searches.hold(gate)
+    run = searches.start(output, cache)
     end = time.monotonic() + 300
     while not searches.counts("begun"):
         assert time.monotonic() < end, run.log.read_text()
         assert run.poll() is None, run.log.read_text()
         time.sleep(0.02)
-    assert list(scratch.glob("af3opt-survivors-*"))
+    return run
+
+
+def test_a_signal_leaves_no_temporary_files(searches, tmp_path, scratch):
+    searches.write_job("job", UBIQUITIN)
+    run = start_and_hold(searches, tmp_path / "out", tmp_path / "msa", tmp_path / "gate")
+    # The survivors and the engine's own.
+    assert list(scratch.glob("af3opt-*-survivors"))
+    assert len(list(scratch.glob("af3opt-*"))) > len(list(scratch.glob("*-survivors")))
     run.send_signal(signal.SIGTERM)
     assert run.wait(60) != 0
-    assert not list(scratch.glob("af3opt-survivors-*"))
+    assert list(scratch.iterdir()) == []
+    # What was killed there has not failed.
+    assert not list((tmp_path / "out").rglob("failed-*"))
+
+
+def test_what_a_killed_run_left_is_removed_by_the_next(searches, tmp_path, scratch):
+    searches.write_job("job", UBIQUITIN)
+    run = start_and_hold(searches, tmp_path / "out", tmp_path / "msa", tmp_path / "gate")
+    run.send_signal(signal.SIGKILL)
+    run.wait()
+    assert list(scratch.glob("af3opt-*-survivors"))
+    # The jackhmmers that it left behind.
+    with (tmp_path / "gate").open("w"):
+        pass
+    text = searches.program.read_text()
+    # A new file: bash reads a script as it goes, and those left behind still do.
+    searches.program.unlink()
+    searches.program.write_text(text.replace(f"cat {tmp_path / 'gate'} >/dev/null\n", ""))
+    searches.program.chmod(0o755)
+    again = searches.start(tmp_path / "out", tmp_path / "msa")
+    assert again.wait(240) == 0, again.log.read_text()
+    assert "of af3opt processes that were killed" in again.log.read_text()
+    assert list(scratch.iterdir()) == []
 
 
 def test_a_chain_that_cannot_be_searched_fails_its_own_job_only(searches, tmp_path):
@@ -226,3 +262,24 @@ def test_a_chain_that_cannot_be_searched_fails_its_own_job_only(searches, tmp_pa
     assert "Fold job bad failed: the data pipeline failed for bad" in log
     assert "Searches ahead of the jobs: 1 chain(s) done" in log
     assert list(data_files(tmp_path / "out")) == ["good_data.json"]
+
+
+def test_a_failed_search_is_not_tried_again_in_the_same_run(searches, tmp_path):
+    text = searches.program.read_text()
+    failing = 'echo "no licence" >&2; exit 3\n'
+    searches.program.write_text(text.replace('"$real" "$@" ||', failing + '"$real" "$@" ||'))
+    for number in range(3):
+        searches.write_job(f"job{number}", UBIQUITIN)
+    run = searches.start(tmp_path / "out", tmp_path / "msa")
+    assert run.wait(240) == ExitCode.SOME_FAILED, run.log.read_text()
+    first = searches.counts("begun")[UBIQUITIN]
+    assert first <= PROTEIN_DATABASES
+    log = run.log.read_text()
+    for number in range(3):
+        assert re.search(rf"job{number} failed: the data pipeline failed .*no licence", log), log
+    # The next run tries again.
+    searches.program.write_text(text)
+    again = searches.start(tmp_path / "out", tmp_path / "msa")
+    assert again.wait(240) == 0, again.log.read_text()
+    assert searches.counts("ended")[UBIQUITIN] == PROTEIN_DATABASES
+    assert len(data_files(tmp_path / "out")) == 3

@@ -5,6 +5,7 @@ import logging
 from collections.abc import Iterable, Iterator, Sequence
 
 from af3opt.engine.discovery import EngineInfo
+from af3opt.execution.batch.failed_searches import FailedSearches
 from af3opt.execution.batch.search_ahead import SearchAhead, SearchTools
 from af3opt.execution.batch.seed_source import SeedSource
 from af3opt.execution.batch.seed_stages import SeedStages
@@ -21,6 +22,7 @@ from af3opt.execution.output_directory import check_can_be_made, make_output_dir
 from af3opt.execution.planning.deadline import Deadline
 from af3opt.execution.planning.kept_plans import write_plan
 from af3opt.execution.planning.plan import PlannedJob
+from af3opt.execution.scratch import marked_temporaries
 from af3opt.execution.searching import Searches, faster_searches
 from af3opt.execution.state_directory import searches_directory
 from af3opt.execution.trace import Trace
@@ -101,6 +103,8 @@ class BatchRun:
         engine = import_engine(self._session)
         _log.info("Engine: %s in %s", engine.label, engine.root)
         with contextlib.ExitStack() as stack:
+            if self._session.settings.run_data_pipeline:
+                stack.enter_context(marked_temporaries(self._guard))
             searches = stack.enter_context(faster_searches(self._session.settings))
             if searches.exact is not None:
                 passes = searches.exact.passes
@@ -149,11 +153,14 @@ class BatchRun:
             return None
         resume = self._session.settings.resume
         leases = searches_directory(self._session.output_dir) if resume else None
+        failed = FailedSearches(leases)
+        cache.known_failure = failed.reason
         shared = SearchTools(
             pipeline=tools.pipeline,
             cache=cache,
             passes=searches.passes,
             leases=leases,
+            failed=failed,
             guard=self._guard,
         )
         return SearchAhead(shared, plan)

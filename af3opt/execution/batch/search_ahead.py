@@ -22,6 +22,7 @@ from af3opt.base.key import CacheKey
 from af3opt.engine.inputs import load_fold_input, needs_search
 from af3opt.engine.msa import DataPipeline
 from af3opt.engine.protocols import ProteinChain
+from af3opt.execution.batch.failed_searches import FailedSearches
 from af3opt.execution.claims.claim import keep_alive, try_claim
 from af3opt.execution.interrupt import InterruptGuard
 from af3opt.execution.planning.plan import PlannedJob
@@ -61,6 +62,7 @@ class SearchTools:
         cache: Where results go.
         passes: The scans, which chains share.
         leases: Directory of the leases that processes share; None to search without.
+        failed: Chains whose search has failed in this run.
         guard: Says when to stop, and lets leases go at a signal.
     """
 
@@ -68,6 +70,7 @@ class SearchTools:
     cache: MsaCache
     passes: SharedPasses
     leases: Path | None
+    failed: FailedSearches
     guard: InterruptGuard
 
 
@@ -239,11 +242,15 @@ class SearchAhead:
                     continue
                 leases.enter_context(lease)
                 # Its holder may have ended, and stored it, since it was missed.
-                if self._tools.cache.missing(one.chain) is None:
+                if self._tools.cache.missing(one.chain) is None or self._has_failed(one):
                     self._waiting.close(one.key.digest)
                 else:
                     mine.append(one)
             return self._search(mine) if mine else 0, held
+
+    def _has_failed(self, wanted: _Wanted) -> bool:
+        """Whether its search has failed in this run already; its jobs say why."""
+        return self._tools.failed.reason(wanted.key.digest) is not None
 
     def _search(self, company: Sequence[_Wanted]) -> int:
         """Returns how many chains could be searched."""
@@ -259,14 +266,20 @@ class SearchAhead:
         try:
             self._tools.pipeline.search_protein(wanted.chain)
         except Exception as error:
-            # The job meets it again, and says so in its own name.
+            # Its jobs are told, and say so in their own names.
             _log.debug("Search of chain %s", wanted.chain.id, exc_info=error)
+            if not self._must_stop():
+                self._tools.failed.note(wanted.key.digest, _one_line(error))
             return False
         else:
             return True
         finally:
             leave()
             self._waiting.close(wanted.key.digest)
+
+
+def _one_line(error: Exception) -> str:
+    return " ".join(str(error).split()) or type(error).__name__
 
 
 def _job(planned: PlannedJob) -> _Job:
