@@ -6,6 +6,7 @@ options, so all of these are part of the key; results of different databases are
 never mixed.
 """
 
+import contextlib
 import dataclasses
 import hashlib
 import inspect
@@ -13,7 +14,7 @@ import json
 import logging
 import os
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -60,6 +61,7 @@ class MsaCache:
         # Why a chain is not searched, by its key's digest; None where it may be.
         self.known_failure: Callable[[str], str | None] = lambda _: None
         self._searched_with: JsonObject | None = None
+        self._side_by_side = 1
 
     @classmethod
     def from_settings(cls, settings: Settings) -> "MsaCache | None":
@@ -113,6 +115,19 @@ class MsaCache:
             return None
         return key
 
+    @contextlib.contextmanager
+    def side_by_side(self, chains: int) -> Iterator[None]:
+        """Chains that are searched inside the block share its time; so does what is noted of it.
+
+        Args:
+            chains: Their number.
+        """
+        self._side_by_side = chains
+        try:
+            yield
+        finally:
+            self._side_by_side = 1
+
     def _reusing(self, process: Process, searched_with: Mapping[str, Json]) -> Process:
         def process_chain(chain: Chain) -> Chain:
             key = self.key(chain, searched_with)
@@ -151,7 +166,7 @@ class MsaCache:
         packed = zstandard.ZstdCompressor(level=_LEVEL).compress(text)
         information = {
             "residues": len(chain.sequence),
-            "seconds": round(seconds, 3),
+            "seconds": round(seconds / self._side_by_side, 3),
             # Without the query.
             "rows": max(0, chain.unpaired_msa.count(">") - 1),
             "raw_bytes": len(text),

@@ -200,3 +200,31 @@ def test_how_long_a_search_took_is_kept(searcher, config, tmp_path, monkeypatch)
     costs = find_search_costs(settings)
     assert costs.rate == pytest.approx(12.5 / (9 * 900e-9))
     assert "1 search(es)" in costs.source
+
+
+def test_chains_that_share_a_pass_share_its_time(engine, config, tmp_path, monkeypatch):
+    from af3opt.features.msa_cache import MsaCache
+
+    ticks = iter([100.0, 140.0, 200.0, 205.0])
+    monkeypatch.setattr("af3opt.features.msa_cache.time.monotonic", lambda: next(ticks))
+    cache, pipeline = MsaCache(CacheManager("MSA cache", tmp_path / "cache")), _Pipeline()
+    cache.wrap(pipeline, config)
+    with cache.side_by_side(8):
+        pipeline.process_protein_chain(_protein("A"))
+    pipeline.process_protein_chain(_protein("A", "ACDEFGHIKL"))
+    headers = [entry.header for entry in cache.manager.entries()]
+    seconds = {one.material["residues"]: one.information["seconds"] for one in headers}
+    assert seconds == {9: 5.0, 10: 5.0}
+
+
+def test_a_search_that_failed_in_this_run_is_not_tried(engine, config, tmp_path):
+    from af3opt.features.msa_cache import MsaCache
+
+    cache, pipeline = MsaCache(CacheManager("MSA cache", tmp_path / "cache")), _Pipeline()
+    cache.wrap(pipeline, config)
+    failed = cache.missing(_protein("A")).digest
+    cache.known_failure = {failed: "no licence"}.get
+    with pytest.raises(RuntimeError, match="no licence"):
+        pipeline.process_protein_chain(_protein("A"))
+    pipeline.process_protein_chain(_protein("B", "ACDEFGHIKL"))
+    assert pipeline.searched == ["B"]

@@ -257,6 +257,7 @@ class SearchAhead:
         residues = sum(len(one.chain.sequence) for one in company)
         _log.info("Searching for %d chain(s), %d residues, in one go", len(company), residues)
         with (
+            self._tools.cache.side_by_side(len(company)),
             self._tools.passes.company(len(company)) as leave,
             ThreadPoolExecutor(len(company), "search") as threads,
         ):
