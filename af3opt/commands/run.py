@@ -54,10 +54,11 @@ def _run(settings: Settings) -> int:
 
     # Modules that start threads (numpy, JAX) are imported under the guard only.
     if settings.run_alphafold_script is not None:
-        with InterruptGuard().active():
-            from af3opt.execution.script import run_script
+        guard = InterruptGuard()
+        with guard.active():
+            from af3opt.execution.script.run import run_script
 
-            return run_script(settings, prepare_process(settings))
+            return run_script(settings, prepare_process(settings), guard)
 
     if settings.dry_run:
         from af3opt.execution.launch import preview_batch

@@ -1,5 +1,6 @@
 """Result files, written by the engine's own post-processing into directories we name."""
 
+import dataclasses
 import inspect
 import io
 import json
@@ -66,6 +67,21 @@ def _mark_synthetic(model: Path, summary: Path) -> None:
     content = json.loads(summary.read_text())
     content["af3opt_note"] = SYNTHETIC_NOTE
     summary.write_text(json.dumps(content, indent=1))
+
+
+def mark_processed(processed: Any) -> Any:
+    """Says the same in what the engine is about to write.
+
+    Args:
+        processed: The engine's `ProcessedInferenceResult`.
+    """
+    content = json.loads(processed.structure_confidence_summary_json)
+    content["af3opt_note"] = SYNTHETIC_NOTE
+    return dataclasses.replace(
+        processed,
+        cif=f"# {SYNTHETIC_NOTE}\n".encode() + processed.cif,
+        structure_confidence_summary_json=json.dumps(content, indent=1).encode(),
+    )
 
 
 def _compress(path: Path) -> None:

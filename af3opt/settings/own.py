@@ -37,8 +37,10 @@ class OwnOptions:
 
     run_alphafold_script: Path | None = option(
         None,
-        "Run this run_alphafold.py unmodified inside the prepared environment instead of af3opt's "
-        "own runner. Also AF3OPT_SCRIPT.",
+        "Run this run_alphafold.py unmodified instead of af3opt's own runner, with af3opt's "
+        "environment, caches, exact searches, optimisations, CPU buckets and run record under it. "
+        "Not there: resume, claims, several GPUs or workers, time limits, the numerics check, "
+        "reports and PDB files. Also AF3OPT_SCRIPT.",
         group=ENGINE,
     )
 

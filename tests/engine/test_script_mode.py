@@ -9,9 +9,19 @@ import types
 import pytest
 
 from af3opt.base.errors import ExitCode, SetupError, UsageError
+from af3opt.engine.patching import PatchSet
 from af3opt.environment.backend import Backend
-from af3opt.execution import script as script_mode
-from af3opt.execution.script import script_arguments, script_flags
+from af3opt.execution.interrupt import InterruptGuard
+from af3opt.execution.script import arguments
+from af3opt.execution.script import run as script_mode
+from af3opt.execution.script.arguments import (
+    NOT_WITH_A_SCRIPT,
+    check_terms,
+    script_arguments,
+    script_flags,
+)
+from af3opt.execution.script.stages import ScriptStages
+from af3opt.settings.catalogue import all_options
 from af3opt.settings.settings import resolve_settings
 from tests.conftest import REPOSITORY
 from tests.engine.trees import differences
@@ -58,6 +68,58 @@ def test_only_what_was_set_is_passed_on():
     ]
 
 
+def test_a_cpu_pads_little_unless_the_user_or_the_class_says_otherwise():
+    known = script_flags(SCRIPT) | {"run_inference"}
+
+    def buckets(*flags, backend=CPU):
+        settings = resolve_settings(["--output_dir=/o", *flags], {})
+        passed = script_arguments(settings, backend, known, SCRIPT)
+        return [one for one in passed if one.startswith("--buckets=")]
+
+    (chosen,) = buckets()
+    assert chosen.startswith("--buckets=16,20,")
+    assert buckets("--buckets=64") == ["--buckets=64"]
+    assert buckets("--fidelity=exact") == []
+    assert buckets("--norun_inference") == []
+    assert buckets(backend=Backend("gpu", None, "triton", "")) == []
+
+
+@pytest.mark.parametrize("flag", ["--gpus=0,1", "--dry_run", "--max_runtime=60", "--save_pdb"])
+def test_what_only_our_own_runner_does_is_refused(flag):
+    name = flag.removeprefix("--").partition("=")[0]
+    settings = resolve_settings(["--output_dir=/o", flag], {})
+    with pytest.raises(UsageError, match=rf"--{name} has no effect with --run_alphafold_script"):
+        script_arguments(settings, CPU, script_flags(SCRIPT), SCRIPT)
+
+
+def test_a_sites_common_setting_of_that_kind_is_said_and_passed_over(caplog):
+    caplog.set_level("INFO")
+    settings = resolve_settings(["--output_dir=/o"], {"AF3OPT_SAVE_PDB": "true"})
+    script_arguments(settings, CPU, script_flags(SCRIPT), SCRIPT)
+    assert "save_pdb (from AF3OPT_SAVE_PDB) has no effect with a script" in caplog.text
+
+
+def test_every_option_that_a_script_cannot_have_is_one_of_ours():
+    own = {name for name, option in all_options().items() if not option.spec.upstream}
+    assert own >= NOT_WITH_A_SCRIPT
+
+
+def test_terms_that_the_script_reads_are_looked_for_first(tmp_path, monkeypatch):
+    script = tmp_path / "run_alphafold.py"
+    script.write_text("(folder / 'OUTPUT_TERMS_OF_USE.md').read_text()\n")
+    engine = types.SimpleNamespace(root=tmp_path)
+    monkeypatch.setattr(arguments, "find_engine", lambda: engine)
+    settings = resolve_settings(["--output_dir=/o"], {})
+    with pytest.raises(SetupError, match=r"has no .*OUTPUT_TERMS_OF_USE.md, which .*py reads"):
+        check_terms(settings, script)
+    check_terms(resolve_settings(["--output_dir=/o", "--norun_inference"], {}), script)
+    script.write_text("")
+    check_terms(settings, script)
+    script.write_text("OUTPUT_TERMS_OF_USE.md")
+    (tmp_path / "OUTPUT_TERMS_OF_USE.md").touch()
+    check_terms(settings, script)
+
+
 def test_a_flag_the_script_lacks_is_an_error_naming_its_source():
     settings = resolve_settings(["--output_dir=/o"], {"AF3OPT_NUM_SEEDS": "2"})
     with pytest.raises(UsageError, match=r"--num_seeds \(from AF3OPT_NUM_SEEDS\)"):
@@ -88,18 +150,20 @@ def test_our_compile_cache_unless_another_is_chosen(
     calls = []
     stand_ins = {
         "bootstrap_engine": lambda **_: types.SimpleNamespace(label="engine", root="/e"),
-        "activate": lambda *_: calls.append("activate"),
+        "activate": lambda *_: calls.append("activate") or (),
         "choose_context": lambda *_: None,
         "choose_device": lambda *_: "device",
         "configure_compile_cache": lambda *arguments: calls.append(arguments),
     }
     for name, stand_in in stand_ins.items():
         monkeypatch.setattr(script_mode, name, stand_in)
+    monkeypatch.setattr(ScriptStages, "in_force", lambda _: PatchSet([], None))
+    monkeypatch.setattr(script_mode, "check_terms", lambda *_: None)
     settings = resolve_settings(
         [f"--run_alphafold_script={script}", "--output_dir=/o", *flags], environ
     )
     startup = types.SimpleNamespace(backend=CPU, host=None)
-    assert script_mode.run_script(settings, startup) == ExitCode.OK
+    assert script_mode.run_script(settings, startup, InterruptGuard()) == ExitCode.OK
     assert calls == ["activate", *([(None, "device")] if configured else [])]
 
 
