@@ -248,12 +248,15 @@ def test_the_table_of_what_was_broken_is_that_of_the_committed_run():
 
 
 def test_a_table_of_what_was_broken_shows_losses():
-    run = {"seed": "3", "python": "3.12", "system": "Linux"}
-    one = {**run, "kind": "kills", "tries": 5, "losses": 2, "wrong_with_exit_0": 1}
-    other = {**run, "kind": "names", "tries": 7, "losses": 0, "wrong_with_exit_0": 0}
-    table = write_reliability_table.reliability_table({"kinds": [one, other]})
-    assert "| kills | 5 | 2 | 1 | 3 |" in table
-    assert "| **all** | 12 | 2 | 1 |  |" in table
+    run = {
+        "tries": 25, "seed": "3", "af3opt": "0.1", "python": "3.12", "system": "Linux", "cores": 8,
+    }  # fmt: skip
+    one = {"kind": "kills", "tries": 5, "losses": 2, "wrong_with_exit_0": 1}
+    other = {"kind": "names", "tries": 7, "losses": 0, "wrong_with_exit_0": 0}
+    table = write_reliability_table.reliability_table({"run": run, "kinds": [one, other]})
+    assert "| kills | 5 | 2 | 1 |" in table
+    assert "| **all** | 12 | 2 | 1 |" in table
+    assert "TRIES=25` and seed 3:\nPython 3.12, Linux, 8 cores." in table
 
 
 def test_the_table_with_and_without_results(tmp_path):

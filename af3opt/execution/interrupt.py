@@ -104,12 +104,20 @@ class InterruptGuard:
 
     def _wait(self, stop: threading.Event) -> None:
         while not stop.is_set():
-            received = signal.sigwait((*self._signals, _WAKE))
-            if received == signal.SIGUSR1:
-                _log.warning("SIGUSR1: no further seed is started; run the same command again.")
-                self.stop_requested.set()
-            elif received != _WAKE:
-                self._end(signal.Signals(received))
+            try:
+                self._take_one()
+            except Exception as error:
+                # Without this thread no signal would end the process any more.
+                _log.debug("Waiting for signals", exc_info=error)
+                stop.wait(_SWEEP_SECONDS)
+
+    def _take_one(self) -> None:
+        received = signal.sigwait((*self._signals, _WAKE))
+        if received == signal.SIGUSR1:
+            self.stop_requested.set()
+            _log.warning("SIGUSR1: no further seed is started; run the same command again.")
+        elif received != _WAKE:
+            self._end(signal.Signals(received))
 
     def _end(self, number: signal.Signals) -> None:
         try:

@@ -218,10 +218,13 @@ def _digest_beside(files: WeightFiles) -> "queue.SimpleQueue[str | None]":
 
     def compute() -> None:
         digest = None
-        with contextlib.suppress(OSError):
-            digest = file_digest(files)
-            _tell(digest)
-        digests.put(digest)
+        try:
+            with contextlib.suppress(OSError):
+                digest = file_digest(files)
+                _tell(digest)
+        finally:
+            # Whatever happened: somebody waits for it.
+            digests.put(digest)
 
     threading.Thread(target=compute, daemon=True).start()
     return digests

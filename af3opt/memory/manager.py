@@ -183,13 +183,15 @@ class MemoryManager:
         children, children_at = 0, -_CHILDREN_SECONDS
         while not stop.wait(_SAMPLE_SECONDS):
             now = time.monotonic()
-            if now - children_at >= _CHILDREN_SECONDS:
-                children, children_at = children_bytes(), now
-            device = device_memory(self._device, self._gpu_uuid)
-            self._raise_peak(
-                stage,
-                StagePeak(resident_bytes() + children, device.used_bytes if device else None),
-            )
+            try:
+                if now - children_at >= _CHILDREN_SECONDS:
+                    children, children_at = children_bytes(), now
+                device = device_memory(self._device, self._gpu_uuid)
+                used = device.used_bytes if device else None
+                self._raise_peak(stage, StagePeak(resident_bytes() + children, used))
+            except Exception as error:
+                # A sample that is missed is no peak that is missed: the next one follows.
+                _log.debug("Memory of %s could not be sampled", stage, exc_info=error)
 
     def _allocator_peak(self) -> int | None:
         """The allocator's peak since the process began."""

@@ -59,13 +59,15 @@ def figures_of(report: pytest.TestReport) -> list[dict[str, Any]]:
     return [figures for name, figures in report.user_properties if name == PROPERTY]
 
 
-def write_figures(path: Path, figures: list[dict[str, Any]], where: dict[str, str]) -> None:
+def write_figures(path: Path, figures: list[dict[str, Any]], run: dict[str, Any]) -> None:
     """Writes the figures of a session, for `scripts/write_reliability_table.py`.
 
-    Kinds that the session has not tried keep the figures of the session before.
+    They replace those of the session before, so that a table is of one run and one version.
+
+    Args:
+        path: The file.
+        figures: Those of each kind.
+        run: What all kinds have in common.
     """
-    before = json.loads(path.read_text())["kinds"] if path.exists() else []
-    kinds = {one["kind"]: one for one in before}
-    kinds |= {one["kind"]: {**one, **where} for one in figures}
-    ordered = [kinds[kind] for kind in sorted(kinds)]
-    path.write_text(json.dumps({"kinds": ordered}, indent=2) + "\n")
+    kinds = sorted(figures, key=lambda one: str(one["kind"]))
+    path.write_text(json.dumps({"run": run, "kinds": kinds}, indent=2) + "\n")

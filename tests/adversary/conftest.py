@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from af3opt.base.version import __version__
 from tests.adversary.account import Account, figures_of, write_figures
 from tests.execution.conftest import imported_engine, runs
 
@@ -49,9 +50,19 @@ def pytest_terminal_summary(terminalreporter):
 
 
 def pytest_sessionfinish(session):
-    if FIGURES and _figures and not hasattr(session.config, "workerinput"):
-        where = {
+    if FIGURES and _is_whole(session):
+        run = {
+            "tries": TRIES,
+            "seed": SEED,
+            "af3opt": __version__,
             "python": platform.python_version(),
             "system": platform.system(),
+            "cores": len(os.sched_getaffinity(0)),
         }
-        write_figures(Path(FIGURES), _figures, where)
+        write_figures(Path(FIGURES), _figures, run)
+
+
+def _is_whole(session):
+    """Whether every file of the suite was run: a table is of one run, or it is not written."""
+    suite = set(Path(__file__).parent.glob("test_*.py"))
+    return bool(_figures) and suite <= {item.path for item in session.items}

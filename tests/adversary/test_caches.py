@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from tests.adversary import mutations, victim
+from tests.execution.conftest import exit_code
 from tests.inference.test_weights import ARRAYS, encode
 
 pytestmark = [pytest.mark.adversary, pytest.mark.engine, pytest.mark.slow]
@@ -56,13 +57,11 @@ class Bench:
         arguments = (flags, self.model_dir, self.log, self.answer)
         process = context.Process(target=victim.child, args=arguments)
         process.start()
-        process.join(TIME_LIMIT_S)
-        if process.exitcode is None:
-            process.kill()
-            process.join()
-            return None, None, self.log.read_text()
-        found = json.loads(self.answer.read_text()) if self.answer.exists() else None
-        return process.exitcode, found, self.log.read_text()
+        code = exit_code(process, TIME_LIMIT_S)
+        found = None
+        if code is not None and self.answer.exists():
+            found = json.loads(self.answer.read_text())
+        return code, found, self.log.read_text()
 
     def keep(self):
         """Remembers the home as it is now."""

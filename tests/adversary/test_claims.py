@@ -3,11 +3,12 @@
 import collections
 import multiprocessing
 import os
+import queue
 
 import pytest
 
 from af3opt.execution.claims import claim as claims
-from tests.execution.conftest import leftovers
+from tests.execution.conftest import exit_code, leftovers
 
 pytestmark = [pytest.mark.adversary, pytest.mark.slow]
 
@@ -67,10 +68,15 @@ def test_exactly_one_holds_a_contested_job(tmp_path, account, tries):
         process.start()
     rounds = collections.defaultdict(list)
     for _ in range(PROCESSES * len(directories)):
-        number, answer = answers.get(timeout=WAIT_S)
+        try:
+            number, answer = answers.get(timeout=WAIT_S)
+        except queue.Empty:
+            for process in processes:
+                exit_code(process, seconds=0)
+            pytest.fail(f"{len(rounds)} of {len(directories)} rounds, and no rival answers")
         rounds[number].append(answer)
-    for process in processes:
-        process.join(WAIT_S)
+    hung = [process for process in processes if exit_code(process, WAIT_S) is None]
+    assert not hung, f"{len(hung)} rivals have answered, and do not end"
     for number, directory in enumerate(directories):
         contested.tries += 1
         left = leftovers(directory)

@@ -8,7 +8,7 @@ import pytest
 
 from af3opt.base.errors import ExitCode
 from tests.adversary.hostile import known, mutated
-from tests.execution.conftest import leftovers, write_input
+from tests.execution.conftest import exit_code, leftovers, write_input
 
 pytestmark = [pytest.mark.adversary, pytest.mark.engine, pytest.mark.slow]
 
@@ -52,15 +52,12 @@ def test_hostile_inputs_harm_nobody(runs, tmp_path, account, tries):
             path = directory / f"hostile{position:03}.json"
             write(path)
             labels[path.name] = label
-        process = runs.start(directory, output)
-        process.join(LONGEST_S)
+        code = exit_code(runs.start(directory, output), LONGEST_S)
         inputs.tries += len(batch)
-        if process.exitcode is None:
-            process.kill()
-            process.join()
+        if code is None:
             inputs.lost(f"hung with one of {sorted(labels.values())}\n{runs.output[-1500:]}")
             continue
-        check_batch(inputs, process.exitcode, output, labels, runs.output)
+        check_batch(inputs, code, output, labels, runs.output)
     inputs.settle()
 
 

@@ -10,7 +10,7 @@ import pytest
 from af3opt.base.errors import ExitCode
 from tests.adversary import mutations
 from tests.engine.trees import differences
-from tests.execution.conftest import RESIDUES, leftovers, write_input
+from tests.execution.conftest import RESIDUES, exit_code, leftovers, write_input
 
 pytestmark = [pytest.mark.adversary, pytest.mark.engine, pytest.mark.slow]
 
@@ -108,13 +108,7 @@ class Scene:
 
     def run(self, inputs):
         """Runs the batch; returns its exit code, or None when it hung."""
-        process = self.runs.start(inputs, self.output)
-        process.join(LONGEST_S)
-        if process.exitcode is None:
-            process.kill()
-            process.join()
-            return None
-        return process.exitcode
+        return exit_code(self.runs.start(inputs, self.output), LONGEST_S)
 
     def problem(self, code, path=None):
         """Says what is wrong with how a run ended after a file went bad, or None."""

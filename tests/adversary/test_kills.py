@@ -8,7 +8,7 @@ import pytest
 
 from af3opt.base.errors import ExitCode
 from tests.engine.trees import differences
-from tests.execution.conftest import RESIDUES, Runs, leftovers, wait_for, write_input
+from tests.execution.conftest import RESIDUES, Runs, exit_code, leftovers, wait_for, write_input
 
 pytestmark = [pytest.mark.adversary, pytest.mark.engine, pytest.mark.slow]
 
@@ -50,12 +50,9 @@ class Party:
         }
 
     def end(self):
-        for process in self.processes.values():
-            process.join(LONGEST_BATCH_S)
-            if process.exitcode is None:
-                process.kill()
-                process.join()
-                yield "hung"
+        for number, process in self.processes.items():
+            if exit_code(process, LONGEST_BATCH_S) is None:
+                yield f"hung\n{told(self, number)}"
 
 
 def told(party, number):
@@ -75,8 +72,11 @@ def kill_some(party, kills, account, whole):
         process = party.processes[number]
         sign = generator.choice([signal.SIGKILL, signal.SIGKILL, signal.SIGTERM])
         os.kill(process.pid, sign)
-        process.join(LONGEST_BATCH_S)
         account.tries += 1
+        if exit_code(process, LONGEST_BATCH_S) is None:
+            account.lost(f"hung after {sign.name}\n{told(party, number)}")
+            party.processes[number] = party.start(number)
+            continue
         allowed = {-signal.SIGKILL, ExitCode.OK} if sign == signal.SIGKILL else AFTER_SIGTERM
         check_end(party, number, allowed | {ExitCode.REQUEUE}, account, whole)
         party.processes[number] = party.start(number)
@@ -108,6 +108,9 @@ def test_a_shared_batch_survives_kills(runs, tmp_path, account, tries):
         for problem in party.end():
             kills.lost(problem)
         for number in party.processes:
+            # What hung has been noted, and was killed.
+            if party.processes[number].exitcode == -signal.SIGKILL:
+                continue
             check_end(party, number, {ExitCode.OK, ExitCode.REQUEUE}, kills, whole)
         code = runs.run(inputs, party.output)
         left = [*differences(party.output, whole), *leftovers(party.output)]

@@ -3,7 +3,7 @@
 import pytest
 
 from af3opt.base.errors import ExitCode
-from tests.execution.conftest import Runs
+from tests.execution.conftest import Runs, exit_code
 from tests.execution.test_equal_names import sequences, write_jobs, written
 
 pytestmark = [pytest.mark.adversary, pytest.mark.engine, pytest.mark.slow]
@@ -24,9 +24,7 @@ def test_jobs_of_one_name_lose_none(runs, tmp_path, account, tries):
         member.root.mkdir()
         member.log = runs.log
         processes.append(member.start(inputs, output))
-    for process in processes:
-        process.join(LONGEST_S)
-    codes = {process.exitcode for process in processes}
+    codes = {exit_code(process, LONGEST_S) for process in processes}
     if not codes <= {ExitCode.OK, ExitCode.REQUEUE}:
         names.lost(f"exit codes {codes}")
     # It reads each model and fails when it is of another molecule than its data.

@@ -9,6 +9,7 @@ import time
 import pytest
 
 from tests.conftest import REPOSITORY
+from tests.execution.conftest import LONGEST_S, program
 
 pytestmark = [pytest.mark.engine, pytest.mark.slow]
 
@@ -23,7 +24,7 @@ def test_signal_while_the_model_is_compiled_or_runs(tmp_path, small_weights, num
         f"--model_dir={small_weights}",
         "--buckets=32",
     ]
-    with subprocess.Popen(
+    with program(
         command, cwd=REPOSITORY, env=os.environ, stderr=subprocess.PIPE, text=True
     ) as process:
         assert process.stderr is not None
@@ -33,7 +34,7 @@ def test_signal_while_the_model_is_compiled_or_runs(tmp_path, small_weights, num
         time.sleep(3)
         process.send_signal(number)
         rest = process.stderr.read()
-        code = process.wait(timeout=60)
+        code = process.wait(timeout=LONGEST_S)
     assert code != 0
     assert number.name in rest
     assert "Traceback" not in rest

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import ClassVar
 
 import psutil
 import pytest
@@ -16,6 +17,8 @@ from tests.conftest import REPOSITORY
 from tests.execution import stub
 
 RESIDUES = "MQIFVKTL"
+# Longer than anything takes on a loaded machine, shorter than the time limit of a test.
+LONGEST_S = 400
 
 
 def write_input(directory, name, seeds=(1,), sequence=RESIDUES):
@@ -33,8 +36,34 @@ def write_input(directory, name, seeds=(1,), sequence=RESIDUES):
     return path
 
 
+def exit_code(process, seconds=LONGEST_S):
+    """Returns a process's exit code, None when it hung; then it is killed.
+
+    What still runs at the end of the session would be waited for without an end.
+    """
+    process.join(seconds)
+    code = process.exitcode
+    if code is None:
+        process.kill()
+        process.join()
+    return code
+
+
+@contextlib.contextmanager
+def program(command, **options):
+    """Starts a program that is killed at the end of the block, if it has not ended by then."""
+    with subprocess.Popen(command, **options) as process:
+        try:
+            yield process
+        finally:
+            process.kill()
+
+
 class Runs:
     """Starts batches with a stubbed device step."""
+
+    # Every process of every batch of a test.
+    started: ClassVar[list[multiprocessing.Process]] = []
 
     def __init__(self, weights, root):
         self.weights = weights
@@ -59,14 +88,18 @@ class Runs:
         arguments = (self.flags(inputs, output, *more), seconds, before)
         process = context.Process(target=self._child, args=arguments)
         process.start()
+        self.started.append(process)
         return process
 
     def run(self, inputs, output, *more, seconds=0.0, before=None):
         """Runs to the end and returns the exit code."""
-        process = self.start(inputs, output, *more, seconds=seconds, before=before)
-        process.join(180)
-        assert process.exitcode is not None, "still running"
-        return process.exitcode
+        return self.end(self.start(inputs, output, *more, seconds=seconds, before=before))
+
+    def end(self, process):
+        """Waits for a process of `start`, which must not hang, and returns its exit code."""
+        code = exit_code(process)
+        assert code is not None, f"still running after {LONGEST_S} s:\n{self.output[-3000:]}"
+        return code
 
     def steps(self):
         """(process, tokens, seed) of every device step so far."""
@@ -118,7 +151,12 @@ class Pool:
         return workers()
 
     def end(self):
-        _, self.log = self.process.communicate(timeout=300)
+        try:
+            _, self.log = self.process.communicate(timeout=LONGEST_S)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            _, self.log = self.process.communicate()
+            pytest.fail(f"still running after {LONGEST_S} s:\n{self.log[-3000:]}")
         return self.process.returncode
 
 
@@ -144,7 +182,10 @@ def imported_engine(shared_home):
 
 @pytest.fixture
 def runs(tmp_path, imported_engine, small_weights):
-    return Runs(small_weights, tmp_path)
+    yield Runs(small_weights, tmp_path)
+    for process in Runs.started:
+        exit_code(process, seconds=0)
+    Runs.started.clear()
 
 
 @pytest.fixture

@@ -297,8 +297,7 @@ def test_sigusr1_finishes_the_seed_and_starts_none(runs, inputs, tmp_path, overl
     process = runs.start(inputs, tmp_path / "out", f"--overlap={overlap}", seconds=1.0)
     wait_for(lambda: "Running model inference with seed 1..." in runs.output)
     os.kill(process.pid, signal.SIGUSR1)
-    process.join(60)
-    assert process.exitcode == ExitCode.REQUEUE
+    assert runs.end(process) == ExitCode.REQUEUE
     assert [seed for _, _, seed in runs.steps()] == [1]
     assert (tmp_path / "out" / "job0" / "seed-1_sample-0").is_dir()
     assert runs.run(inputs, tmp_path / "out") == ExitCode.OK
@@ -317,8 +316,7 @@ def test_signals_abandon_the_seed_at_once(runs, inputs, tmp_path, number, flags,
     process = runs.start(inputs, tmp_path / "out", *flags, seconds=600.0)
     wait_for(lambda: "Running model inference with seed 1..." in runs.output)
     os.kill(process.pid, number)
-    process.join(120)
-    assert process.exitcode == code
+    assert runs.end(process) == code
     assert leftovers(tmp_path / "out") == []
 
 
@@ -326,7 +324,7 @@ def test_a_claim_is_released_at_a_signal(runs, inputs, tmp_path):
     process = runs.start(inputs, tmp_path / "out", seconds=30.0)
     wait_for(lambda: "Running model inference with seed 1..." in runs.output)
     os.kill(process.pid, signal.SIGTERM)
-    process.join(20)
+    assert runs.end(process) == ExitCode.REQUEUE
     (claim,) = (tmp_path / "out" / ".af3opt" / "jobs" / "job0").glob("claim-*")
     assert json.loads(claim.read_text())["released"] is True
 

@@ -13,6 +13,7 @@ from af3opt.base import atomic, json_files
 from af3opt.execution.claims import claim as claims
 from af3opt.execution.claims import holder as holders
 from af3opt.execution.claims import verdicts
+from tests.execution.conftest import LONGEST_S, exit_code
 
 
 def _rewrite_holder(directory, number=0, **change):
@@ -59,7 +60,7 @@ def test_what_a_dead_worker_held_is_left_to_its_pool(tmp_path):
     worker.start()
     os.waitid(os.P_PID, worker.pid, os.WEXITED | os.WNOWAIT)
     assert claims.try_claim(tmp_path, pool=os.getpid()) is None
-    worker.join()
+    assert exit_code(worker) == 0
     assert claims.try_claim(tmp_path, pool=os.getpid()) is not None
 
 
@@ -69,7 +70,7 @@ def test_a_process_outside_the_pool_need_not_wait_for_it(tmp_path):
     worker.start()
     os.waitid(os.P_PID, worker.pid, os.WEXITED | os.WNOWAIT)
     assert claims.try_claim(tmp_path) is not None
-    worker.join()
+    assert exit_code(worker) == 0
 
 
 def test_another_node_is_trusted_until_it_is_silent_for_long(tmp_path, monkeypatch):
@@ -126,10 +127,10 @@ def test_a_requeued_job_takes_over_what_it_held_on_another_node(
 
 
 def _race(directory, barrier, wins):
-    barrier.wait()
+    barrier.wait(LONGEST_S)
     if claims.try_claim(directory) is not None:
         wins.put(os.getpid())
-    barrier.wait()  # Nobody ends, and so frees its claim, before all have tried.
+    barrier.wait(LONGEST_S)  # Nobody ends, and so frees its claim, before all have tried.
 
 
 def test_of_many_processes_exactly_one_takes_a_dead_holders_job(tmp_path):
@@ -140,8 +141,7 @@ def test_of_many_processes_exactly_one_takes_a_dead_holders_job(tmp_path):
     processes = [context.Process(target=_race, args=(tmp_path, barrier, wins)) for _ in range(6)]
     for process in processes:
         process.start()
-    for process in processes:
-        process.join(30)
+    assert [exit_code(process) for process in processes] == [0] * 6
     assert wins.qsize() == 1
 
 

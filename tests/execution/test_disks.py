@@ -185,8 +185,7 @@ def test_a_vanished_output_directory_ends_the_batch_with_one_line(runs, inputs, 
     process = runs.start(inputs, output, seconds=1.0)
     wait_for(lambda: "Running model inference with seed 2..." in runs.output)
     output.rename(tmp_path / "elsewhere")
-    process.join(60)
-    assert process.exitcode == ExitCode.FAILURE
+    assert runs.end(process) == ExitCode.FAILURE
     lines = [line for line in runs.output.splitlines() if line.startswith("af3opt: error")]
     assert len(lines) == 1
     assert str(output) in lines[0]

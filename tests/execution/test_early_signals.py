@@ -11,7 +11,7 @@ import pytest
 
 from af3opt.base.errors import ExitCode
 from tests.conftest import REPOSITORY
-from tests.execution.conftest import leftovers, write_input
+from tests.execution.conftest import leftovers, program, write_input
 
 pytestmark = pytest.mark.slow
 
@@ -50,7 +50,7 @@ def test_a_signal_at_any_moment_of_the_start_ends_it_cleanly(tmp_path, command, 
     generator = random.Random(int(number))
     for attempt in range(TRIES):
         moment = generator.uniform(0, LATEST_S)
-        with subprocess.Popen(
+        with program(
             command,
             cwd=REPOSITORY,
             env=os.environ,
@@ -63,7 +63,6 @@ def test_a_signal_at_any_moment_of_the_start_ends_it_cleanly(tmp_path, command, 
             try:
                 _, said = process.communicate(timeout=LONGEST_S)
             except subprocess.TimeoutExpired:
-                process.kill()
                 pytest.fail(f"try {attempt}: still runs {LONGEST_S} s after {number.name}")
         where = f"try {attempt}, {number.name} after {moment:.3f} s: {process.returncode}\n{said}"
         if not (number == signal.SIGINT and is_pythons_own(said)):

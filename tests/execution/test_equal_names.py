@@ -143,9 +143,7 @@ def test_a_hundred_in_four_processes_lose_none(runs, tmp_path, flags):
     shares = [(f"--shard={number}/4",) if flags else () for number in range(4)]
     before = fake_search if flags else None
     processes = [runs.start(inputs, output, *flags, *share, before=before) for share in shares]
-    for process in processes:
-        process.join(500)
-    codes = {process.exitcode for process in processes}
+    codes = {runs.end(process) for process in processes}
     assert codes <= {ExitCode.OK, ExitCode.REQUEUE}
     assert sorted(written(output)) == sorted(sequences(100))
     assert len([path for path in output.glob("tiny*") if path.is_dir()]) == 100

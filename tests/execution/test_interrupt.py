@@ -12,6 +12,7 @@ import time
 import pytest
 
 from af3opt.base.errors import ExitCode
+from tests.execution.conftest import LONGEST_S, program
 
 # The main thread sits in a C call that never returns to the interpreter, as it does
 # while a compiled model runs.
@@ -38,7 +39,7 @@ BUSY = textwrap.dedent(
     [(signal.SIGTERM, ExitCode.TERMINATED), (signal.SIGINT, ExitCode.INTERRUPTED)],
 )
 def test_signal_ends_a_busy_process_without_half_written_files(tmp_path, number, code):
-    with subprocess.Popen(
+    with program(
         [sys.executable, "-c", BUSY, str(tmp_path)],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
@@ -46,7 +47,7 @@ def test_signal_ends_a_busy_process_without_half_written_files(tmp_path, number,
         assert process.stdout is not None
         assert process.stdout.readline() == b"busy\n"
         process.send_signal(number)
-        _, errors = process.communicate(timeout=60)
+        _, errors = process.communicate(timeout=LONGEST_S)
     assert process.returncode == code
     assert list(tmp_path.iterdir()) == []
     assert number.name in errors.decode()
@@ -54,7 +55,7 @@ def test_signal_ends_a_busy_process_without_half_written_files(tmp_path, number,
 
 
 def test_ctrl_c_says_how_to_go_on(tmp_path):
-    with subprocess.Popen(
+    with program(
         [sys.executable, "-c", BUSY, str(tmp_path), "resumable"],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
@@ -62,7 +63,7 @@ def test_ctrl_c_says_how_to_go_on(tmp_path):
         assert process.stdout is not None
         assert process.stdout.readline() == b"busy\n"
         process.send_signal(signal.SIGINT)
-        _, errors = process.communicate(timeout=60)
+        _, errors = process.communicate(timeout=LONGEST_S)
     assert process.returncode == ExitCode.INTERRUPTED
     assert errors.decode().endswith(" To go on, run the same command again.\n")
 
@@ -73,9 +74,7 @@ def test_ctrl_c_says_how_to_go_on(tmp_path):
 )
 def test_a_process_that_was_suspended_still_ends_at_a_signal(tmp_path, number, code):
     """As by Ctrl-Z or by a scheduler: waits for signals return early then."""
-    with subprocess.Popen(
-        [sys.executable, "-c", BUSY, str(tmp_path)], stdout=subprocess.PIPE
-    ) as process:
+    with program([sys.executable, "-c", BUSY, str(tmp_path)], stdout=subprocess.PIPE) as process:
         assert process.stdout is not None
         assert process.stdout.readline() == b"busy\n"
         for _ in range(3):
@@ -84,10 +83,7 @@ def test_a_process_that_was_suspended_still_ends_at_a_signal(tmp_path, number, c
             process.send_signal(signal.SIGCONT)
             time.sleep(0.1)
         process.send_signal(number)
-        try:
-            process.communicate(timeout=60)
-        finally:
-            process.kill()
+        process.communicate(timeout=LONGEST_S)
     assert process.returncode == code
     assert list(tmp_path.iterdir()) == []
 
@@ -111,9 +107,7 @@ SHOWN = textwrap.dedent(
 def test_a_signal_leaves_a_terminal_with_its_cursor(monkeypatch):
     monkeypatch.setenv("TERM", "xterm")
     ours, theirs = pty.openpty()
-    with subprocess.Popen(
-        [sys.executable, "-c", SHOWN], stdout=subprocess.PIPE, stderr=theirs
-    ) as process:
+    with program([sys.executable, "-c", SHOWN], stdout=subprocess.PIPE, stderr=theirs) as process:
         os.close(theirs)
         assert process.stdout is not None
         assert process.stdout.readline() == b"busy\n"
@@ -126,3 +120,27 @@ def test_a_signal_leaves_a_terminal_with_its_cursor(monkeypatch):
     assert process.returncode == ExitCode.INTERRUPTED
     assert b"\x1b[?25l" in shown
     assert shown.rindex(b"\x1b[?25h") > shown.rindex(b"\x1b[?25l")
+
+
+FAILING_ONCE = """
+import signal
+sigwait, calls = signal.sigwait, []
+
+def failing(numbers):
+    calls.append(numbers)
+    if len(calls) == 1:
+        raise ValueError("no signal")
+    return sigwait(numbers)
+
+signal.sigwait = failing
+"""
+
+
+def test_a_wait_that_fails_does_not_make_a_process_deaf(tmp_path):
+    with program(
+        [sys.executable, "-c", FAILING_ONCE + BUSY, str(tmp_path)], stdout=subprocess.PIPE
+    ) as process:
+        assert process.stdout.readline() == b"busy\n"
+        process.send_signal(signal.SIGTERM)
+        process.communicate(timeout=LONGEST_S)
+    assert process.returncode == ExitCode.TERMINATED

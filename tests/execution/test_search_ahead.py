@@ -15,6 +15,7 @@ import pytest
 
 from af3opt.base.errors import ExitCode
 from tests.conftest import REPOSITORY
+from tests.execution.conftest import LONGEST_S
 
 pytest.importorskip("pyhmmer")
 DATABASES = REPOSITORY / "tests" / "testdata" / "databases"
@@ -38,6 +39,7 @@ class Searches:
         self.inputs = root / "in"
         self.inputs.mkdir()
         self.log = root / "searches.log"
+        self.started = []
         self.program = root / "jackhmmer"
         # The version is asked for with -h; all else ends with query and database.
         self.program.write_text(
@@ -80,6 +82,7 @@ class Searches:
                 command, cwd=REPOSITORY, env=os.environ, stderr=stream, stdout=stream
             )
         process.log = log
+        self.started.append(process)
         return process
 
     def counts(self, word):
@@ -95,7 +98,11 @@ class Searches:
 
 @pytest.fixture
 def searches(tmp_path, prepared_home):
-    return Searches(tmp_path)
+    made = Searches(tmp_path)
+    yield made
+    for process in made.started:
+        process.kill()
+        process.wait()
 
 
 def relatives(number):
@@ -192,7 +199,7 @@ def test_a_job_with_given_results_does_not_wait_for_a_search_under_way(searches,
         assert not searches.counts("ended")
     finally:
         run.send_signal(signal.SIGTERM)
-        run.wait(60)
+        run.wait(LONGEST_S)
 
 
 @pytest.fixture
@@ -223,7 +230,7 @@ def test_a_signal_leaves_no_temporary_files(searches, tmp_path, scratch):
     assert list(scratch.glob("af3opt-*-survivors"))
     assert len(list(scratch.glob("af3opt-*"))) > len(list(scratch.glob("*-survivors")))
     run.send_signal(signal.SIGTERM)
-    assert run.wait(60) != 0
+    assert run.wait(LONGEST_S) != 0
     assert list(scratch.iterdir()) == []
     # What was killed there has not failed.
     assert not list((tmp_path / "out").rglob("failed-*"))
@@ -233,7 +240,7 @@ def test_what_a_killed_run_left_is_removed_by_the_next(searches, tmp_path, scrat
     searches.write_job("job", UBIQUITIN)
     run = start_and_hold(searches, tmp_path / "out", tmp_path / "msa", tmp_path / "gate")
     run.send_signal(signal.SIGKILL)
-    run.wait()
+    run.wait(LONGEST_S)
     assert list(scratch.glob("af3opt-*-survivors"))
     # The jackhmmers that it left behind.
     with (tmp_path / "gate").open("w"):

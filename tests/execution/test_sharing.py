@@ -24,9 +24,7 @@ def test_four_processes_do_each_of_forty_jobs_once(runs, tmp_path):
     for number in range(40):
         write_input(inputs, f"job{number:02}", [number + 1])
     processes = [runs.start(inputs, output, seconds=0.05) for _ in range(4)]
-    for process in processes:
-        process.join(400)
-    assert [process.exitcode for process in processes] == [ExitCode.OK] * 4
+    assert [runs.end(process) for process in processes] == [ExitCode.OK] * 4
     steps = runs.steps()
     assert sorted(seed for _, _, seed in steps) == list(range(1, 41))
     assert len({process for process, _, _ in steps}) == 4

@@ -1,4 +1,5 @@
 import sys
+import threading
 import time
 import types
 
@@ -37,6 +38,29 @@ def test_available_respects_the_limit():
     assert available_bytes(100, 150) == 0
     assert available_bytes(100, 40) == 60
     assert available_bytes(None, 0) > MIB
+
+
+def test_sampling_goes_on_after_a_sample_that_failed(monkeypatch):
+    from af3opt.memory import manager as module
+
+    monkeypatch.setattr(module, "_SAMPLE_SECONDS", 0.001)
+    sampled, measure = threading.Event(), module.resident_bytes
+    main, failures = threading.get_ident(), []
+
+    def failing_first():
+        if threading.get_ident() == main:
+            return measure()
+        if not failures:
+            failures.append("once")
+            raise OSError("not now")
+        sampled.set()
+        return 1 << 60
+
+    monkeypatch.setattr(module, "resident_bytes", failing_first)
+    manager = make_manager()
+    with manager.monitor("stage"):
+        assert sampled.wait(60)
+    assert manager.take_peak("stage").host_bytes >= 1 << 60
 
 
 def test_monitor_sees_memory_that_is_gone_at_the_end():

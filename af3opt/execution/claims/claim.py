@@ -139,12 +139,15 @@ def keep_alive(claim: Claim) -> Iterator[None]:
             claim.beat()
 
     thread = threading.Thread(target=beat, name="claim-heartbeat", daemon=True)
-    thread.start()
     try:
-        yield
+        # Where a limit allows no more threads, the claim is let go.
+        thread.start()
+        try:
+            yield
+        finally:
+            stop.set()
+            thread.join()
     finally:
-        stop.set()
-        thread.join()
         claim.release()
 
 

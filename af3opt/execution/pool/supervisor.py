@@ -302,5 +302,14 @@ def _cause(returncode: int) -> str:
 
 
 def _copy_lines(source: IO[str], prefix: str) -> None:
+    """Passes a worker's log on; reads it to its end, whoever has stopped reading ours.
+
+    A worker whose log nobody reads would stand still with its next line.
+    """
+    is_read = True
     for line in source:
-        sys.stderr.write(f"{prefix}{line}")
+        if is_read:
+            try:
+                sys.stderr.write(f"{prefix}{line}")
+            except (OSError, ValueError):
+                is_read = False
