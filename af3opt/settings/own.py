@@ -43,6 +43,12 @@ class OwnOptions:
         "reports and PDB files. Also AF3OPT_SCRIPT.",
         group=ENGINE,
     )
+    script_flags: str | None = option(
+        None,
+        "Flags of that script that af3opt does not know, in one text as for a shell, such as "
+        "'--use_msa_server=true'. They are passed on as they are.",
+        group=ENGINE,
+    )
 
     unified_memory: bool | None = option(
         None,

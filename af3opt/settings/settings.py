@@ -46,6 +46,9 @@ _OWN_RUNNER_ONLY = (
     *("gpus", "cpu_workers", "num_diffusion_steps"),
 )
 
+# Flags by which other programs search with the server of ColabFold; they mean sending sequences.
+_OF_SERVERS = frozenset({"use_msa_server", "msa_server_url", "msa_mode", "host_url"})
+
 # Names that sites already export for AlphaFold 3; they rank between AF3OPT_* and presets.
 _SITE_VARIABLES = {"model_dir": "AF3_MODEL_PARAMETERS_DIR", "db_dir": "AF3_DATABASES_DIR"}
 
@@ -136,6 +139,8 @@ def check_run_settings(settings: Settings) -> None:
         raise UsageError("--gpus and --cpu_workers contradict each other; give one")
     if settings.run_alphafold_script is not None:
         _check_script_settings(settings)
+    elif settings.script_flags is not None:
+        raise UsageError("--script_flags needs --run_alphafold_script: give it, or leave both out")
     if settings.output_dir is None:
         raise UsageError("--output_dir is required: give the directory for the results")
     if not (settings.run_data_pipeline or settings.run_inference):
@@ -180,6 +185,13 @@ def _parse_flags(argv: Sequence[str]) -> flags.FlagValues:
     try:
         leftover = parser(["af3opt", *argv])[1:]
     except flags.UnrecognizedFlagError as error:
+        if error.flagname.replace("-", "_") in _OF_SERVERS:
+            raise UsageError(
+                f"--{error.flagname}: af3opt sends no sequence to a server. Search on this "
+                "machine, or put alignments from elsewhere into the input (unpairedMsa, "
+                "unpairedMsaPath) and give --norun_data_pipeline. A script of yours that has the "
+                "flag takes it by --run_alphafold_script and --script_flags"
+            ) from error
         raise _unknown(f"flag --{error.flagname}", error.flagname, all_options(), "--") from error
     except flags.IllegalFlagValueError as error:  # only booleans are read by absl itself
         raise UsageError(

@@ -84,11 +84,13 @@ def test_a_cpu_pads_little_unless_the_user_or_the_class_says_otherwise():
     assert buckets(backend=Backend("gpu", None, "triton", "")) == []
 
 
-@pytest.mark.parametrize("flag", ["--gpus=0,1", "--dry_run", "--max_runtime=60", "--save_pdb"])
+@pytest.mark.parametrize(
+    "flag", ["--max_runtime=60", "--save_pdb", "--on_nonfinite=mark", "--noresume"]
+)
 def test_what_only_our_own_runner_does_is_refused(flag):
-    name = flag.removeprefix("--").partition("=")[0]
+    name = flag.removeprefix("--").removeprefix("no").partition("=")[0]
     settings = resolve_settings(["--output_dir=/o", flag], {})
-    with pytest.raises(UsageError, match=rf"--{name} has no effect with --run_alphafold_script"):
+    with pytest.raises(UsageError, match=rf"--{name} needs af3opt's own runner"):
         script_arguments(settings, CPU, script_flags(SCRIPT), SCRIPT)
 
 
@@ -97,6 +99,27 @@ def test_a_sites_common_setting_of_that_kind_is_said_and_passed_over(caplog):
     settings = resolve_settings(["--output_dir=/o"], {"AF3OPT_SAVE_PDB": "true"})
     script_arguments(settings, CPU, script_flags(SCRIPT), SCRIPT)
     assert "save_pdb (from AF3OPT_SAVE_PDB) has no effect with a script" in caplog.text
+
+
+def test_flags_of_the_script_alone_are_passed_on_as_they_are():
+    known = script_flags(SCRIPT) | {"use_msa_server", "msa_server_url"}
+
+    def passed(text):
+        settings = resolve_settings(["--output_dir=/o", f"--script_flags={text}"], {})
+        return script_arguments(settings, CPU, known, SCRIPT)
+
+    assert passed("--nouse_msa_server --msa_server_url='a b'")[-2:] == [
+        "--nouse_msa_server",
+        "--msa_server_url=a b",
+    ]
+    for text, problem in (
+        ("--typo=1", "has no flag '--typo=1'"),
+        ("use_msa_server", "has no flag 'use_msa_server'"),
+        ("--num_recycles=3", "give --num_recycles=3 itself"),
+        ("'", "No closing quotation"),
+    ):
+        with pytest.raises(UsageError, match=problem):
+            passed(text)
 
 
 def test_every_option_that_a_script_cannot_have_is_one_of_ours():

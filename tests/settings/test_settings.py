@@ -250,6 +250,8 @@ class TestAbslFlags:
 @pytest.mark.parametrize(
     ("argv", "environ", "message"),
     [
+        (["--use_msa_server"], {}, "--use_msa_server: af3opt sends no sequence to a server"),
+        (["--msa-mode=x"], {}, "--msa-mode: af3opt sends no sequence to a server"),
         (["--json_pth=x"], {}, "flag --json_pth is unknown; the nearest valid one is --json_path"),
         (["--verbosity=loud"], {}, "--verbosity=loud: must be an integer or one of fatal, error"),
         (["--num_seeds=0"], {}, "--num_seeds=0: must be at least 1"),
@@ -347,6 +349,7 @@ class TestRunChecks:
             (["--output_dir="], "--output_dir is required"),
             (["--norun_inference", "--norun_data_pipeline"], "nothing to do"),
             (["--debug", "--quiet"], "--debug and --quiet contradict"),
+            (["--script_flags=--x"], "--script_flags needs --run_alphafold_script"),
             (["--run_alphafold_script=x", "--dry_run"], "--dry_run needs af3opt's own runner"),
             (["--run_alphafold_script=x", "--gpus=all"], "--gpus needs af3opt's own runner"),
         ],

@@ -2,6 +2,7 @@
 
 import ast
 import logging
+import shlex
 from pathlib import Path
 
 from af3opt.base.errors import SetupError, UsageError
@@ -14,12 +15,11 @@ from af3opt.settings.settings import Settings
 
 _log = logging.getLogger(__name__)
 
-# What af3opt's own runner does around the stages; the script has its own order of things.
+# What af3opt's own runner does around the stages, beside what settings refuse with a script
+# whatever they come from; the script has its own order of things.
 NOT_WITH_A_SCRIPT = frozenset({
-    "array", "cpu_workers", "debug_numerics", "dry_run", "explain_resume", "fail_fast",
-    "featurise_workers", "force_memory", "gpus", "input_list", "max_runtime",
-    "num_diffusion_steps", "on_nonfinite", "order", "overlap", "recursive", "report", "resume",
-    "save_pdb", "shard", "trace",
+    "debug_numerics", "explain_resume", "fail_fast", "featurise_workers", "force_memory",
+    "max_runtime", "on_nonfinite", "order", "overlap", "report", "resume", "save_pdb", "trace",
 })  # fmt: skip
 _TERMS = "OUTPUT_TERMS_OF_USE.md"
 
@@ -83,15 +83,38 @@ def script_arguments(
     for name, chosen in _fitting_this_host(settings, backend).items():
         if settings.sources.get(name, "default") == "default" and name in known:
             arguments.append(f"--{name}={chosen}")
-    return arguments
+    return arguments + _own_flags(settings, known, script)
+
+
+def _own_flags(settings: Settings, known: frozenset[str], script: Path) -> list[str]:
+    """The flags that the user has for the script alone.
+
+    Raises:
+        UsageError: the script has no such flag, or af3opt has one of that name.
+    """
+    try:
+        own = shlex.split(settings.script_flags or "")
+    except ValueError as error:
+        raise UsageError(f"--script_flags={settings.script_flags}: {error}") from error
+    for argument in own:
+        name = argument.lstrip("-").partition("=")[0]
+        # A boolean is switched off by its name behind a no.
+        names = {name, name.removeprefix("no")}
+        if not argument.startswith("-") or not names & known:
+            raise UsageError(
+                f"--script_flags: {script} has no flag {argument!r}; write --name=value"
+            )
+        if names & all_options().keys():
+            raise UsageError(f"--script_flags: give {argument} itself, af3opt passes it on")
+    return own
 
 
 def _refuse(name: str, source: str, script: Path) -> None:
     """A flag on this command line must do something; a site's common settings need not."""
     if source == "flag":
         raise UsageError(
-            f"--{name} has no effect with --run_alphafold_script={script}, which keeps its own "
-            "order of work; leave one of the two out"
+            f"--{name} needs af3opt's own runner and has no effect on {script}: leave it out, or "
+            "--run_alphafold_script"
         )
     _log.info("%s (from %s) has no effect with a script", name, source)
 
