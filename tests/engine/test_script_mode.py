@@ -94,6 +94,19 @@ def test_what_only_our_own_runner_does_is_refused(flag):
         script_arguments(settings, CPU, script_flags(SCRIPT), SCRIPT)
 
 
+@pytest.mark.parametrize("flag", ["--nosave_pdb", "--resume", "--on_nonfinite=retry"])
+def test_what_changes_nothing_is_not_refused(flag):
+    settings = resolve_settings(["--output_dir=/o", flag], {})
+    assert "--output_dir=/o" in script_arguments(settings, CPU, script_flags(SCRIPT), SCRIPT)
+
+
+def test_flags_of_absl_are_passed_on_as_given():
+    given = ["--run_alphafold_script=s.py", "--output_dir=/o", "--log_dir=/logs", "-v=1"]
+    settings = resolve_settings(given, {})
+    passed = script_arguments(settings, CPU, script_flags(SCRIPT), SCRIPT)
+    assert passed[-2:] == ["--log_dir=/logs", "--verbosity=1"]
+
+
 def test_a_sites_common_setting_of_that_kind_is_said_and_passed_over(caplog):
     caplog.set_level("INFO")
     settings = resolve_settings(["--output_dir=/o"], {"AF3OPT_SAVE_PDB": "true"})

@@ -73,7 +73,7 @@ def script_arguments(
         if source == "default":
             continue
         value = getattr(settings, name)
-        if name in NOT_WITH_A_SCRIPT and value != option.default:
+        if name in NOT_WITH_A_SCRIPT and value != option.default():
             _refuse(name, source, script)
         if not option.spec.upstream:
             continue
@@ -83,7 +83,7 @@ def script_arguments(
     for name, chosen in _fitting_this_host(settings, backend).items():
         if settings.sources.get(name, "default") == "default" and name in known:
             arguments.append(f"--{name}={chosen}")
-    return arguments + _own_flags(settings, known, script)
+    return [*arguments, *settings.absl_flags, *_own_flags(settings, known, script)]
 
 
 def _own_flags(settings: Settings, known: frozenset[str], script: Path) -> list[str]:
