@@ -19,6 +19,9 @@ compile() {
     --no-emit-index-url --no-emit-find-links --no-header --annotation-style line \
     --custom-compile-command scripts/lock.sh \
     --output-file "requirements/$name.txt"
+  # Kernels for GPUs older than Ampere; nobody has those with another processor.
+  sed -i "s/^\(colabfold-legacy-kernels==[^ ]*\)/\1 ; platform_machine == 'x86_64'/" \
+    "requirements/$name.txt"
   echo "requirements/$name.txt: $(grep -c '==' "requirements/$name.txt") packages"
 }
 

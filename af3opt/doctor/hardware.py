@@ -7,7 +7,9 @@ from af3opt.doctor.check import Check, Subject, failure_of, gigabytes, ok, skipp
 from af3opt.environment.backend import resolve_backend
 
 # Instruction sets that decide how fast the model is on a CPU, the best first.
-_ISA_THAT_MATTERS = ("amx_bf16", "avx512_bf16", "avx512f", "avx2")
+_ISA_THAT_MATTERS = ("amx_bf16", "avx512_bf16", "avx512f", "avx2", "sve2", "sve", "asimd")
+# Every 64-bit ARM processor has it.
+_ARM = "asimd"
 # Less cannot hold the parameters (1.5 GB as float32) and the smallest activations.
 _SMALLEST_MEMORY = 4e9
 
@@ -19,6 +21,12 @@ def check_cpu(subject: Subject) -> Iterator[Check]:
     text = f"{cpu.model}, {', '.join(sets) or 'none of the wide instruction sets'}"
     if "sse2" in cpu.isa and "avx2" not in cpu.isa and subject.settings.run_inference:
         yield warning("CPU", text, "run on a processor with AVX2 or later; this one is very slow")
+    elif _ARM in cpu.isa:
+        yield warning(
+            "CPU",
+            f"{text}; af3opt was never run on an ARM processor",
+            "compare a job with --fidelity=exact first; docs/sites.md says what is missing there",
+        )
     else:
         yield ok("CPU", text)
     wanted = subject.settings.num_threads

@@ -37,6 +37,13 @@ def test_a_processor_without_avx2_is_slow():
     assert only(hardware.check_cpu(subject()), "CPU").verdict is Verdict.OK
 
 
+def test_an_arm_processor_is_said_to_be_untried():
+    grace = dataclasses.replace(CPU, isa=frozenset({"asimd", "sve2", "bf16"}))
+    check = only(hardware.check_cpu(subject(cpu=grace)), "CPU")
+    assert check.verdict is Verdict.WARN
+    assert "sve2, asimd; af3opt was never run on an ARM processor" in check.found
+
+
 def test_more_threads_than_cores_are_noticed():
     check = only(hardware.check_cpu(subject("--num_threads=8")), "threads")
     assert check.verdict is Verdict.WARN
