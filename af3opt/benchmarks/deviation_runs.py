@@ -44,7 +44,7 @@ class VariantRuns:
     @property
     def weights_sha256(self) -> str:
         """Digest of the weights' files."""
-        return self._runner.load().sha256
+        return self._runner.weights.load().sha256
 
     def run(
         self, variant: Variant, examples: Sequence[Example]

@@ -1,16 +1,23 @@
 """Compiling the forward pass explicitly, so that its costs are known and logged."""
 
+import copy
 import dataclasses
 import itertools
 import logging
 import re
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from af3opt.base.errors import SetupError
 from af3opt.base.garbage import no_collection
 from af3opt.base.key import CacheKey, json_digest
-from af3opt.engine.model import DIFFUSION_SAMPLES, config_value, forward_function
+from af3opt.engine.model import (
+    DIFFUSION_SAMPLES,
+    ConfigOverride,
+    config_value,
+    forward_function,
+    set_config_value,
+)
 from af3opt.engine.protocols import (
     Array,
     Device,
@@ -137,7 +144,12 @@ def abstract_arguments(params: Parameters, batch: Features, device: Device) -> T
 
 
 class ModelCompiler:
-    """Makes executables, from the caches where they have them."""
+    """Makes executables of one configuration, from the caches where they have them.
+
+    Attributes:
+        config: The engine's configuration.
+        device: The JAX device to compile for.
+    """
 
     def __init__(
         self,
@@ -155,13 +167,38 @@ class ModelCompiler:
             identity: Whose code is traced.
             cache: The compilation cache, or None.
         """
-        self._config = config
-        self._device = device
+        self.config = config
+        self.device = device
         self._identity = identity
         self._cache = cache
         self._modules = model_modules()
         self._store = ExecutableStore(cache) if cache is not None else None
         self._unsaved: list[tuple[CacheKey, CompiledModel]] = []
+
+    @property
+    def optimizations(self) -> tuple[str, ...]:
+        """Names of the optimisations whose code is traced."""
+        return self._identity.optimizations
+
+    def variant(
+        self, overrides: Mapping[str, ConfigOverride], optimizations: tuple[str, ...]
+    ) -> "ModelCompiler":
+        """A compiler of another configuration, for the same device and with the same caches.
+
+        Args:
+            overrides: Values by dotted path into the configuration.
+            optimizations: Names of the optimisations that will be active.
+
+        Raises:
+            SetupError: the configuration does not allow it.
+        """
+        config = copy.deepcopy(self.config)
+        for path, value in overrides.items():
+            set_config_value(config, path, value)
+        identity = dataclasses.replace(self._identity, optimizations=optimizations)
+        return ModelCompiler(
+            config=config, device=self.device, identity=identity, cache=self._cache
+        )
 
     def compile(self, params: Parameters, batch: Features, samples_at_once: int) -> CompiledModel:
         """Makes the executable for the shapes of a batch; `store_new` is to be called after it.
@@ -178,7 +215,7 @@ class ModelCompiler:
             SetupError: the weights lack a parameter that the model needs.
             SplitNotPossibleError: the engine's sampler cannot be split.
         """
-        arguments = abstract_arguments(params, batch, self._device)
+        arguments = abstract_arguments(params, batch, self.device)
         key = self._key(params, batch, samples_at_once)
         num_tokens = int(batch["aatype"].shape[-1])
         compiled = self._load(key, num_tokens)
@@ -219,10 +256,10 @@ class ModelCompiler:
         leaves = jax.tree.leaves(params)
         # The depth of the model shows in its parameters, if not in its configuration.
         material["parameters"] = [[*leaf.shape, str(leaf.dtype)] for leaf in leaves]
-        attention = config_value(self._config, "global_config.flash_attention_implementation")
+        attention = config_value(self.config, "global_config.flash_attention_implementation")
         fingerprint = self._identity.engine_fingerprint
         return Program(
-            kind=f"{fingerprint}-{self._device.device_kind}-{attention}",
+            kind=f"{fingerprint}-{self.device.device_kind}-{attention}",
             family=json_digest(material),
             shapes=shapes,
             flash_attention=attention != "xla",
@@ -232,10 +269,10 @@ class ModelCompiler:
         return executable_key(
             identity=self._identity,
             live_code=live_code_digest(self._modules),
-            config=self._config.as_dict(),
+            config=self.config.as_dict(),
             samples_at_once=samples_at_once,
-            arguments=abstract_arguments(params, batch, self._device),
-            device=self._device,
+            arguments=abstract_arguments(params, batch, self.device),
+            device=self.device,
         )
 
     def compile_again(
@@ -258,7 +295,7 @@ class ModelCompiler:
         if self._store is None:
             return None
         self._store.explain_miss(key, num_tokens)
-        stored = self._store.load(key, self._device)
+        stored = self._store.load(key, self.device)
         if stored is None:
             return None
         seconds = (0.0, 0.0, time.perf_counter() - start)
@@ -272,10 +309,10 @@ class ModelCompiler:
         hits = self._cache.hits if self._cache is not None else 0
         times = [time.perf_counter()]
         try:
-            num_samples = config_value(self._config, DIFFUSION_SAMPLES)
+            num_samples = config_value(self.config, DIFFUSION_SAMPLES)
             with samples_in_chunks(num_samples, samples_at_once), no_collection():
                 # A new function each time: JAX would hand out an earlier trace of this one.
-                traced = jax.jit(forward_function(self._config)).trace(*arguments)
+                traced = jax.jit(forward_function(self.config)).trace(*arguments)
         except ValueError as error:
             missing = _MISSING_PARAMETER.search(str(error))
             if missing is None:

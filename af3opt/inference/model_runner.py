@@ -1,14 +1,11 @@
 """Runs the model: one set of weights on one device, one executable per shape."""
 
-import copy
-import dataclasses
 import functools
 import logging
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Protocol
 
-from af3opt.base.errors import SetupError
 from af3opt.data.synthetic_weights import read_manifest
 from af3opt.engine.model import (
     DIFFUSION_SAMPLES,
@@ -17,10 +14,10 @@ from af3opt.engine.model import (
     config_value,
     device_features,
     make_model_config,
-    set_config_value,
 )
-from af3opt.engine.protocols import Array, Device, Features, ModelConfig, ModelResult, Parameters
-from af3opt.inference.compile_cache import CompileCache, configure_compile_cache
+from af3opt.engine.protocols import Array, Features, ModelResult, Parameters
+from af3opt.inference.by_shape import ModelsByShape
+from af3opt.inference.compile_cache import configure_compile_cache
 from af3opt.inference.compiled import (
     STORED,
     BatchSignature,
@@ -39,14 +36,8 @@ from af3opt.inference.splitting import (
     is_out_of_memory,
     smaller_chunk,
 )
-from af3opt.inference.weights import (
-    LoadedWeights,
-    abstract_parameters,
-    announced_weights,
-    load_weights,
-)
-from af3opt.inference.weights_format import WeightsLayout
-from af3opt.memory import JobSize, KnownPrograms, Program
+from af3opt.inference.weights import ModelWeights
+from af3opt.memory import Program
 from af3opt.settings.settings import Settings
 
 _log = logging.getLogger(__name__)
@@ -63,48 +54,28 @@ class EngineIdentity(Protocol):
 class ModelRunner:
     """Predicts structures from featurised batches on one device.
 
-    Weights are read once, on `load` or at the first use; an executable is made
-    once for each set of padded batch shapes.
+    Attributes:
+        config: The engine's `Model.Config`.
+        device: The JAX device it runs on.
+        weights: Read at the first use.
+        compile_reports: What making each executable took, in the order they were needed.
     """
 
-    def __init__(
-        self,
-        *,
-        config: ModelConfig,
-        device: Device,
-        model_dir: Path,
-        identity: ProgramIdentity,
-        cache: CompileCache | None = None,
-        copy_weights: bool = True,
-    ) -> None:
-        """Keeps what is needed; reads and compiles nothing yet.
+    def __init__(self, compiler: ModelCompiler, weights: ModelWeights) -> None:
+        """Reads and compiles nothing yet.
 
         Args:
-            config: The engine's `Model.Config`.
-            device: The JAX device to run on.
-            model_dir: Directory of the weights.
-            identity: Whose code the model consists of.
-            cache: The compilation cache, or None for none.
-            copy_weights: Use, or make, the local copy of the weights.
+            compiler: Makes executables, for a configuration and a device.
+            weights: The weights on that device.
         """
-        self.config = config
-        self.device = device
-        self._model_dir = model_dir
-        self._copy_weights = copy_weights
-        self._weights: LoadedWeights | None = None
-        # What they are going to be, while a local copy of them is still being made.
-        self._announced: WeightsLayout | None = None
-        self._identity = identity
-        self._cache = cache
-        self._compiler = ModelCompiler(config=config, device=device, identity=identity, cache=cache)
-        self._executables: dict[tuple[BatchSignature, int], CompiledModel] = {}
-        # What making each executable took, in the order they were needed.
-        self.compile_reports: list[CompileReport] = []
-        # What loading the weights and making executables took until now.
-        self.once_seconds = 0.0
+        self.config = compiler.config
+        self.device = compiler.device
+        self.weights = weights
+        self._compiler = compiler
+        self._models = ModelsByShape(compiler, weights)
+        self.compile_reports = self._models.reports
         # The most samples at once that batches of a shape have been found to allow.
         self._samples_at_once: dict[BatchSignature, int] = {}
-        self._programs: dict[BatchSignature, Program] = {}
 
     def variant(
         self, overrides: Mapping[str, ConfigOverride], optimizations: tuple[str, ...]
@@ -118,60 +89,18 @@ class ModelRunner:
         Raises:
             SetupError: weights or configuration do not allow it.
         """
-        config = copy.deepcopy(self.config)
-        for path, value in overrides.items():
-            set_config_value(config, path, value)
-        runner = ModelRunner(
-            config=config,
-            device=self.device,
-            model_dir=self._model_dir,
-            identity=dataclasses.replace(self._identity, optimizations=optimizations),
-            cache=self._cache,
-            copy_weights=self._copy_weights,
-        )
-        runner._weights = self.load()
-        return runner
+        self.weights.load()
+        return ModelRunner(self._compiler.variant(overrides, optimizations), self.weights)
 
     @property
     def num_samples(self) -> int:
         """Diffusion samples of one run."""
         return int(config_value(self.config, DIFFUSION_SAMPLES))
 
-    def describe_weights(self) -> WeightsLayout:
-        """Makes sure that there are weights, and says what they are.
-
-        Loads them, unless another process has just read them all and is writing the local
-        copy: compiling need not wait for that.
-
-        Raises:
-            SetupError: no readable weights in the model directory.
-        """
-        if self._weights is None and self._announced is None and self._copy_weights:
-            self._announced = announced_weights(self._model_dir)
-        if self._weights is None and self._announced is not None:
-            return self._announced
-        return self.load().layout
-
-    def load(self) -> LoadedWeights:
-        """Reads the weights to the device; does nothing the second time.
-
-        Returns:
-            The weights with their identifier and digest.
-
-        Raises:
-            SetupError: no readable weights in the model directory.
-        """
-        if self._weights is None:
-            weights = load_weights(self._model_dir, self.device, use_copy=self._copy_weights)
-            if self._announced is not None and self._announced.sha256 != weights.sha256:
-                raise SetupError(
-                    f"--model_dir={self._model_dir}: the model parameters changed while they "
-                    "were read; run again"
-                )
-            self._weights = weights
-            self.once_seconds += weights.seconds
-            _log.info("Loading model parameters took %.2f seconds.", weights.seconds)
-        return self._weights
+    @property
+    def once_seconds(self) -> float:
+        """What loading the weights and making executables took until now."""
+        return self.weights.seconds + self._models.seconds
 
     def compile(self, batch: Features, samples_at_once: int | None = None) -> CompileReport:
         """Makes the executable for a batch of these shapes, unless it is there.
@@ -187,7 +116,7 @@ class ModelRunner:
             SetupError: no usable weights in the model directory.
         """
         features = self._features(batch)
-        report = self._compiled(features, samples_at_once or self.num_samples).report
+        report = self._models.get(features, samples_at_once or self.num_samples).report
         self._compiler.store_new()
         return report
 
@@ -200,8 +129,19 @@ class ModelRunner:
         Raises:
             SetupError: no usable weights in the model directory.
         """
-        compiled = self._compiled(self._features(batch), self.num_samples)
+        compiled = self._models.get(self._features(batch), self.num_samples)
         return str(compiled.executable.as_text())
+
+    def program(self, batch: Features) -> Program:
+        """What decides the memory of the program that a batch needs.
+
+        Args:
+            batch: A featurised example, or numeric features by name.
+
+        Raises:
+            SetupError: no usable weights in the model directory.
+        """
+        return self._models.program(self._features(batch))
 
     def run_inference(
         self, batch: Features, seed: int | Array, samples_at_once: int | None = None
@@ -238,7 +178,7 @@ class ModelRunner:
                 if not is_out_of_memory(error):
                     raise
                 reason = (str(error).splitlines() or ["out of memory"])[0]
-            self._executables.pop((signature, chunk), None)
+            self._models.drop(features, chunk)
             chunk = smaller_chunk(chunk)
             if chunk is not None:
                 _log.warning(
@@ -260,27 +200,26 @@ class ModelRunner:
     @functools.cached_property
     def _parameters(self) -> Parameters:
         """The weights as the executables take them."""
-        weights = self.load()
-        return model_parameters(weights.params, self._identity.optimizations, weights.joined)
+        weights = self.weights.load()
+        return model_parameters(weights.params, self._compiler.optimizations, weights.joined)
 
     def _features(self, batch: Features) -> Features:
-        return model_features(device_features(batch), self._identity.optimizations)
+        return model_features(device_features(batch), self._compiler.optimizations)
 
     def _run(self, features: Features, seed: int | Array, chunk: int) -> ModelResult:
         import jax
 
-        compiled = self._compiled(features, chunk)
+        compiled = self._models.get(features, chunk)
         key = jax.random.PRNGKey(seed) if isinstance(seed, int) else seed
         # On the way, types of 64 bits become those of 32.
         arguments = jax.device_put((key, dict(features)), self.device)
-        weights = self.load()
-        parameters = self._parameters
+        identifier, parameters = self.weights.load().identifier, self._parameters
 
         def compute(model: CompiledModel) -> ModelResult:
             # Errors of asynchronous work appear when its result is read.
             result = model.executable(parameters, *arguments)
             self._compiler.store_new()
-            return post_process_result(result, weights.identifier)
+            return post_process_result(result, identifier)
 
         try:
             return compute(compiled)
@@ -289,58 +228,7 @@ class ModelRunner:
             if compiled.report.origin != STORED or is_out_of_memory(error):
                 raise
             problem = f"does not run ({(str(error).splitlines() or [''])[0]})"
-            compiled = self._compiler.compile_again(parameters, features, chunk, problem)
-            self.once_seconds += compiled.report.seconds
-            self._executables[(batch_signature(features), chunk)] = compiled
-            return compute(compiled)
-
-    def _compiled(self, features: Features, chunk: int) -> CompiledModel:
-        key = (batch_signature(features), chunk)
-        if key not in self._executables:
-            parameters = model_parameters(
-                abstract_parameters(self.describe_weights()), self._identity.optimizations
-            )
-            compiled = self._compiler.compile(parameters, features, chunk)
-            self._learn_memory(features, compiled.report, chunk)
-            self.compile_reports.append(compiled.report)
-            self.once_seconds += compiled.report.seconds
-            self._executables[key] = compiled
-        return self._executables[key]
-
-    def _learn_memory(self, features: Features, report: CompileReport, chunk: int) -> None:
-        """Keeps what XLA says the program needs, for plans made before later jobs."""
-        if report.total_bytes is not None and report.argument_bytes is not None:
-            # XLA takes only the parameters that the program reads.
-            weight_bytes = report.argument_bytes - sum(one.nbytes for one in features.values())
-            size = JobSize(
-                tokens=report.num_tokens,
-                samples=chunk,
-                embeddings=self.config.return_embeddings,
-                distogram=self.config.return_distogram,
-            )
-            KnownPrograms().learn(
-                self._program(features), size, report.total_bytes, weight_bytes=weight_bytes
-            )
-
-    def program(self, batch: Features) -> Program:
-        """What decides the memory of the program that a batch needs.
-
-        Args:
-            batch: A featurised example, or numeric features by name.
-
-        Raises:
-            SetupError: no usable weights in the model directory.
-        """
-        return self._program(self._features(batch))
-
-    def _program(self, features: Features) -> Program:
-        signature = batch_signature(features)
-        if signature not in self._programs:
-            parameters = model_parameters(
-                abstract_parameters(self.describe_weights()), self._identity.optimizations
-            )
-            self._programs[signature] = self._compiler.program(parameters, features)
-        return self._programs[signature]
+            return compute(self._models.make_again(features, chunk, problem))
 
 
 def create_model_runner(
@@ -387,13 +275,13 @@ def create_model_runner(
         overrides=overrides,
     )
     _log.info("The model runs on %s with %s attention", device, attention)
-    return ModelRunner(
+    compiler = ModelCompiler(
         config=config,
         device=device,
-        model_dir=model_dir,
         identity=ProgramIdentity(
             engine_fingerprint=engine.fingerprint, optimizations=optimizations
         ),
         cache=configure_compile_cache(settings.jax_compilation_cache_dir, device),
-        copy_weights=settings.weights_copy,
     )
+    weights = ModelWeights(model_dir, device, use_copy=settings.weights_copy)
+    return ModelRunner(compiler, weights)

@@ -77,6 +77,72 @@ class _Loaded:
     joined: dict[str, dict[str, np.ndarray]] = dataclasses.field(default_factory=dict)
 
 
+class ModelWeights:
+    """The weights of one directory on one device, read once."""
+
+    def __init__(
+        self,
+        model_dir: Path,
+        device: Device,
+        *,
+        use_copy: bool = True,
+        announced: WeightsLayout | None = None,
+    ) -> None:
+        """Reads nothing yet.
+
+        Args:
+            model_dir: Directory given as `--model_dir`.
+            device: The JAX device.
+            use_copy: Use, or make, the local copy of the weights.
+            announced: What they are going to be, where that is known before they are read.
+        """
+        self._model_dir = model_dir
+        self._device = device
+        self._use_copy = use_copy
+        self._announced = announced
+        self._loaded: LoadedWeights | None = None
+
+    @property
+    def seconds(self) -> float:
+        """What reading them took; 0 until they have been read."""
+        return self._loaded.seconds if self._loaded is not None else 0.0
+
+    def describe(self) -> WeightsLayout:
+        """Makes sure that there are weights, and says what they are.
+
+        Loads them, unless another process has just read them all and is writing the local
+        copy: compiling need not wait for that.
+
+        Raises:
+            SetupError: no readable weights in the model directory.
+        """
+        if self._loaded is None and self._announced is None and self._use_copy:
+            self._announced = announced_weights(self._model_dir)
+        if self._loaded is None and self._announced is not None:
+            return self._announced
+        return self.load().layout
+
+    def load(self) -> LoadedWeights:
+        """Reads the weights to the device; does nothing the second time.
+
+        Returns:
+            The weights with their identifier and digest.
+
+        Raises:
+            SetupError: no readable weights in the model directory.
+        """
+        if self._loaded is None:
+            weights = load_weights(self._model_dir, self._device, use_copy=self._use_copy)
+            if self._announced is not None and self._announced.sha256 != weights.sha256:
+                raise SetupError(
+                    f"--model_dir={self._model_dir}: the model parameters changed while they "
+                    "were read; run again"
+                )
+            self._loaded = weights
+            _log.info("Loading model parameters took %.2f seconds.", weights.seconds)
+        return self._loaded
+
+
 def announced_weights(model_dir: Path) -> WeightsLayout | None:
     """What is known of the weights of a directory before they are loaded.
 

@@ -56,7 +56,7 @@ def compile_plain(runner: ModelRunner, batch: Batch) -> Callable[[], dict[str, A
     import jax
     import jax.numpy as jnp
 
-    weights = runner.load().params
+    weights = runner.weights.load().params
 
     def arguments() -> tuple[Any, Any, Any]:
         features = jax.tree.map(jnp.asarray, device_features(batch))

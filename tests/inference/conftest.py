@@ -14,8 +14,10 @@ from af3opt.engine.model import DIFFUSION_STEPS, make_model_config
 from af3opt.engine.modules import engine_module
 from af3opt.features.engine_features import featurise_with_engine
 from af3opt.features.options import FeatureOptions
+from af3opt.inference.compiled import ModelCompiler
 from af3opt.inference.executables import ProgramIdentity
 from af3opt.inference.model_runner import ModelRunner
+from af3opt.inference.weights import ModelWeights
 from af3opt.settings.settings import resolve_settings
 
 NUM_SAMPLES = 3
@@ -30,16 +32,25 @@ class SmallModel:
     model_dir: Path
 
     def runner(self, **options):
-        """Makes a runner with cold in-memory state."""
-        identity = ProgramIdentity(engine_fingerprint=find_engine().fingerprint)
+        """Makes a runner with cold in-memory state.
+
+        Args:
+            options: Of the compiler, besides `weights` and `make_compiler`.
+        """
+        weights = options.pop("weights", None) or self.weights()
+        make_compiler = options.pop("make_compiler", ModelCompiler)
         arguments = {
             "config": self.config,
             "device": self.device,
-            "model_dir": self.model_dir,
-            "identity": identity,
-            "copy_weights": False,
+            "identity": ProgramIdentity(engine_fingerprint=find_engine().fingerprint),
+            "cache": None,
         }
-        return ModelRunner(**{**arguments, **options})
+        return ModelRunner(make_compiler(**{**arguments, **options}), weights)
+
+    def weights(self, model_dir=None, announced=None):
+        """The model's weights, or those of another directory, not read yet."""
+        directory = model_dir or self.model_dir
+        return ModelWeights(directory, self.device, use_copy=False, announced=announced)
 
 
 @pytest.fixture

@@ -34,7 +34,7 @@ def trace(small_model, batch, attention):
         num_recycles=1,
         overrides=read_manifest(small_model.model_dir).config_overrides,
     )
-    params = small_model.runner().load().params
+    params = small_model.runner().weights.load().params
     arguments = abstract_arguments(params, device_features(batch), small_model.device)
     # Without a placement, the program is not tied to the CPU it is traced on.
     unplaced = jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype), arguments)

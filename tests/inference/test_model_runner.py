@@ -52,31 +52,30 @@ def test_bit_identical_to_the_engine(small_model, tiny_batch):
     ours = runner.run_inference(tiny_batch, 7)
     assert_identical(ours, upstream_result(small_model, tiny_batch, 7))
     assert np.isfinite(ours["diffusion_samples"]["atom_positions"]).all()
-    assert ours["__identifier__"] == runner.load().identifier
+    assert ours["__identifier__"] == runner.weights.load().identifier
     samples = extract_inference_results(tiny_batch, ours, "tiny")
     assert len(samples) == runner.num_samples
     assert_one_executable_for_all_seeds(runner, tiny_batch)
 
 
-def test_compiles_while_the_weights_are_still_being_copied(small_model, tiny_batch, monkeypatch):
-    layout = small_model.runner().load().layout
-    runner = small_model.runner()
+def test_compiles_while_the_weights_are_still_being_copied(small_model, tiny_batch):
+    layout = small_model.weights().load().layout
     # Files need not keep the parameters of a scope together.
-    runner._announced = dataclasses.replace(layout, arrays=layout.arrays[::-1])
-    with monkeypatch.context() as patch:
-        patch.setattr(runner, "load", lambda: pytest.fail("waited for the weights"))
-        runner.compile(tiny_batch)
+    announced = dataclasses.replace(layout, arrays=layout.arrays[::-1])
+    weights = small_model.weights(announced=announced)
+    runner = small_model.runner(weights=weights)
+    runner.compile(tiny_batch)
+    assert weights.seconds == 0, "waited for the weights"
     ours = runner.run_inference(tiny_batch, 7)
     assert len(runner.compile_reports) == 1
     assert_identical(ours, upstream_result(small_model, tiny_batch, 7))
 
 
 def test_weights_that_changed_meanwhile_are_refused(small_model):
-    runner = small_model.runner()
-    layout = small_model.runner().load().layout
-    runner._announced = dataclasses.replace(layout, sha256="0" * 64)
+    layout = small_model.weights().load().layout
+    weights = small_model.weights(announced=dataclasses.replace(layout, sha256="0" * 64))
     with pytest.raises(SetupError, match="changed while they were read"):
-        runner.load()
+        weights.load()
 
 
 def assert_one_executable_for_all_seeds(runner, batch):
@@ -126,4 +125,4 @@ def test_missing_parameter_is_one_line(small_model, tiny_batch, tmp_path):
             for name, value in whole[scope].items():
                 stream.write(encode_record(scope, name, np.asarray(value)))
     with pytest.raises(SetupError, match="the model parameters lack"):
-        small_model.runner(model_dir=tmp_path).run_inference(tiny_batch, 1)
+        small_model.runner(weights=small_model.weights(tmp_path)).run_inference(tiny_batch, 1)

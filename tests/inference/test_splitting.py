@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from af3opt.inference import splitting
+from af3opt.inference.compiled import ModelCompiler
 from af3opt.inference.splitting import (
     DeviceMemoryError,
     is_out_of_memory,
@@ -114,20 +115,19 @@ class _Executable:
 
 
 @pytest.fixture
-def starved(small_model, monkeypatch):
+def starved(small_model):
     """A runner whose device has room for `fits` samples; counts compilations."""
 
     def make(fits):
-        runner = small_model.runner()
         compiled = []
 
-        def compile_fake(params, batch, samples_at_once):
-            compiled.append(samples_at_once)
-            report = _Report(num_tokens=8, total_bytes=None)
-            return _Compiled(_Executable(samples_at_once, fits), report)
+        class Compiler(ModelCompiler):
+            def compile(self, params, batch, samples_at_once):
+                compiled.append(samples_at_once)
+                report = _Report(num_tokens=8, total_bytes=None)
+                return _Compiled(_Executable(samples_at_once, fits), report)
 
-        monkeypatch.setattr(runner._compiler, "compile", compile_fake)
-        return runner, compiled
+        return small_model.runner(make_compiler=Compiler), compiled
 
     return make
 
@@ -166,10 +166,15 @@ def test_a_job_that_never_fits_fails_alone(starved, tiny_batch):
 
 
 @pytest.mark.engine
-def test_other_failures_are_not_retried(small_model, tiny_batch, monkeypatch):
-    runner = small_model.runner()
-    monkeypatch.setattr(
-        runner._compiler, "compile", lambda *_: (_ for _ in ()).throw(RuntimeError("INTERNAL"))
-    )
+def test_other_failures_are_not_retried(small_model, tiny_batch):
+    compiled = []
+
+    class Compiler(ModelCompiler):
+        def compile(self, params, batch, samples_at_once):
+            compiled.append(samples_at_once)
+            raise RuntimeError("INTERNAL")
+
+    runner = small_model.runner(make_compiler=Compiler)
     with pytest.raises(RuntimeError, match="INTERNAL"):
         runner.run_inference(tiny_batch, 1)
+    assert compiled == [3]

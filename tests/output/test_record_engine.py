@@ -50,7 +50,7 @@ def record(small_weights, engine_input, tmp_path):
         command=["af3opt"],
         engine=record_parts.engine_record(engine),
         weights=run_record.WeightsRecord(
-            directory=str(small_weights), digest=runner.load().sha256, synthetic=True
+            directory=str(small_weights), digest=runner.weights.load().sha256, synthetic=True
         ),
         host=record_parts.host_record(host, backend),
         backend=record_parts.backend_record(backend, runner.device),

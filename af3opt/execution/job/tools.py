@@ -138,7 +138,7 @@ def start_model(session: Session, engine: EngineInfo) -> Model:
         optimizations=tuple(one.name for one in optimizations if one.active),
     )
     _log.info("Checking that model parameters can be loaded...")
-    runner.describe_weights()
+    runner.weights.describe()
     if session.synthetic:
         _log.warning("%s", SYNTHETIC_NOTE)
     if session.reporter.memory is not None:
