@@ -21,6 +21,12 @@ from typing import Any
 import zstandard
 
 from af3opt.base.checked_json import parse_object
+from af3opt.base.databases import (
+    database_files,
+    database_identity,
+    program_identity,
+    states_of_files,
+)
 from af3opt.base.json_types import Json, JsonObject
 from af3opt.base.key import CacheKey, json_digest
 from af3opt.caching.entry import DECODING_ERRORS
@@ -28,18 +34,17 @@ from af3opt.caching.locations import open_cache
 from af3opt.caching.manager import CacheManager
 from af3opt.engine.discovery import find_engine
 from af3opt.engine.modules import engine_module
-from af3opt.engine.msa import database_files
 from af3opt.environment.neutral import engine_variables
 from af3opt.settings.settings import Settings
 
 _log = logging.getLogger(__name__)
 
-_FORMAT_VERSION = 1
+_FORMAT_VERSION = 2
 _LEVEL = 3
-_SAMPLES = 16
-_SAMPLE_BYTES = 64 * 1024
 _MOST_BYTES = 2 << 30
 _RESULTS = ("unpaired_msa", "paired_msa", "templates")
+_DATABASE = "_database_path"
+_PROGRAM = "_binary_path"
 # Settings that change how fast a search is, not what it finds.
 _SPEED_ONLY = ("_n_cpu", "_n_workers", "_max_parallel_shards")
 
@@ -60,7 +65,7 @@ class MsaCache:
         self.manager = manager
         # Why a chain is not searched, by its key's digest; None where it may be.
         self.known_failure: Callable[[str], str | None] = lambda _: None
-        self._searched_with: JsonObject | None = None
+        self._config: Any = None
         self._side_by_side = 1
 
     @classmethod
@@ -77,15 +82,24 @@ class MsaCache:
             pipeline: The engine's `DataPipeline`; changed in place.
             config: The `DataPipelineConfig` it was made with.
         """
-        searched_with = self._searched_with = search_material(config)
+        self._config = config
         for name in ("process_protein_chain", "process_rna_chain"):
             process = getattr(pipeline, name)
-            setattr(pipeline, name, self._reusing(process, searched_with))
+            setattr(pipeline, name, self._reusing(process))
 
-    def key(self, chain: Chain, searched_with: Mapping[str, Json]) -> CacheKey | None:
-        """Returns the key of a chain's results, or None if nothing is searched for it."""
+    def key(self, chain: Chain) -> CacheKey | None:
+        """Returns the key of a chain's results, or None if nothing is to be kept of it.
+
+        That is so where nothing is searched, or a database cannot be read. The key is of
+        the databases as they are now: a long batch may see them replaced.
+        """
         given = {name: getattr(chain, name) for name in _RESULTS if hasattr(chain, name)}
         if all(value is not None for value in given.values()):
+            return None
+        try:
+            searched_with = search_material(self._config)
+        except OSError as error:
+            _log.warning("Chain %s: its search is not kept: %s", chain.id, error)
             return None
         return CacheKey.of(
             {
@@ -109,8 +123,7 @@ class MsaCache:
         Args:
             chain: A chain of the engine's; the cache has been put around a pipeline.
         """
-        assert self._searched_with is not None
-        key = self.key(chain, self._searched_with)
+        key = self.key(chain)
         if key is None or self.manager.path_of(key.digest).is_file():
             return None
         return key
@@ -128,9 +141,10 @@ class MsaCache:
         finally:
             self._side_by_side = 1
 
-    def _reusing(self, process: Process, searched_with: Mapping[str, Json]) -> Process:
+    def _reusing(self, process: Process) -> Process:
         def process_chain(chain: Chain) -> Chain:
-            key = self.key(chain, searched_with)
+            before = states_of_files(_searched_files(self._config))
+            key = self.key(chain)
             if key is None:
                 return process(chain)
             found = self._load(key, chain)
@@ -142,7 +156,14 @@ class MsaCache:
                 raise RuntimeError(failure)  # As the engine's tools do.
             started = time.monotonic()
             processed = process(chain)
-            self._save(key, processed, time.monotonic() - started)
+            if states_of_files(_searched_files(self._config)) == before:
+                self._save(key, processed, time.monotonic() - started)
+            else:
+                _log.warning(
+                    "Chain %s: a database or program changed during its search; what was found "
+                    "is used, but not kept",
+                    chain.id,
+                )
             return processed
 
         return process_chain
@@ -182,16 +203,19 @@ def search_material(config: Any) -> JsonObject:
 
     Returns:
         Plain JSON: identities of databases and programs, and options.
+
+    Raises:
+        OSError: a database or a program cannot be read.
     """
     databases: JsonObject = {}
     programs: JsonObject = {}
     options: JsonObject = {}
     for field in dataclasses.fields(config):
         value = getattr(config, field.name)
-        if field.name.endswith("_database_path"):
+        if field.name.endswith(_DATABASE):
             databases[field.name] = database_identity(str(value))
-        elif field.name.endswith("_binary_path"):
-            programs[field.name] = _file_digest(Path(value))
+        elif field.name.endswith(_PROGRAM):
+            programs[field.name] = program_identity(Path(value))
         elif not field.name.endswith(_SPEED_ONLY):
             options[field.name] = value if isinstance(value, int | float | None) else str(value)
     variables = engine_variables(os.environ)
@@ -200,47 +224,17 @@ def search_material(config: Any) -> JsonObject:
         "programs": programs,
         "options": options,
         "engine": find_engine().fingerprint,
-        # Left out when there are none: searches kept by earlier versions stay valid.
-        **({"variables": variables} if variables else {}),
+        "variables": variables,
     }
 
 
-def database_identity(spec: str) -> list[Json]:
-    """Identity of a database without reading all of it.
-
-    Args:
-        spec: File, sharded specification such as `x.fasta@8`, or directory.
-
-    Returns:
-        For each file its size, time of modification and a digest of samples spread
-        over it, so that a copy that keeps times is the same database under any
-        path. For a directory, which is not read, its path and time.
-    """
-    files = map(Path, database_files(spec))
-    return [_directory_identity(path) if path.is_dir() else _sampled(path) for path in files]
-
-
-def _directory_identity(path: Path) -> JsonObject:
-    return {"directory": str(path.resolve()), "modified_ns": path.stat().st_mtime_ns}
-
-
-def _sampled(path: Path) -> JsonObject:
-    digest = hashlib.sha256()
-    with path.open("rb") as stream:
-        size = stream.seek(0, 2)
-        for sample in range(_SAMPLES):
-            stream.seek(max(0, size - _SAMPLE_BYTES) * sample // (_SAMPLES - 1))
-            digest.update(stream.read(_SAMPLE_BYTES))
-    return {
-        "bytes": size,
-        "modified_ns": path.stat().st_mtime_ns,
-        "samples": digest.hexdigest()[:32],
-    }
-
-
-def _file_digest(path: Path) -> str:
-    with path.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()[:32]
+def _searched_files(config: Any) -> Iterator[Path]:
+    for field in dataclasses.fields(config):
+        value = str(getattr(config, field.name))
+        if field.name.endswith(_DATABASE):
+            yield from database_files(value)
+        elif field.name.endswith(_PROGRAM):
+            yield Path(value)
 
 
 def _plain(name: str, value: Json) -> Json:

@@ -2,12 +2,11 @@
 
 import dataclasses
 import hashlib
-import re
 import statistics
 import string
 from collections.abc import Collection, Iterable, Iterator, Mapping
-from pathlib import Path
 
+from af3opt.base.databases import database_files
 from af3opt.base.json_types import Json
 from af3opt.caching.entry import EntryHeader
 from af3opt.features.msa_cache import MsaCache
@@ -34,7 +33,6 @@ DATABASES: Mapping[str, Mapping[str, float]] = {
 _PUBLISHED_RATE = 593 / 193 / 306
 _KINDS = {"protein": "protein", "proteinChain": "protein", "rna": "rna", "rnaSequence": "rna"}
 _CACHED_KINDS = {"ProteinChain search": "protein", "RnaChain search": "rna"}
-_SHARDS = re.compile(r"(?P<stem>.+)@(?P<count>\d+|\*)")
 # So many searches tell how fast they are.
 _MOST_TIMED = 500
 
@@ -151,9 +149,7 @@ def _rate(header: EntryHeader, kind: str) -> float | None:
 def _visible_gigabytes(spec: str, directories: Iterable[str]) -> float | None:
     """Size of a database; None when it cannot be seen from here."""
     for directory in directories:
-        path = Path(string.Template(str(spec)).safe_substitute(DB_DIR=directory))
-        shards = _SHARDS.fullmatch(path.name)
-        files = path.parent.glob(f"{shards['stem']}-*-of-*") if shards is not None else iter([path])
+        files = database_files(string.Template(str(spec)).safe_substitute(DB_DIR=directory))
         size = sum(file.stat().st_size for file in files if file.is_file())
         if size:
             return size / _GB

@@ -7,6 +7,7 @@ import pytest
 from af3opt.base.version import DECIDING, deciding_versions, installed_version
 from af3opt.execution.job.identity import (
     Computing,
+    data_identity,
     differences,
     run_identity,
 )
@@ -20,6 +21,19 @@ COMPUTING = Computing(
 def identity(computing):
     settings = resolve_settings([], {})
     return run_identity(settings, computing, resolved_input="r", first_seed=1)
+
+
+def test_searches_in_a_copy_of_the_databases_are_the_same_and_in_others_are_not(tmp_path):
+    def data(directory):
+        settings = resolve_settings([f"--db_dir={tmp_path / directory}"], {})
+        return data_identity(settings, input_digest="i", engine_fingerprint="e", searched=True)
+
+    name = resolve_settings([], {}).uniref90_database_path.removeprefix("${DB_DIR}/")
+    for directory, content in (("a", b">x\nACDEF\n"), ("b", b">x\nACDEF\n"), ("c", b">x\nACDEG\n")):
+        (tmp_path / directory).mkdir()
+        (tmp_path / directory / name).write_bytes(content)
+    assert data("a").digest == data("b").digest
+    assert data("a").digest != data("c").digest
 
 
 def test_every_deciding_package_counts():

@@ -28,12 +28,14 @@ class _Pipeline:
 
     def __init__(self):
         self.searched = []
+        self.during_search = lambda: None
 
     def process_protein_chain(self, chain):
         from af3opt.engine.modules import engine_module
 
         folding_input = engine_module("common.folding_input")
         self.searched.append(chain.id)
+        self.during_search()
         return type(chain)(
             id=chain.id,
             sequence=chain.sequence,
@@ -135,6 +137,39 @@ def test_a_database_rebuilt_in_place_searches_again(searcher, config, tmp_path):
     pipeline = searcher(config)
     pipeline.process_protein_chain(_protein("A"))
     assert pipeline.searched == ["A"]
+
+
+def test_a_database_replaced_during_a_batch_is_searched_again(searcher, config, tmp_path):
+    pipeline = searcher(config)
+    pipeline.process_protein_chain(_protein("A"))
+    (tmp_path / "uniref.fasta").write_bytes(b">b\nGHIKL\n" * 100)
+    pipeline.process_protein_chain(_protein("B"))
+    assert pipeline.searched == ["A", "B"]
+    # And what was found in it is kept under its own name.
+    (again := searcher(config)).process_protein_chain(_protein("C"))
+    assert again.searched == []
+
+
+def test_what_was_searched_in_a_database_while_it_changed_is_not_kept(
+    searcher, config, tmp_path, caplog
+):
+    pipeline = searcher(config)
+    database = tmp_path / "uniref.fasta"
+    pipeline.during_search = lambda: database.write_bytes(database.read_bytes())
+    assert pipeline.process_protein_chain(_protein("A")).templates
+    assert "changed during its search" in caplog.text
+    pipeline.during_search = lambda: None
+    pipeline.process_protein_chain(_protein("B"))
+    assert pipeline.searched == ["A", "B"]
+
+
+def test_a_copy_of_the_database_elsewhere_is_the_same(searcher, config, tmp_path):
+    searcher(config).process_protein_chain(_protein("A"))
+    copy = tmp_path / "scratch.fasta"
+    copy.write_bytes((tmp_path / "uniref.fasta").read_bytes())
+    pipeline = searcher(dataclasses.replace(config, uniref90_database_path=str(copy)))
+    pipeline.process_protein_chain(_protein("A"))
+    assert pipeline.searched == []
 
 
 def test_the_number_of_processors_does_not_matter(searcher, config):

@@ -8,6 +8,7 @@ and inference may follow on a node that has no databases. The parts are kept bes
 digest, so that a difference can be explained.
 """
 
+import contextlib
 import dataclasses
 import hashlib
 import json
@@ -15,6 +16,7 @@ import string
 from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 
+from af3opt.base.databases import database_identity
 from af3opt.base.json_types import Json, JsonObject
 from af3opt.base.key import text_digest
 from af3opt.inputs.reading import read_json
@@ -86,7 +88,7 @@ def data_identity(
             if field.name.endswith("_z_value"):
                 parts[field.name] = value
             elif field.name.endswith(_DATABASE_SUFFIX):
-                parts[field.name] = _database_state(value, settings.db_dir)
+                parts[field.name] = _database(value, settings.db_dir)
     return Identity(parts)
 
 
@@ -148,17 +150,13 @@ def _is_location(name: str) -> bool:
     return name in _LOCATIONS or name.endswith(("_binary_path", _DATABASE_SUFFIX, "_z_value"))
 
 
-def _database_state(spec: str, directories: Iterable[str]) -> list[Json]:
-    """Base name and size of a database: the same in another directory is the same."""
+def _database(spec: str, directories: Iterable[str]) -> Json:
+    """A database's identity; None where it cannot be seen."""
     template = string.Template(spec)
     for directory in directories:
-        path = Path(template.safe_substitute(DB_DIR=directory))
-        if path.is_file():
-            return [path.name, path.stat().st_size]
-        if path.exists():
-            # A directory, or the engine's way of writing shards: its name has to do.
-            return [path.name, None]
-    return [Path(spec).name, None]
+        with contextlib.suppress(OSError):
+            return database_identity(template.safe_substitute(DB_DIR=directory))
+    return None
 
 
 def _plain(value: Json) -> Json:

@@ -1,0 +1,72 @@
+"""What a database is known by: not its name, path or time, and all that is in it."""
+
+import os
+
+import pytest
+
+from af3opt.base import databases
+from af3opt.base.databases import database_identity, states_of_files
+
+
+def _write(path, content):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(content)
+    return path
+
+
+def test_a_copy_is_the_same_database(tmp_path):
+    first = _write(tmp_path / "a" / "x.fasta", b">a\nACDEF\n" * 100)
+    copy = _write(tmp_path / "b" / "y.fasta", first.read_bytes())
+    os.utime(copy, (1, 1))
+    assert database_identity(str(first)) == database_identity(str(copy))
+
+
+@pytest.mark.parametrize("place", [0, 500, 999])
+def test_every_byte_of_a_small_database_counts(tmp_path, place):
+    path = _write(tmp_path / "x.fasta", b"A" * 1000)
+    before = database_identity(str(path))
+    content = bytearray(path.read_bytes())
+    content[place] = ord("C")
+    path.write_bytes(content)
+    assert database_identity(str(path)) != before
+
+
+@pytest.mark.parametrize("change", ["another size", "a residue more at the beginning"])
+def test_another_release_of_a_large_database_is_another(tmp_path, monkeypatch, change):
+    monkeypatch.setattr(databases, "_WHOLE_BYTES", 1000)
+    content = os.urandom(4 << 20)
+    path = _write(tmp_path / "x.fasta", content)
+    before = database_identity(str(path))
+    path.write_bytes(content + b"A" if change == "another size" else b"A" + content[:-1])
+    assert database_identity(str(path)) != before
+
+
+def test_files_in_a_directory_count_by_their_names(tmp_path):
+    for folder in ("a", "b"):
+        _write(tmp_path / folder / "1abc.cif", b"data_x")
+    assert database_identity(str(tmp_path / "a")) == database_identity(str(tmp_path / "b"))
+    _write(tmp_path / "b" / "2abc.cif", b"data_x")
+    assert database_identity(str(tmp_path / "a")) != database_identity(str(tmp_path / "b"))
+
+
+def test_shards_are_known_by_their_contents(tmp_path):
+    for index in range(2):
+        _write(tmp_path / f"x-{index:05d}-of-00002", b">a\nACDEF\n")
+    before = database_identity(str(tmp_path / "x@2"))
+    assert len(before) == 2
+    _write(tmp_path / "x-00001-of-00002", b">a\nACDEG\n")
+    assert database_identity(str(tmp_path / "x@2")) != before
+
+
+def test_a_missing_database_has_no_identity(tmp_path):
+    with pytest.raises(FileNotFoundError):
+        database_identity(str(tmp_path / "x.fasta"))
+    assert states_of_files([tmp_path / "x.fasta"]) == (None,)
+
+
+def test_a_file_that_is_written_anew_with_equal_content_has_another_state(tmp_path):
+    path = _write(tmp_path / "x.fasta", b">a\nA\n")
+    before = states_of_files([path])
+    assert states_of_files([path]) == before
+    _write(tmp_path / "new", path.read_bytes()).rename(path)
+    assert states_of_files([path]) != before
