@@ -73,6 +73,36 @@ def test_files_are_short_enough_to_read(path):
     assert len(path.read_text().splitlines()) <= MOST_LINES
 
 
+# What is put where the engine finds it without being a function of the engine, and what sets
+# attributes of af3opt's own; docs/architecture.md has the reasons.
+SETS_ATTRIBUTES = {
+    "base/standard_streams.py",
+    "data/resources.py",
+    "engine/deferred_import.py",
+    "engine/layers.py",
+    "engine/model.py",
+    "engine/plain_run.py",
+    "features/msa_cache.py",
+}
+
+
+def sets_attributes(node):
+    """Whether a statement or call replaces something by name: `setattr`, or in `sys.modules`."""
+    if isinstance(node, ast.Call):
+        return ast.unparse(node.func) == "setattr"
+    targets = node.targets if isinstance(node, ast.Assign) else []
+    return any(ast.unparse(target).startswith("sys.modules[") for target in targets)
+
+
+def test_functions_of_the_engine_are_replaced_in_one_place():
+    found = {
+        path.relative_to(PACKAGE).as_posix()
+        for path in MODULES
+        if any(map(sets_attributes, ast.walk(ast.parse(path.read_text()))))
+    }
+    assert found == SETS_ATTRIBUTES
+
+
 FUNCTION = ast.FunctionDef | ast.AsyncFunctionDef
 
 

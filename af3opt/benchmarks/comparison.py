@@ -16,6 +16,8 @@ from af3opt.benchmarks.results import BASELINE, COLD, WARM, CaseResult, Run
 from af3opt.benchmarks.suites import Case, write_inputs
 from af3opt.data.prepared import find_prepared, prepared_root
 from af3opt.environment.xla_flags import merge_xla_flags
+from af3opt.settings.command_line import flags_of
+from af3opt.settings.field import Value
 
 _log = logging.getLogger(__name__)
 
@@ -93,15 +95,14 @@ class Sides:
         return " ".join(words)
 
     def _common(self, case: Case, inputs: Path, output: Path, weights: Path) -> list[str]:
-        return [
-            f"--input_dir={inputs}",
-            f"--output_dir={output}",
-            f"--model_dir={weights}",
-            f"--jax_backend={self.backend}",
-            f"--flash_attention_implementation={self.attention}",
-            "--norun_data_pipeline",
-            *(f"--{name}={value}" for name, value in case.flags.items()),
-        ]
+        both: dict[str, Value] = {
+            "input_dir": inputs,
+            "output_dir": output,
+            "model_dir": weights,
+            "jax_backend": self.backend,
+            "flash_attention_implementation": self.attention,
+        }
+        return [*flags_of(both), "--norun_data_pipeline", *flags_of(case.flags)]
 
 
 def measure_case(case: Case, sides: Sides, repeats: int, folder: Path) -> CaseResult:

@@ -30,6 +30,7 @@ from af3opt.data.bootstrap import bootstrap_engine
 from af3opt.data.synthetic_weights import DEPTHS, read_manifest, write_synthetic_weights
 from af3opt.environment.startup import prepare_process
 from af3opt.features.options import FeatureOptions
+from af3opt.settings.command_line import flags_of
 from af3opt.settings.settings import resolve_settings
 
 _log = logging.getLogger(__name__)
@@ -154,11 +155,8 @@ def _choose_variants(names: Sequence[str]) -> tuple[Variant, ...]:
 def _flags(args: argparse.Namespace) -> list[str]:
     """Returns the flags of `af3opt run` that all variants get, but for the weights."""
     shared = ("num_recycles", "num_diffusion_samples", "num_diffusion_steps")
-    return [
-        *_COMMON,
-        f"--buckets={args.bucket}",
-        *(f"--{name}={getattr(args, name)}" for name in shared),
-    ]
+    values = {"buckets": (args.bucket,), **{name: getattr(args, name) for name in shared}}
+    return [*_COMMON, *flags_of(values)]
 
 
 def _empty_result(

@@ -14,7 +14,7 @@ from af3opt.benchmarks.deviation_variants import ENGINE, REFERENCE, Variant
 from af3opt.engine.discovery import EngineInfo
 from af3opt.environment.startup import Startup
 from af3opt.inference.model_runner import create_model_runner
-from af3opt.optimizations import activate, deactivate
+from af3opt.optimizations import activated_instead
 from af3opt.optimizations.choice import choose_context
 from af3opt.settings.settings import Settings, resolve_settings
 
@@ -61,8 +61,8 @@ class VariantRuns:
         """
         settings = self._settings(variant)
         context = choose_context(settings, self._startup.host, self._startup.backend)
-        try:
-            active = tuple(one.name for one in activate(settings, context) if one.active)
+        with activated_instead(settings, context) as considered:
+            active = tuple(one.name for one in considered if one.active)
             if variant.needs is not None and variant.needs not in active:
                 return None
             runner = self._runner.variant(variant.config, active)
@@ -73,8 +73,6 @@ class VariantRuns:
                 )
                 for example in examples
             ]
-        finally:
-            deactivate()
         record = VariantRecord(
             name=variant.name,
             meaning=variant.meaning,

@@ -138,7 +138,6 @@ def _prepare(
 ) -> tuple["Submission", "Intake"]:
     """Plans the batch; writes nothing."""
     from af3opt.data.resources import component_index
-    from af3opt.execution.command_line import as_flags
     from af3opt.execution.planning.plan import make_plan
     from af3opt.inference.buckets import choose_buckets
     from af3opt.schedulers.estimates import find_estimates
@@ -147,6 +146,7 @@ def _prepare(
     from af3opt.schedulers.search_work import find_search_costs
     from af3opt.schedulers.shares import share_out
     from af3opt.schedulers.submission import prepare_submission
+    from af3opt.settings.command_line import as_flags
 
     # The model runs elsewhere later: on a GPU unless --jax_backend says otherwise.
     backend = settings.jax_backend or "gpu"

@@ -23,6 +23,10 @@ Two patches of one function must say which is built on the other (`after`); the 
 which they are listed decides nothing. Sets may be nested and closed in any order, also by
 several threads: what a digest is taken of is always the engine's own function, and a patch
 that goes while others lie on it is taken out from below them.
+
+What replaces no function of the engine is no patch, and `docs/architecture.md` says what that
+is: a package that is not imported yet, a file that a module reads while it is imported, an
+object that af3opt has made itself, the stream that the engine prints to.
 """
 
 import contextlib

@@ -1,7 +1,9 @@
 """Optimisations of the engine, each with its class, its switch and its fingerprints."""
 
+import contextlib
 import dataclasses
 import logging
+from collections.abc import Iterator
 
 from af3opt.base.errors import UsageError
 from af3opt.base.fidelity import EXACT, PERMITTED
@@ -119,6 +121,30 @@ def activate(settings: Settings, context: Context) -> tuple[ActiveOptimization, 
         )
         for one in considered
     )
+
+
+@contextlib.contextmanager
+def activated_instead(
+    settings: Settings, context: Context
+) -> Iterator[tuple[ActiveOptimization, ...]]:
+    """Has other optimisations in force inside the block, and then those from before again.
+
+    Args:
+        settings: See `activate`.
+        context: See `activate`.
+
+    Yields:
+        What `activate` returns.
+    """
+    global _in_force
+    before = _in_force
+    try:
+        yield activate(settings, context)
+    finally:
+        deactivate()
+        if before is not None:
+            before.apply()
+            _in_force = before
 
 
 def permitted(settings: Settings, context: Context) -> tuple[str, ...]:

@@ -59,7 +59,6 @@ def frames_at_the_engines_call(runs, tmp_path):
         cwd=REPOSITORY,
         capture_output=True,
         text=True,
-        timeout=300,
     )
     assert noted.exists(), ended.stderr
     return [tuple(frame) for frame in json.loads(noted.read_text())]

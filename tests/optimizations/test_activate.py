@@ -1,5 +1,6 @@
 """Choosing optimisations."""
 
+import contextlib
 import dataclasses
 import itertools
 
@@ -12,6 +13,7 @@ from af3opt.engine.patching import Package, Target, in_order
 from af3opt.optimizations import (
     OPTIMIZATIONS,
     activate,
+    activated_instead,
     deactivate,
     noise_conditioning,
     permitted,
@@ -74,6 +76,29 @@ def test_exact_fidelity_permits_only_exact_ones(engine, settings_of):
         assert not one.active or one.fidelity == EXACT
         if one.fidelity != EXACT:
             assert one.reason == "--fidelity=exact"
+
+
+@pytest.mark.engine
+@pytest.mark.parametrize("fails", [False, True])
+def test_others_are_in_force_for_a_block_and_then_those_from_before(engine, settings_of, fails):
+    context = Context(backend="cpu", trunk_precision="mixed")
+    active = {one.name for one in activate(settings_of(), context) if one.active}
+    reordered = next(one for one in OPTIMIZATIONS if one.name in active and one.fidelity != EXACT)
+    target, _ = reordered.replacements[0]
+
+    def is_in_force():
+        owner, name = target.place()
+        return vars(owner)[name] is not target.original()
+
+    assert is_in_force()
+    with (
+        contextlib.suppress(ZeroDivisionError),
+        activated_instead(settings_of("--fidelity=exact"), context) as others,
+    ):
+        assert not any(one.active for one in others if one.fidelity != EXACT)
+        assert not is_in_force()
+        _ = 1 / (not fails)
+    assert is_in_force()
 
 
 @pytest.mark.engine

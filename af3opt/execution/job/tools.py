@@ -1,11 +1,10 @@
 """What the jobs of a process work with, started once and in order: engine, search, model."""
 
-import contextlib
 import dataclasses
 import functools
 import logging
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 from af3opt.engine.discovery import EngineInfo
 from af3opt.engine.msa import DataPipeline
@@ -19,7 +18,7 @@ from af3opt.inference.model_runner import ModelRunner
 from af3opt.numerics import NonFinitePolicy, NumericsHandler
 from af3opt.numerics.safer import SaferNumerics, safer_numerics
 from af3opt.numerics.stages import StageProbe
-from af3opt.optimizations import ActiveOptimization, activate
+from af3opt.optimizations import ActiveOptimization, activate, activated_instead
 from af3opt.output.record_parts import (
     all_settings,
     backend_record,
@@ -63,19 +62,13 @@ class Model:
         changes: SaferNumerics,
     ) -> ModelResult:
         """Runs a seed on a second model that differs from `runner` by these changes."""
-        with self._changed(changes) as runner:
-            return runner.run_inference(batch, seed, samples_at_once)
-
-    @contextlib.contextmanager
-    def _changed(self, changes: SaferNumerics) -> Iterator[ModelRunner]:
-        settings, context = self.session.settings, self.session.context
+        settings = self.session.settings
         disabled = (*settings.disable_optimizations, *changes.disabled)
-        safer = activate(dataclasses.replace(settings, disable_optimizations=disabled), context)
-        try:
+        settings = dataclasses.replace(settings, disable_optimizations=disabled)
+        with activated_instead(settings, self.session.context) as safer:
             names = tuple(one.name for one in safer if one.active)
-            yield self.runner.variant(changes.config_overrides, names)
-        finally:
-            activate(settings, context)
+            runner = self.runner.variant(changes.config_overrides, names)
+            return runner.run_inference(batch, seed, samples_at_once)
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)

@@ -22,7 +22,6 @@ from typing import IO
 
 from af3opt.base.child_process import module_command
 from af3opt.base.errors import Af3optError, ExitCode, UsageError
-from af3opt.execution.command_line import as_flags
 from af3opt.execution.launch import finish, warn_of_duplicates
 from af3opt.execution.outcomes import Outcome, Status, outcome_of
 from af3opt.execution.planning.plan import PlannedJob, make_plan
@@ -30,6 +29,7 @@ from af3opt.execution.pool.crashes import MOST_CRASHES, Crashes
 from af3opt.execution.pool.slots import Slot
 from af3opt.execution.pool.worker import WorkerOrder, WorkerReport, read_report
 from af3opt.execution.trace import write_trace
+from af3opt.settings.command_line import as_flags
 from af3opt.settings.settings import Settings
 from af3opt.settings.upstream import DEFAULT_BUCKETS
 

@@ -8,9 +8,9 @@ from pathlib import Path
 from af3opt.base.errors import SetupError, UsageError
 from af3opt.engine.discovery import find_engine
 from af3opt.environment.backend import Backend
-from af3opt.execution.command_line import as_flag
 from af3opt.inference.buckets import choose_buckets
 from af3opt.settings.catalogue import all_options
+from af3opt.settings.command_line import as_flag, flags_of
 from af3opt.settings.settings import Settings
 
 _log = logging.getLogger(__name__)
@@ -82,7 +82,7 @@ def script_arguments(
         arguments += as_flag(option, value) if value is not None else []
     for name, chosen in _fitting_this_host(settings, backend).items():
         if settings.sources.get(name, "default") == "default" and name in known:
-            arguments.append(f"--{name}={chosen}")
+            arguments += flags_of({name: chosen})
     return [*arguments, *settings.absl_flags, *_own_flags(settings, known, script)]
 
 

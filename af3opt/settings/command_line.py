@@ -1,6 +1,6 @@
 """Settings written as the flags that give them, for processes of the same command."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 
 from af3opt.settings.catalogue import Kind, Option, all_options
 from af3opt.settings.field import Value
@@ -19,6 +19,16 @@ def as_flags(settings: Settings, without: Collection[str] = ()) -> list[str]:
         if name not in without and settings.sources.get(name, "default") != "default":
             flags += as_flag(option, getattr(settings, name))
     return flags
+
+
+def flags_of(values: Mapping[str, Value]) -> list[str]:
+    """Returns the flags that give some settings.
+
+    Args:
+        values: By name; every one is written, also at its default.
+    """
+    options = all_options()
+    return [flag for name, value in values.items() for flag in as_flag(options[name], value)]
 
 
 def as_flag(option: Option, value: Value) -> list[str]:
