@@ -82,6 +82,7 @@ SETS_ATTRIBUTES = {
     "engine/layers.py",
     "engine/model.py",
     "engine/plain_run.py",
+    "execution/script/model.py",
     "features/msa_cache.py",
 }
 

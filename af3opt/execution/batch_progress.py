@@ -6,20 +6,15 @@ import enum
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from af3opt.base.checked_json import parse_object
-from af3opt.base.foreign_files import read_foreign
-from af3opt.base.json_types import JsonObject
 from af3opt.execution.claims.verdicts import Sign, Standing, look_at_claims
 from af3opt.execution.job.identity import input_digest
 from af3opt.execution.job.run_journal import read_seed_record
+from af3opt.execution.job.state_files import RunFile, read_data_file, read_run_file
 from af3opt.execution.outcomes import FailureNote, read_failures
 from af3opt.execution.planning.kept_plans import ExpectedJob, Source, read_plans
 from af3opt.execution.planning.observed_times import ObservedTimes
 from af3opt.execution.state_directory import jobs_directory
 from af3opt.inputs.names import sanitised_name
-
-# A million seeds of a run take a tenth of it.
-_MOST_BYTES = 100_000_000
 
 
 class JobState(enum.StrEnum):
@@ -200,11 +195,9 @@ def _newest_run(
     """
     runs = []
     for path in directory.glob("*/run.json"):
-        run = _read(path)
-        seeds = run.get("seeds")
-        numbers = isinstance(seeds, list) and all(isinstance(seed, int) for seed in seeds)
-        if numbers and _is_run_of(run, job, digest):
-            runs.append((path.stat().st_mtime, path.parent, frozenset(run["seeds"])))
+        run = read_run_file(path)
+        if run is not None and _is_run_of(run, job, digest):
+            runs.append((path.stat().st_mtime, path.parent, frozenset(run.seeds)))
     if not runs:
         return job.seeds, 0
     _, journal, wanted = max(runs)
@@ -215,32 +208,23 @@ def _newest_run(
     return len(wanted), len(finished)
 
 
-def _is_run_of(run: JsonObject, job: ExpectedJob, digest: str | None) -> bool:
+def _is_run_of(run: RunFile, job: ExpectedJob, digest: str | None) -> bool:
     if digest is None:
         return True
-    parts = run.get("parts")
-    if not isinstance(parts, dict) or parts.get("input") != digest:
+    if run.parts.get("input") != digest:
         return False
     first = job.source.first_seed if job.source is not None else None
-    return first is None or parts.get("first_seed") == first
+    return first is None or run.parts.get("first_seed") == first
 
 
 def _is_searched(directory: Path, digest: str | None) -> bool:
     for path in directory.glob("data-*.json"):
-        record = _read(path)
-        identity = record.get("identity")
-        own = digest is None or (isinstance(identity, dict) and identity.get("input") == digest)
-        if record.get("done") and own:
+        record = read_data_file(path)
+        if record is None or not record.done:
+            continue
+        if digest is None or record.identity.get("input") == digest:
             return True
     return False
-
-
-def _read(path: Path) -> JsonObject:
-    """Reads a record; an empty one when it is missing or damaged."""
-    try:
-        return parse_object(read_foreign(path, _MOST_BYTES))
-    except (OSError, ValueError):
-        return {}
 
 
 def _seconds_left(times: ObservedTimes, jobs: Sequence[JobProgress]) -> float | None:

@@ -2,7 +2,6 @@
 
 import dataclasses
 import itertools
-import json
 import math
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -10,6 +9,7 @@ from pathlib import Path
 from af3opt.base.json_types import JsonObject
 from af3opt.base.padding import padded_size
 from af3opt.execution.job.run_journal import read_seed_record
+from af3opt.execution.job.state_files import read_run_file
 from af3opt.execution.planning.deadline import SEED_STAGE, depth_label, seed_workload
 from af3opt.execution.planning.kept_plans import read_plans
 from af3opt.execution.planning.observed_times import ObservedTimes
@@ -119,12 +119,10 @@ def _observed(
 def _finished_runs(output_dir: Path, wanted: JsonObject) -> Iterator[tuple[str, list[float]]]:
     """Yields job name and seconds of its seeds for each run with the wanted settings."""
     for path in jobs_directory(output_dir).glob("*/*/run.json"):
-        try:
-            parts = json.loads(path.read_text())["parts"]
-            equal = all(parts.get(name) == value for name, value in wanted.items())
-        except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        run = read_run_file(path)
+        if run is None or any(run.parts.get(name) != value for name, value in wanted.items()):
             continue
-        records = map(read_seed_record, path.parent.glob("seed-*.json")) if equal else ()
+        records = map(read_seed_record, path.parent.glob("seed-*.json"))
         seconds = [record.seconds for record in records if record is not None]
         if seconds:
             yield path.parent.parent.name, seconds

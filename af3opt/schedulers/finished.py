@@ -5,20 +5,17 @@ finished when its input, its seeds and every setting are those of a run whose fi
 all there; engine, weights, backend, optimisations and versions are not looked at.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from af3opt.base.checked_json import parse_object
-from af3opt.base.foreign_files import read_foreign
-from af3opt.base.json_types import Json, JsonObject
+from af3opt.base.json_types import Json
 from af3opt.execution.job.identity import Computing, data_identity, input_digest, run_identity
 from af3opt.execution.job.journal import JobJournal
 from af3opt.execution.job.run_journal import RunJournal
+from af3opt.execution.job.state_files import read_run_file
 from af3opt.execution.planning.plan import PlannedJob
 from af3opt.settings.settings import Settings
 
-# A million seeds of a run take a tenth of it.
-_MOST_BYTES = 100_000_000
 # What is known where a job runs only.
 _UNKNOWN_HERE = frozenset(
     {
@@ -49,7 +46,7 @@ class FinishedJobs:
         if digest is None:
             return False
         journal = JobJournal(self._output_dir, job.sanitised_name)
-        record = journal.data_of_input(digest, job.seeds)
+        record = journal.data.of_input(digest, job.seeds)
         if record is None or not record.is_unchanged():
             return False
         engine = str(record.parts.get("engine", ""))
@@ -75,11 +72,12 @@ class FinishedJobs:
             return False
         journal = JobJournal(self._output_dir, job.sanitised_name)
         wanted = {**self._wanted, "input": digest}
-        for path, run in _runs(journal.directory):
-            if not _agree(wanted, run.get("parts")) or not self._are_wanted(job, run.get("seeds")):
+        for path in journal.directory.glob("*/run.json"):
+            run = read_run_file(path)
+            if run is None or not _agree(wanted, run.parts) or not self._are_wanted(job, run.seeds):
                 continue
             one = RunJournal(self._output_dir, job.sanitised_name, path.parent)
-            if one.is_finished(run["seeds"]):
+            if one.is_finished(run.seeds):
                 return True
         return False
 
@@ -91,26 +89,16 @@ class FinishedJobs:
         except (OSError, ValueError, LookupError, AttributeError, RecursionError):
             return None
 
-    def _are_wanted(self, job: PlannedJob, seeds: Json) -> bool:
+    def _are_wanted(self, job: PlannedJob, seeds: Sequence[int]) -> bool:
         """Tells whether a run's seeds are those of a job; one without any keeps what it got."""
-        if not isinstance(seeds, list) or not seeds:
+        if not seeds:
             return False
         number = self._settings.num_seeds
         wanted: Sequence[int] = job.seeds or (seeds[:1] if number is not None else seeds)
         if number is not None and len(wanted) == 1:
             wanted = range(wanted[0], wanted[0] + number)
-        return list(wanted) == seeds
+        return list(wanted) == list(seeds)
 
 
-def _runs(directory: Path) -> Iterator[tuple[Path, JsonObject]]:
-    for path in directory.glob("*/run.json"):
-        try:
-            yield path, parse_object(read_foreign(path, _MOST_BYTES))
-        except (OSError, ValueError):
-            continue
-
-
-def _agree(wanted: Mapping[str, Json], parts: Json) -> bool:
-    return isinstance(parts, Mapping) and all(
-        parts.get(name) == part for name, part in wanted.items()
-    )
+def _agree(wanted: Mapping[str, Json], parts: Mapping[str, Json]) -> bool:
+    return all(parts.get(name) == part for name, part in wanted.items())

@@ -45,7 +45,7 @@ class Batch:
         tree.root.mkdir()
         journal.directory.mkdir(parents=True)
         tree.data_json.write_text("{}")
-        journal.finish_data(Identity({"input": name}), tree.data_json, "resolved", seeds)
+        journal.data.finish(Identity({"input": name}), tree.data_json, "resolved", seeds)
 
     def run(self, name, seeds, done, seconds=60.0, **parts):
         """A job whose MSAs and some seeds are done; scores are seed + sample / 10."""

@@ -68,7 +68,7 @@ class Cluster:
         journal.directory.mkdir(parents=True)
         tree.data_json.write_text("{}")
         data = data_identity(settings, input_digest=digest, engine_fingerprint="e", searched=False)
-        journal.finish_data(data, tree.data_json, "resolved", seeds)
+        journal.data.finish(data, tree.data_json, "resolved", seeds)
         if only_search:
             return
         identity = run_identity(

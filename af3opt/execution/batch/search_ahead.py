@@ -242,15 +242,13 @@ class SearchAhead:
                     continue
                 leases.enter_context(lease)
                 # Its holder may have ended, and stored it, since it was missed.
-                if self._tools.cache.missing(one.chain) is None or self._has_failed(one):
+                # And where it has failed in this run already, its jobs say why.
+                failed = self._tools.failed.reason(one.key.digest) is not None
+                if failed or self._tools.cache.missing(one.chain) is None:
                     self._waiting.close(one.key.digest)
                 else:
                     mine.append(one)
             return self._search(mine) if mine else 0, held
-
-    def _has_failed(self, wanted: _Wanted) -> bool:
-        """Whether its search has failed in this run already; its jobs say why."""
-        return self._tools.failed.reason(wanted.key.digest) is not None
 
     def _search(self, company: Sequence[_Wanted]) -> int:
         """Returns how many chains could be searched."""

@@ -26,8 +26,9 @@ from af3opt.execution.job.claiming import (
     job_journal,
     remove_stale_temporaries,
 )
+from af3opt.execution.job.data_journal import DataRecord
 from af3opt.execution.job.identity import Identity, input_digest
-from af3opt.execution.job.journal import DataRecord, JobJournal
+from af3opt.execution.job.journal import JobJournal
 from af3opt.execution.job.session import Session
 from af3opt.execution.planning.plan import PlannedJob
 from af3opt.execution.state_directory import STATE_DIRECTORY
@@ -129,7 +130,7 @@ def load_job(
     clean_at_end(claimed.resources, guard, directory)
     claimed.resources.callback(remove_marks, directory)
     if earlier is not None and earlier.data is None:
-        earlier.journal.begin_data(earlier.identity, directory)
+        earlier.journal.data.begin(earlier.identity, directory)
     return LoadedJob(
         claimed=claimed,
         fold_input=fold_input,
@@ -151,12 +152,12 @@ def find_data(
         planned: The job.
         digest: From `input_digest`.
     """
-    given = journal.data_record(session.data_identity(digest, searched=False), planned.seeds)
+    given = journal.data.record(session.data_identity(digest, searched=False), planned.seeds)
     if given is not None:
         return given
     if not session.settings.run_data_pipeline:
-        return journal.data_of_input(digest, planned.seeds)
-    return journal.data_record(session.data_identity(digest, searched=True), planned.seeds)
+        return journal.data.of_input(digest, planned.seeds)
+    return journal.data.record(session.data_identity(digest, searched=True), planned.seeds)
 
 
 def resolved_digest(fold_input: FoldInput) -> str:
@@ -233,7 +234,7 @@ def _begun_directory(
     """The directory of an equal earlier run, finished or not, if there is one."""
     journal, data = earlier.journal, earlier.data
     if data is None:
-        return journal.begun_data_directory(earlier.identity)
+        return journal.data.begun_directory(earlier.identity)
     if session.settings.run_inference:
         identity = session.run_identity(data.resolved, fold_input.rng_seeds[0])
         directory = journal.run(identity).directory_in_use()
@@ -244,7 +245,7 @@ def _begun_directory(
         if journal.directory_is_taken(found) or not journal.holds_no_results(found):
             return None
     own = data.belongs_to(journal.source, planned.seeds)
-    return data.data_json.parent if own else journal.begun_data_directory(earlier.identity)
+    return data.data_json.parent if own else journal.data.begun_directory(earlier.identity)
 
 
 def _new_directory(settings: Settings, root: Path, journal: JobJournal | None) -> Path:
@@ -256,7 +257,7 @@ def _new_directory(settings: Settings, root: Path, journal: JobJournal | None) -
         workspace = root.parent / STATE_DIRECTORY
         workspace.mkdir(parents=True, exist_ok=True)
         return make_job_directory(root, now, workspace)
-    return make_job_directory(root, now, journal.directory, journal.is_begun_by_another)
+    return make_job_directory(root, now, journal.directory, journal.data.is_begun_by_another)
 
 
 def _say_where(directory: Path, first: JobTree) -> None:

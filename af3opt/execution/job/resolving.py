@@ -180,12 +180,12 @@ def _begin_run(tools: Tools, loaded: LoadedJob, fold_input: FoldInput) -> RunJou
     session, seeds = tools.session, fold_input.rng_seeds
     data_json = loaded.tree.data_json
     if data is None:
-        data = journal.finish_data(identity, data_json, resolved_digest(fold_input), seeds)
+        data = journal.data.finish(identity, data_json, resolved_digest(fold_input), seeds)
     elif data.data_json == data_json or not data.belongs_to(
         journal.source, loaded.claimed.planned.seeds
     ):
         # Written again if the seeds are others, so it may be another file.
-        journal.finish_data(Identity(data.parts), data_json, data.resolved, seeds)
+        journal.data.finish(Identity(data.parts), data_json, data.resolved, seeds)
     if not tools.settings.run_inference:
         journal.forget_others(loaded.tree.root, Identity(data.parts), None)
         return None

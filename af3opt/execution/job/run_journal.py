@@ -7,7 +7,13 @@ from pathlib import Path
 from af3opt.base.json_files import read_json, to_json
 from af3opt.base.json_types import Json
 from af3opt.execution.job.identity import canonical_json
-from af3opt.execution.job.state_files import file_size, named_directory, read_object, write_object
+from af3opt.execution.job.state_files import (
+    RunFile,
+    file_size,
+    named_directory,
+    read_run_file,
+    write_state,
+)
 from af3opt.output.checked_files import UNCHECKED, CheckedFiles
 from af3opt.output.tree import (
     JobTree,
@@ -65,11 +71,11 @@ class RunJournal:
 
     def directory_in_use(self) -> Path | None:
         """The job directory that an earlier, equal run began, if it is still there."""
-        content = read_object(self._directory / "run.json")
-        parts = content and content.get("parts")
-        if not isinstance(parts, dict):
+        content = read_run_file(self._directory / "run.json")
+        if content is None:
             return None
-        if canonical_json({name: parts.get(name) for name in self._parts}) != self._wanted:
+        parts = {name: content.parts.get(name) for name in self._parts}
+        if canonical_json(parts) != self._wanted:
             return None
         return named_directory(self._output_dir, self._name, content)
 
@@ -86,10 +92,10 @@ class RunJournal:
         """
         self._files.check()
         self._directory.mkdir(parents=True, exist_ok=True)
-        content = {"directory": directory.name, "seeds": list(seeds), "parts": dict(parts)}
+        content = RunFile(directory=directory.name, seeds=tuple(seeds), parts=dict(parts))
         path = self._directory / "run.json"
-        if read_object(path) != content:
-            write_object(path, content, self._files)
+        if read_run_file(path) != content:
+            write_state(path, content, self._files)
 
     def is_finished(self, seeds: Sequence[int]) -> bool:
         """Tells whether exactly these seeds are done and every file is there, as large as it was.
@@ -98,8 +104,8 @@ class RunJournal:
         and the best sample's files under the job's name.
         """
         directory = self.directory_in_use()
-        content = read_object(self._directory / "run.json") or {}
-        if directory is None or content.get("seeds") != list(seeds):
+        content = read_run_file(self._directory / "run.json")
+        if directory is None or content is None or content.seeds != tuple(seeds):
             return False
         tree = JobTree(directory, self._name)
         if not tree.data_json.is_file():

@@ -1,24 +1,71 @@
-"""Small JSON files of af3opt's own beside the results: read with suspicion, written atomically."""
+"""The files of the journals: their records, read with suspicion and written atomically."""
 
+import dataclasses
 import hashlib
-from collections.abc import Mapping
 from pathlib import Path
 
 from af3opt.base.json_files import read_json, to_json
-from af3opt.base.json_types import Json, JsonObject
+from af3opt.base.json_types import Json
 from af3opt.output.checked_files import CheckedFiles
 
 # A million seeds of a run take a tenth of it.
 _MOST_BYTES = 100_000_000
 
 
-def read_object(path: Path) -> JsonObject | None:
-    """Returns the object in a JSON file; None when it is missing or damaged."""
-    return read_json(path, dict[str, Json], most_bytes=_MOST_BYTES)
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class DataFile:
+    """What a `data-<digest>-<source>.json` holds.
+
+    Attributes:
+        directory: Name of the job's directory.
+        identity: Parts of the identity of its MSAs and templates.
+        source: Digest of the place of the job's input; "" in records of older releases.
+        done: Whether the input with them filled in is on disk. What follows is known then.
+        size: That input's size in bytes.
+        modified: Time of its last change in nanoseconds.
+        digest: SHA-256 of it; "" in records of older releases.
+        resolved: Digest of what it says, without its seeds.
+        seeds: The seeds it was written with.
+    """
+
+    directory: str = ""
+    identity: dict[str, Json] = dataclasses.field(default_factory=dict)
+    source: str = ""
+    done: bool = False
+    size: int = -1
+    modified: int = 0
+    digest: str = ""
+    resolved: str = ""
+    seeds: tuple[int, ...] = ()
 
 
-def write_object(path: Path, content: Mapping[str, Json], files: CheckedFiles) -> None:
-    """Writes an object as JSON.
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class RunFile:
+    """What a `run.json` holds.
+
+    Attributes:
+        directory: Name of the job's directory.
+        seeds: All seeds of the run.
+        parts: Parts of its identities.
+    """
+
+    directory: str = ""
+    seeds: tuple[int, ...]
+    parts: dict[str, Json] = dataclasses.field(default_factory=dict)
+
+
+def read_data_file(path: Path) -> DataFile | None:
+    """Reads a `data-<digest>-<source>.json`; None when it is missing or damaged."""
+    return read_json(path, DataFile, most_bytes=_MOST_BYTES)
+
+
+def read_run_file(path: Path) -> RunFile | None:
+    """Reads a `run.json`; None when it is missing or damaged."""
+    return read_json(path, RunFile, most_bytes=_MOST_BYTES)
+
+
+def write_state(path: Path, content: DataFile | RunFile, files: CheckedFiles) -> None:
+    """Writes a record.
 
     Raises:
         OSError: it cannot be written.
@@ -27,7 +74,7 @@ def write_object(path: Path, content: Mapping[str, Json], files: CheckedFiles) -
 
 
 def named_directory(
-    output_dir: Path, job_name: str, content: Mapping[str, Json] | None
+    output_dir: Path, job_name: str, content: DataFile | RunFile | None
 ) -> Path | None:
     """The directory that a record names, if it exists and can be one of that job's.
 
@@ -36,8 +83,8 @@ def named_directory(
         job_name: The job's sanitised name.
         content: The record.
     """
-    name = content and content.get("directory")
-    if not isinstance(name, str) or "/" in name or "\0" in name:
+    name = content.directory if content is not None else ""
+    if not name or "/" in name or "\0" in name:
         return None
     if name != job_name and not name.startswith(f"{job_name}_"):
         return None

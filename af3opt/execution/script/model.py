@@ -20,8 +20,10 @@ from af3opt.engine.protocols import Array, Features, ModelResult, Parameters
 from af3opt.engine.script_class import NAME, class_obstacle
 from af3opt.execution.script.stages import ScriptStages
 from af3opt.inference.compile_cache import CompileCache
+from af3opt.inference.compiled import ModelCompiler
 from af3opt.inference.executables import ProgramIdentity
 from af3opt.inference.model_runner import ModelRunner
+from af3opt.inference.weights import ModelWeights
 
 _log = logging.getLogger(__name__)
 
@@ -84,7 +86,7 @@ class ScriptModel:
             return obstacle
 
         def model_params(runner: Any) -> Parameters:
-            return self.runner_of(runner).load().params
+            return self.runner_of(runner).weights.load().params
 
         def run_inference(runner: Any, featurised_example: Features, rng_key: Array) -> ModelResult:
             start = time.monotonic()
@@ -113,13 +115,10 @@ class ScriptModel:
             identity = ProgramIdentity(
                 engine_fingerprint=self.engine.fingerprint, optimizations=self.optimizations
             )
+            device = runner._device
             made = ModelRunner(
-                config=config,
-                device=runner._device,
-                model_dir=model_dir,
-                identity=identity,
-                cache=self.cache,
-                copy_weights=self.copy_weights,
+                ModelCompiler(config=config, device=device, identity=identity, cache=self.cache),
+                ModelWeights(model_dir, device, use_copy=self.copy_weights),
             )
             setattr(runner, _OURS, made)
         return made
