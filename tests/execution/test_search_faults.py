@@ -22,6 +22,7 @@ pytest.importorskip("pyhmmer")
 pytestmark = [
     pytest.mark.engine,
     pytest.mark.slow,
+    pytest.mark.timeout(3600),
     pytest.mark.skipif(
         any(shutil.which(tool) is None for tool in _TOOLS), reason="needs HMMER's programs"
     ),
