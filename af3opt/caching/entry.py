@@ -18,8 +18,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from af3opt.base.atomic import atomic_file
-from af3opt.base.checked_json import parse_object
 from af3opt.base.foreign_files import open_foreign, read_foreign, read_private
+from af3opt.base.json_files import parse_object
 from af3opt.base.json_types import Json
 from af3opt.base.key import CacheKey
 from af3opt.base.version import __version__

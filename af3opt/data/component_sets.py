@@ -9,9 +9,9 @@ import re
 from collections.abc import Iterable
 from pathlib import Path
 
-from af3opt.base.checked_json import parse_object
 from af3opt.base.errors import SetupError
 from af3opt.base.foreign_files import read_private
+from af3opt.base.json_files import parse_object
 
 ComponentSets = dict[str, frozenset[str]]
 

@@ -26,9 +26,9 @@ from pathlib import Path
 import xxhash
 
 from af3opt.base.atomic import atomic_write_text, remove_tree, restore_replaced
-from af3opt.base.checked_json import parse_sealed, sealed_json
 from af3opt.base.errors import SetupError
 from af3opt.base.foreign_files import open_private, read_private
+from af3opt.base.json_files import parse_sealed, sealed_json
 from af3opt.base.json_types import Json
 from af3opt.base.paths import af3opt_home
 from af3opt.engine.discovery import find_engine

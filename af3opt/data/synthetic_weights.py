@@ -13,9 +13,9 @@ import logging
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from af3opt.base.checked_json import parse_sealed, sealed_json
 from af3opt.base.errors import SetupError
 from af3opt.base.foreign_files import read_foreign
+from af3opt.base.json_files import parse_sealed, sealed_json
 from af3opt.base.paths import private_directory
 from af3opt.data.prepared import prepared_root
 from af3opt.data.staging import build_directory

@@ -14,9 +14,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from af3opt.base.atomic import atomic_write_text
-from af3opt.base.checked_json import parse_object
 from af3opt.base.errors import SetupError
 from af3opt.base.foreign_files import read_private
+from af3opt.base.json_files import parse_object
 from af3opt.base.json_types import Json
 from af3opt.base.paths import af3opt_home, private_directory
 from af3opt.engine.discovery import find_engine

@@ -19,7 +19,7 @@ from typing import Literal
 import numpy as np
 import zstandard
 
-from af3opt.base.checked_json import parse_object
+from af3opt.base.json_files import parse_object
 from af3opt.base.json_types import Json, JsonObject
 from af3opt.caching.entry import DECODING_ERRORS
 

@@ -20,13 +20,13 @@ from typing import Any
 
 import zstandard
 
-from af3opt.base.checked_json import parse_object
 from af3opt.base.databases import (
     database_files,
     database_identity,
     program_identity,
     states_of_files,
 )
+from af3opt.base.json_files import parse_object
 from af3opt.base.json_types import Json, JsonObject
 from af3opt.base.key import CacheKey, json_digest
 from af3opt.caching.entry import DECODING_ERRORS

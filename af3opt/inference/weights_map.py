@@ -21,8 +21,8 @@ from typing import BinaryIO
 import numpy as np
 
 from af3opt.base.atomic import atomic_write_text
-from af3opt.base.checked_json import parse_sealed, sealed_json
 from af3opt.base.foreign_files import open_private, read_private
+from af3opt.base.json_files import parse_sealed, sealed_json
 from af3opt.base.json_types import JsonObject
 from af3opt.inference.block_writer import BLOCK, block_checksum
 from af3opt.inference.weights_format import Record

@@ -7,8 +7,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from af3opt.base.atomic import atomic_write_text
-from af3opt.base.checked_json import parse_object
 from af3opt.base.foreign_files import read_foreign
+from af3opt.base.json_files import parse_object
 from af3opt.execution.state_directory import STATE_DIRECTORY, jobs_directory
 from af3opt.host.queues.every import QUEUES
 from af3opt.schedulers.core import Array, Scheduler

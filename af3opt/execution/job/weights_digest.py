@@ -10,9 +10,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 from af3opt.base.atomic import atomic_write_text
-from af3opt.base.checked_json import parse_sealed, sealed_json
 from af3opt.base.errors import SetupError
 from af3opt.base.foreign_files import read_private
+from af3opt.base.json_files import parse_sealed, sealed_json
 from af3opt.base.json_types import Json
 from af3opt.base.key import text_digest
 from af3opt.base.paths import af3opt_home, private_directory
