@@ -9,6 +9,7 @@ import types
 import pytest
 
 from af3opt.base.errors import ExitCode, SetupError, UsageError
+from af3opt.engine.outputs import SYNTHETIC_NOTE
 from af3opt.engine.patching import PatchSet
 from af3opt.environment.backend import Backend
 from af3opt.execution.interrupt import InterruptGuard
@@ -21,6 +22,7 @@ from af3opt.execution.script.arguments import (
     script_flags,
 )
 from af3opt.execution.script.stages import ScriptStages
+from af3opt.output.run_record import read_run_record, record_path
 from af3opt.settings.catalogue import all_options
 from af3opt.settings.settings import resolve_settings
 from tests.conftest import REPOSITORY
@@ -234,3 +236,9 @@ def test_the_script_folds_like_our_own_runner(tmp_path, small_weights):
         assert completed.returncode == 0, completed.stdout + completed.stderr
         assert f"Compile cache: {os.environ['AF3OPT_HOME']}" in completed.stderr
     assert differences(own, site) == []
+    job = site / "several_seeds"
+    record = read_run_record(record_path(job, job.name))
+    assert record.status == "done"
+    assert [seed.seed for seed in record.seeds] == [1, 2, 3]
+    assert record.weights.synthetic
+    assert SYNTHETIC_NOTE in (job / f"{job.name}_model.cif").read_text()
