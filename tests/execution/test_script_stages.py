@@ -75,17 +75,23 @@ def made_model(tmp_path, inferred=lambda _seconds: None):
 
 
 def test_upstreams_class_runs_on_our_runner(runner_class, tmp_path, monkeypatch):
-    class Ours:
-        def __init__(self, **made_of):
-            self.made_of = made_of
+    class Weights:
+        def __init__(self, model_dir, device, *, use_copy):
+            self.made_of = (model_dir, device, use_copy)
 
         def load(self):
-            return types.SimpleNamespace(params={"scope": self.made_of["model_dir"]})
+            return types.SimpleNamespace(params={"scope": self.made_of[0]})
+
+    class Ours:
+        def __init__(self, compiler, weights):
+            self.compiler, self.weights = compiler, weights
 
         def run_inference(self, batch, key):
             return {"batch": batch, "key": key}
 
     monkeypatch.setattr(script_model, "ModelRunner", Ours)
+    monkeypatch.setattr(script_model, "ModelWeights", Weights)
+    monkeypatch.setattr(script_model, "ModelCompiler", types.SimpleNamespace)
     seconds = []
     model = made_model(tmp_path, seconds.append)
     assert model.take_over({"ModelRunner": runner_class}) is None
@@ -95,9 +101,10 @@ def test_upstreams_class_runs_on_our_runner(runner_class, tmp_path, monkeypatch)
     assert len(seconds) == 1
     assert model.runner_of(runner) is model.runner_of(runner)
     assert model.stages.model_dir == tmp_path / "weights"
-    made_of = model.runner_of(runner).made_of
-    assert (made_of["config"], made_of["device"]) == ("config", "cpu:0")
-    assert made_of["identity"].optimizations == ("one",)
+    ours = model.runner_of(runner)
+    assert (ours.compiler.config, ours.compiler.device) == ("config", "cpu:0")
+    assert ours.compiler.identity.optimizations == ("one",)
+    assert ours.weights.made_of == (tmp_path / "weights", "cpu:0", True)
 
 
 @pytest.mark.parametrize("change", ["other", "none"])
