@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from af3opt.base.errors import UsageError
-from af3opt.execution import script
+from af3opt.execution.script.run import script_compile_cache
 from af3opt.inference import compile_cache
 from af3opt.settings.settings import resolve_settings
 from tests.other_user import give_away, needs_root
@@ -212,4 +212,4 @@ def test_a_script_of_the_site_gets_no_directory_that_anybody_can_write_to(
         monkeypatch.setenv("JAX_COMPILATION_CACHE_DIR", str(tmp_path))
     settings = resolve_settings([flag] if how == "flag" else [], {})
     with pytest.raises(UsageError, match="run code as you"):
-        script._set_up_compile_cache(settings, "cpu")
+        script_compile_cache(settings, "cpu")

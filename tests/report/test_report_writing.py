@@ -165,7 +165,7 @@ def test_pictures_of_every_embedded_sample(job_dir):
 
 def test_missing_matplotlib_says_what_to_install(job_dir, monkeypatch):
     monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
-    with pytest.raises(SetupError, match=r"--png needs matplotlib.*pip install 'af3opt\[report\]'"):
+    with pytest.raises(SetupError, match=r"--png needs matplotlib.*pip install 'matplotlib>="):
         write_report(job_dir, files=ReportFiles(png=True))
 
 

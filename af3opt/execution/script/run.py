@@ -109,7 +109,7 @@ def _stages(
         if settings.run_inference:
             model = ScriptModel(
                 engine=engine,
-                cache=_compile_cache(settings, startup.backend.name),
+                cache=script_compile_cache(settings, startup.backend.name),
                 optimizations=tuple(one.name for one in optimizations if one.active),
                 copy_weights=settings.weights_copy,
                 stages=stages,
@@ -121,7 +121,7 @@ def _stages(
         yield
 
 
-def _compile_cache(settings: Settings, backend: str) -> CompileCache | None:
+def script_compile_cache(settings: Settings, backend: str) -> CompileCache | None:
     """Uses af3opt's own, unless the user has named a directory, which JAX uses in its own way.
 
     Raises:
