@@ -63,8 +63,8 @@ class MsaCache:
             manager: Where entries are kept.
         """
         self.manager = manager
-        # Why a chain is not searched, by its key's digest; None where it may be.
-        self.known_failure: Callable[[str], str | None] = lambda _: None
+        # Why a chain is not searched, by its key; None where it may be.
+        self.known_failure: Callable[[CacheKey], str | None] = lambda _: None
         self._config: Any = None
         self._side_by_side = 1
 
@@ -151,7 +151,7 @@ class MsaCache:
             if found is not None:
                 _log.info("Using the stored search results of chain %s.", chain.id)
                 return found
-            failure = self.known_failure(key.digest)
+            failure = self.known_failure(key)
             if failure is not None:
                 raise RuntimeError(failure)  # As the engine's tools do.
             started = time.monotonic()

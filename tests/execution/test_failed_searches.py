@@ -4,10 +4,18 @@ import os
 
 import pytest
 
+from af3opt.base.key import CacheKey
 from af3opt.execution.batch import failed_searches
 from af3opt.execution.batch.failed_searches import FailedSearches
 
-CHAIN = "0123abcd"
+
+def chain(sequence="MQIF", databases="2022"):
+    """A chain's key in the MSA cache."""
+    material = {"kind": "ProteinChain search", "sequence": sequence, "given": {}}
+    return CacheKey.of({**material, "databases": databases})
+
+
+CHAIN = chain()
 
 
 @pytest.fixture
@@ -37,7 +45,13 @@ def age(tmp_path):
 def test_other_chains_have_not_failed(at):
     one = at("a")
     one.note(CHAIN, "no licence")
-    assert one.reason("4567") is None
+    assert one.reason(chain("MQIFV")) is None
+
+
+def test_a_database_that_changed_meanwhile_is_no_other_try(at):
+    one = at("a")
+    one.note(CHAIN, "it changed while it was searched")
+    assert one.reason(chain(databases="2023")) == "it changed while it was searched"
 
 
 def test_processes_of_a_node_tell_each_other(at):

@@ -257,8 +257,8 @@ def test_a_search_that_failed_in_this_run_is_not_tried(engine, config, tmp_path)
 
     cache, pipeline = MsaCache(CacheManager("MSA cache", tmp_path / "cache")), _Pipeline()
     cache.wrap(pipeline, config)
-    failed = cache.missing(_protein("A")).digest
-    cache.known_failure = {failed: "no licence"}.get
+    failed = cache.missing(_protein("A"))
+    cache.known_failure = lambda key: "no licence" if key == failed else None
     with pytest.raises(RuntimeError, match="no licence"):
         pipeline.process_protein_chain(_protein("A"))
     pipeline.process_protein_chain(_protein("B", "ACDEFGHIKL"))

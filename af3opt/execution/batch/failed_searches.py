@@ -17,11 +17,14 @@ from pathlib import Path
 
 from af3opt.base.atomic import temporary_sibling
 from af3opt.base.json_files import read_json, write_json
+from af3opt.base.key import CacheKey, json_digest
 from af3opt.host.queues.every import find_own_job
 
 _PREFIX = "failed-"
 _MOST_BYTES = 100_000
 _MOST_NODES = 2
+# What of a key is about the chain.
+_OF_THE_CHAIN = ("kind", "sequence", "given")
 # No file is as young as this.
 _NEVER = 1 << 63
 
@@ -57,13 +60,14 @@ class FailedSearches:
         self._array = _own_array()
         self._begun_ns = _file_server_ns(directory)
 
-    def note(self, digest: str, reason: str) -> None:
+    def note(self, key: CacheKey, reason: str) -> None:
         """Notes that a search of this process has failed.
 
         Args:
-            digest: Of the chain's key in the MSA cache.
+            key: The chain's in the MSA cache.
             reason: One line.
         """
+        digest = _chain_digest(key)
         with self._lock:
             self._own[digest] = reason
         if self._directory is None:
@@ -74,8 +78,13 @@ class FailedSearches:
             folder.mkdir(parents=True, exist_ok=True)
             write_json(folder / f"{_PREFIX}{host}.json", _Failure(self._host, self._array, reason))
 
-    def reason(self, digest: str) -> str | None:
-        """Why a chain is not searched again in this run; None if it may be."""
+    def reason(self, key: CacheKey) -> str | None:
+        """Why a chain is not searched again in this run; None if it may be.
+
+        Args:
+            key: The chain's in the MSA cache.
+        """
+        digest = _chain_digest(key)
         with self._lock:
             own = self._own.get(digest)
         if own is not None:
@@ -102,6 +111,14 @@ class FailedSearches:
 
     def _is_of_own_array(self, failure: _Failure) -> bool:
         return bool(self._array) and failure.array == self._array
+
+
+def _chain_digest(key: CacheKey) -> str:
+    """The chain whatever the databases: one that was cut during a search is another since then.
+
+    What it has now must not be searched as if nothing had happened.
+    """
+    return json_digest({name: key.material.get(name) for name in _OF_THE_CHAIN})
 
 
 def _own_array() -> str:

@@ -243,7 +243,7 @@ class SearchAhead:
                 leases.enter_context(lease)
                 # Its holder may have ended, and stored it, since it was missed.
                 # And where it has failed in this run already, its jobs say why.
-                failed = self._tools.failed.reason(one.key.digest) is not None
+                failed = self._tools.failed.reason(one.key) is not None
                 if failed or self._tools.cache.missing(one.chain) is None:
                     self._waiting.close(one.key.digest)
                 else:
@@ -268,7 +268,7 @@ class SearchAhead:
             # Its jobs are told, and say so in their own names.
             _log.debug("Search of chain %s", wanted.chain.id, exc_info=error)
             if not self._must_stop():
-                self._tools.failed.note(wanted.key.digest, _one_line(error))
+                self._tools.failed.note(wanted.key, _one_line(error))
             return False
         else:
             return True
