@@ -19,7 +19,7 @@ from tests.conftest import REPOSITORY
 from tests.execution.conftest import write_input
 from tests.schedulers.servers import start_or_skip
 
-pytestmark = [pytest.mark.slurm, pytest.mark.slow, pytest.mark.timeout(400)]
+pytestmark = [pytest.mark.slurm, pytest.mark.slow, pytest.mark.timeout(1000)]
 
 # Takes the flags of `af3opt run`; notes stage, input list, and what is known of the job.
 STAND_IN = """\
@@ -112,7 +112,7 @@ class Batch:
             if (found["event"], found["stage"]) == (event, stage)
         ]
 
-    def wait(self, condition, seconds=300):
+    def wait(self, condition, seconds=540):
         end = time.monotonic() + seconds
         while not condition():
             assert time.monotonic() < end, (self.events(), self.logs())
