@@ -9,7 +9,6 @@ import pytest
 
 from af3opt.base.errors import ExitCode
 from af3opt.execution.job.run_journal import RunJournal
-from af3opt.output.checked_files import UNCHECKED
 from tests.execution import stub
 from tests.execution.conftest import write_input
 
@@ -17,7 +16,7 @@ SEEDS = 20_000
 
 
 def test_seeds_without_a_record_are_not_looked_for(tmp_path, monkeypatch):
-    journal = RunJournal(tmp_path, "job", tmp_path / "records", UNCHECKED)
+    journal = RunJournal(tmp_path, "job", tmp_path / "records")
     asked = []
     monkeypatch.setattr(
         RunJournal, "seed_record", lambda _self, seed, _directory: asked.append(seed)
