@@ -177,8 +177,10 @@ def test_end_to_end_with_the_model(slurm, tmp_path, small_weights, capfd):
 def test_a_failed_search_does_not_hold_up_the_rest(slurm, tmp_path, small_weights, capfd):
     inputs, output = tmp_path / "in", tmp_path / "out"
     write_input(inputs, "good", [1])
-    # Nothing is wrong with it until the dictionary of components is looked at.
+    # Components are not looked up at submission for a job that brings some of its own.
     bad = json.loads(write_input(inputs, "bad", [1]).read_text())
+    example = json.loads((REPOSITORY / "examples" / "user_ccd_ligand.json").read_text())
+    bad["userCCD"] = example["userCCD"]
     bad["sequences"].append({"ligand": {"id": "L", "ccdCodes": ["QQQQQ"]}})
     (inputs / "bad.json").write_text(json.dumps(bad))
     log = tmp_path / "device-steps.txt"
