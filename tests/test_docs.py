@@ -17,7 +17,7 @@ from absl import flags
 from af3opt import cli
 from af3opt.base.extra_flag import take_flag
 from af3opt.base.version import __version__
-from af3opt.benchmarks import suites
+from af3opt.benchmarks import search, suites
 from af3opt.benchmarks.markdown import summary_table
 from af3opt.benchmarks.results import read_result, write_result
 from af3opt.optimizations import OPTIMIZATIONS
@@ -205,6 +205,7 @@ def test_flags_that_are_mentioned_exist(document):
     known = run_flags() | FOREIGN
     for command in cli.command_names():
         known |= flags_of(command)
+    known |= set(re.findall(r"--([a-z]\w*)", search.make_parser().format_help()))
     for span in re.findall(r"`([^`\n]+)`", text_of(document)):
         for flag in re.findall(r"(?<![\w-])--([a-z][\w-]*)", span):
             assert flag in known or flag.startswith("xla_"), span

@@ -71,7 +71,7 @@ def _version(program: str) -> str:
 
 def main(argv: Sequence[str]) -> int:
     """Measures and prints; returns 1 if any result differed."""
-    flags = _parse(argv)
+    flags = make_parser().parse_args(argv)
     configure_logging(Verbosity())
     result = SearchResult(
         command=shown_command("af3opt bench --suite=search --", argv),
@@ -94,7 +94,8 @@ def main(argv: Sequence[str]) -> int:
     return 0 if result.same_bytes else 1
 
 
-def _parse(argv: Sequence[str]) -> argparse.Namespace:
+def make_parser() -> CommandParser:
+    """Returns the parser of the suite's flags."""
     parser = CommandParser(prog="af3opt bench --suite=search --", description=__doc__)
     parser.add_argument("--size_gb", type=float, default=1.0, help="of the made database (1)")
     parser.add_argument("--database", type=Path, help="search this FASTA file instead")
@@ -130,7 +131,7 @@ def _parse(argv: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("--jackhmmer", help="path of the program (the first on PATH)")
     parser.add_argument("--scratch", type=Path, help="directory for the made databases")
     parser.add_argument("--output", type=Path, help="JSON file; Markdown goes beside it")
-    return parser.parse_args(argv)
+    return parser
 
 
 def _counts(text: str) -> tuple[int, ...]:
