@@ -15,7 +15,7 @@ import socket
 import threading
 from pathlib import Path
 
-from af3opt.base.atomic import temporary_sibling
+from af3opt.base.file_clock import file_server_ns
 from af3opt.base.json_files import read_json, write_json
 from af3opt.base.key import CacheKey, json_digest
 from af3opt.host.queues.every import find_own_job
@@ -58,7 +58,7 @@ class FailedSearches:
         self._own: dict[str, str] = {}
         self._host = socket.gethostname()
         self._array = _own_array()
-        self._begun_ns = _file_server_ns(directory)
+        self._begun_ns = _now_ns(directory)
 
     def note(self, key: CacheKey, reason: str) -> None:
         """Notes that a search of this process has failed.
@@ -126,16 +126,11 @@ def _own_array() -> str:
     return "" if job is None or job.array_job_id is None else f"{job.scheduler} {job.array_job_id}"
 
 
-def _file_server_ns(directory: Path | None) -> int:
+def _now_ns(directory: Path | None) -> int:
     """Now, by the clock that stamps the files of a directory."""
     if directory is None:
         return _NEVER
     with contextlib.suppress(OSError):
         directory.mkdir(parents=True, exist_ok=True)
-        probe = temporary_sibling(directory / "begun")
-        try:
-            probe.touch()
-            return probe.stat().st_mtime_ns
-        finally:
-            probe.unlink(missing_ok=True)
+        return file_server_ns(directory / "begun")
     return _NEVER

@@ -18,12 +18,15 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from af3opt.base.atomic import is_temporary_of, temporary_sibling
+from af3opt.base.atomic import is_temporary_of
 from af3opt.base.exclusive_file import Link, create
+from af3opt.base.file_clock import file_server_ns
 from af3opt.base.json_files import to_json, write_json
 from af3opt.execution.claims.holder import (
     Holder,
+    SeenClaim,
     claim_number,
+    claims_in,
     newest_claim,
     read_holder,
     see_claim,
@@ -115,13 +118,13 @@ def try_claim(directory: Path, *, pool: int | None = None, link: Link = os.link)
     newest = newest_claim(directory)
     number = 0
     if newest is not None:
-        reason = _why_free(newest, pool)
-        if reason is None:
+        seen = see_claim(newest)
+        reason = None if seen is None else _why_free(seen, pool)
+        if seen is None or reason is None:
             return None
         number = claim_number(newest) + 1
-        last = read_holder(newest)
         # One that let go in order is nobody to take over from: this is the usual way on.
-        if last is None or not last.released:
+        if seen.holder is None or not seen.holder.released:
             _log.info("Taking over %s: %s", directory.name, reason)
     path = directory / f"claim-{number}"
     holder = this_process()
@@ -167,19 +170,16 @@ def newest_holder(directory: Path) -> Holder | None:
 
 def holders(directory: Path) -> list[Holder]:
     """Returns who has claimed the job of `directory`, in any order, as far as it can be read."""
-    claims = [path for path in directory.glob("claim-*") if claim_number(path) >= 0]
-    return [holder for holder in map(read_holder, claims) if holder is not None]
+    return [holder for holder in map(read_holder, claims_in(directory)) if holder is not None]
 
 
 def _write(path: Path, holder: Holder) -> None:
     write_json(path, holder)
 
 
-def _why_free(path: Path, pool: int | None) -> str | None:
+def _why_free(seen: SeenClaim, pool: int | None) -> str | None:
     """Says why the job of a claim may be taken, or None when its holder is alive."""
-    seen = see_claim(path)
-    if seen is None:
-        return None
+    path = seen.path
     evidence = gather_evidence([seen], lambda: _file_server_seconds(path), held=_held, pool=pool)
     verdict = judge({path: seen}, evidence)[path]
     if verdict.sign is Sign.HELD:
@@ -191,12 +191,8 @@ def _why_free(path: Path, pool: int | None) -> str | None:
 
 
 def _file_server_seconds(path: Path) -> float:
-    """Seconds since the epoch by the clock that stamps the files beside `path`."""
-    probe = temporary_sibling(path.with_name(_NAME))
+    """Seconds since the epoch by the clock that stamps claims; this node's where it must do."""
     try:
-        probe.touch()
-        return probe.stat().st_mtime
+        return file_server_ns(path.with_name(_NAME)) / 1e9
     except OSError:
         return time.time()
-    finally:
-        probe.unlink(missing_ok=True)

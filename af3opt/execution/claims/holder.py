@@ -156,8 +156,12 @@ def this_machine() -> Machine:
 
 def newest_claim(directory: Path) -> Path | None:
     """Returns the claim that counts for the job of a directory, or None without any."""
-    claims = [path for path in directory.glob("claim-*") if claim_number(path) >= 0]
-    return max(claims, key=claim_number, default=None)
+    return max(claims_in(directory), key=claim_number, default=None)
+
+
+def claims_in(directory: Path) -> list[Path]:
+    """Returns all claims of the job of a directory, in any order."""
+    return [path for path in directory.glob("claim-*") if claim_number(path) >= 0]
 
 
 def claim_number(path: Path) -> int:
