@@ -15,11 +15,7 @@ from written_part import WrittenPart
 
 ROOT = Path(__file__).parent.parent
 PACKAGE = ROOT / "af3opt"
-PART = WrittenPart(
-    ROOT / "docs" / "architecture.md",
-    "<!-- imports: written by scripts/import_graph.py -->",
-    "<!-- end of imports -->",
-)
+PART = WrittenPart(ROOT / "docs" / "architecture.md", "imports", __file__)
 # Everything stands on these; arrows to them would hide the others.
 GROUND = frozenset({"base", "host"})
 

@@ -13,11 +13,7 @@ from af3opt.benchmarks.results import SuiteResult, read_result
 
 ROOT = Path(__file__).parent.parent
 RESULTS = ROOT / "benchmarks"
-PART = WrittenPart(
-    ROOT / "docs" / "benchmarks.md",
-    "<!-- benchmarks: written by scripts/write_benchmark_table.py -->",
-    "<!-- end of benchmarks -->",
-)
+PART = WrittenPart(ROOT / "docs" / "benchmarks.md", "benchmarks", __file__)
 
 
 def committed_results(folder: Path = RESULTS) -> dict[Path, SuiteResult]:

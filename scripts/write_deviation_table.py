@@ -23,11 +23,7 @@ from af3opt.benchmarks.deviation_result import (
 
 ROOT = Path(__file__).parent.parent
 RESULTS = ROOT / "benchmarks" / "deviation"
-PART = WrittenPart(
-    ROOT / "docs" / "fidelity.md",
-    "<!-- deviations: written by scripts/write_deviation_table.py -->",
-    "<!-- end of deviations -->",
-)
+PART = WrittenPart(ROOT / "docs" / "fidelity.md", "deviations", __file__)
 
 
 def committed_results(folder: Path = RESULTS) -> dict[Path, DeviationResult]:

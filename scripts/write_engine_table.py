@@ -20,9 +20,7 @@ from af3opt.inference.weights_format import LOADER
 from af3opt.optimizations import OPTIMIZATIONS
 
 PART = WrittenPart(
-    Path(__file__).parent.parent / "docs" / "supporting-an-engine.md",
-    "<!-- engines: written by scripts/write_engine_table.py -->",
-    "<!-- end of engines -->",
+    Path(__file__).parent.parent / "docs" / "supporting-an-engine.md", "engines", __file__
 )
 ACTIVE = "active"
 NOT_NEEDED = "not needed"

@@ -10,11 +10,7 @@ from written_part import WrittenPart
 
 ROOT = Path(__file__).parent.parent
 FIGURES = ROOT / "docs" / "reliability.json"
-PART = WrittenPart(
-    ROOT / "docs" / "reliability.md",
-    "<!-- figures: written by scripts/write_reliability_table.py -->",
-    "<!-- end of figures -->",
-)
+PART = WrittenPart(ROOT / "docs" / "reliability.md", "figures", __file__)
 
 
 def committed_figures(path: Path = FIGURES) -> dict[str, Any] | None:

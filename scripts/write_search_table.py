@@ -18,21 +18,9 @@ from af3opt.benchmarks.search_result import (
 ROOT = Path(__file__).parent.parent
 RESULTS = ROOT / "benchmarks" / "search"
 _NOTHING = "No results of this version are kept here yet."
-SUMMARY = WrittenPart(
-    ROOT / "docs" / "benchmarks.md",
-    "<!-- searches: written by scripts/write_search_table.py -->",
-    "<!-- end of searches -->",
-)
-MEASURED = WrittenPart(
-    ROOT / "docs" / "searches.md",
-    "<!-- measured: written by scripts/write_search_table.py -->",
-    "<!-- end of measured -->",
-)
-CALCULATED = WrittenPart(
-    ROOT / "docs" / "searches.md",
-    "<!-- calculated: written by scripts/write_search_table.py -->",
-    "<!-- end of calculated -->",
-)
+SUMMARY = WrittenPart(ROOT / "docs" / "benchmarks.md", "searches", __file__)
+MEASURED = WrittenPart(ROOT / "docs" / "searches.md", "measured", __file__)
+CALCULATED = WrittenPart(ROOT / "docs" / "searches.md", "calculated", __file__)
 
 
 def committed_results(folder: Path = RESULTS) -> dict[Path, SearchResult]:

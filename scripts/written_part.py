@@ -10,13 +10,23 @@ class WrittenPart:
 
     Attributes:
         document: The Markdown file.
-        begin: The comment before the part, alone on its line.
-        end: The comment behind it.
+        name: What the two comments call the part.
+        script: Path of the script that writes it, for the first comment.
     """
 
     document: Path
-    begin: str
-    end: str
+    name: str
+    script: str
+
+    @property
+    def begin(self) -> str:
+        """The comment before the part, alone on its line."""
+        return f"<!-- {self.name}: written by scripts/{Path(self.script).name} -->"
+
+    @property
+    def end(self) -> str:
+        """The comment behind it."""
+        return f"<!-- end of {self.name} -->"
 
     def replaced_in(self, text: str, content: str) -> str:
         """Returns the document's text with the part replaced.
