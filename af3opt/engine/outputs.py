@@ -63,10 +63,8 @@ def _without_comment(cif: str) -> str:
 
 def _mark_synthetic(model: Path, summary: Path) -> None:
     """Says in the mmCIF and the summary that the weights were random."""
-    model.write_text(f"# {SYNTHETIC_NOTE}\n{model.read_text()}")
-    content = json.loads(summary.read_text())
-    content["af3opt_note"] = SYNTHETIC_NOTE
-    summary.write_text(json.dumps(content, indent=1))
+    model.write_bytes(_marked_model(model.read_bytes()))
+    summary.write_bytes(_marked_summary(summary.read_bytes()))
 
 
 def mark_processed(processed: Any) -> Any:
@@ -75,13 +73,19 @@ def mark_processed(processed: Any) -> Any:
     Args:
         processed: The engine's `ProcessedInferenceResult`.
     """
-    content = json.loads(processed.structure_confidence_summary_json)
-    content["af3opt_note"] = SYNTHETIC_NOTE
+    summary = _marked_summary(processed.structure_confidence_summary_json)
     return dataclasses.replace(
-        processed,
-        cif=f"# {SYNTHETIC_NOTE}\n".encode() + processed.cif,
-        structure_confidence_summary_json=json.dumps(content, indent=1).encode(),
+        processed, cif=_marked_model(processed.cif), structure_confidence_summary_json=summary
     )
+
+
+def _marked_model(cif: bytes) -> bytes:
+    return f"# {SYNTHETIC_NOTE}\n".encode() + cif
+
+
+def _marked_summary(text: bytes) -> bytes:
+    content = {**json.loads(text), "af3opt_note": SYNTHETIC_NOTE}
+    return json.dumps(content, indent=1).encode()
 
 
 def _compress(path: Path) -> None:

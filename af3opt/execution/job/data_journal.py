@@ -9,13 +9,12 @@ from af3opt.base.json_types import Json
 from af3opt.execution.job.identity import Identity
 from af3opt.execution.job.state_files import (
     DataFile,
+    JournalPlace,
     file_digest,
     named_directory,
     read_data_file,
     write_state,
 )
-from af3opt.execution.state_directory import jobs_directory
-from af3opt.output.checked_files import UNCHECKED, CheckedFiles
 from af3opt.output.run_record import record_path
 from af3opt.output.tree import JobTree
 
@@ -72,22 +71,9 @@ class DataRecord:
 class DataJournal:
     """The journal of the searches of the jobs of one name."""
 
-    def __init__(
-        self, output_dir: Path, job_name: str, source: str = "", files: CheckedFiles = UNCHECKED
-    ) -> None:
-        """Names the journal; nothing is written yet.
-
-        Args:
-            output_dir: Directory of the job directories.
-            job_name: The job's sanitised name.
-            source: Digest of the place of the job's input.
-            files: Writes the records.
-        """
-        self._name = job_name
-        self._output_dir = output_dir
-        self._directory = jobs_directory(output_dir) / job_name
-        self._source = source
-        self._files = files
+    def __init__(self, place: JournalPlace) -> None:
+        """Names the journal; nothing is written yet."""
+        self._place = place
 
     def begin(self, identity: Identity, directory: Path) -> None:
         """Notes which directory a search for MSAs and templates will write to.
@@ -100,23 +86,26 @@ class DataJournal:
         if known is not None and known.directory == directory.name:
             return
         content = DataFile(
-            directory=directory.name, identity=dict(identity.parts), source=self._source
+            directory=directory.name, identity=dict(identity.parts), source=self._place.source
         )
-        write_state(path, content, self._files)
+        write_state(path, content, self._place.files)
 
     def begun_directory(self, identity: Identity) -> Path | None:
         """The directory that this job's search has begun to write to, if it is still there."""
         content = read_data_file(self._path(identity))
         if content is None:  # As older releases call it, who could not tell jobs apart.
-            content = read_data_file(self._directory / f"data-{identity.digest}.json")
+            content = read_data_file(self._place.directory / f"data-{identity.digest}.json")
         if content is None or content.identity != identity.parts:
             return None
-        directory = named_directory(self._output_dir, self._name, content)
+        directory = named_directory(self._place.output_dir, self._place.name, content)
         if directory is None or content.done:
             return directory
         # Before the record says "done", a job writes its input and why it failed, no more.
         found = {path for path in directory.iterdir() if not is_temporary(path)}
-        own = {JobTree(directory, self._name).data_json, record_path(directory, self._name)}
+        own = {
+            JobTree(directory, self._place.name).data_json,
+            record_path(directory, self._place.name),
+        }
         return directory if found <= own else None
 
     def is_begun_by_another(self, directory: Path) -> bool:
@@ -127,11 +116,11 @@ class DataJournal:
         """
         if not directory.is_dir():
             return False
-        contents = map(read_data_file, self._directory.glob("data-*.json"))
+        contents = map(read_data_file, self._place.directory.glob("data-*.json"))
         return any(
             content is not None
             and content.directory == directory.name
-            and content.source != self._source
+            and content.source != self._place.source
             for content in contents
         )
 
@@ -147,7 +136,7 @@ class DataJournal:
         content = DataFile(
             directory=data_json.parent.name,
             identity=dict(identity.parts),
-            source=self._source,
+            source=self._place.source,
             done=True,
             size=status.st_size,
             modified=status.st_mtime_ns,
@@ -155,7 +144,7 @@ class DataJournal:
             resolved=resolved,
             seeds=tuple(seeds),
         )
-        write_state(self._path(identity), content, self._files)
+        write_state(self._path(identity), content, self._place.files)
         return DataRecord(data_json=data_json, file=content)
 
     def record(self, identity: Identity, seeds: Sequence[int]) -> DataRecord | None:
@@ -176,13 +165,13 @@ class DataJournal:
         return self._own_first(self._records("data-*.json", {"input": input_digest}), seeds)
 
     def _own_first(self, found: Sequence[DataRecord], seeds: Sequence[int]) -> DataRecord | None:
-        by_source = [record for record in found if record.file.source == self._source]
-        own = [record for record in found if record.belongs_to(self._source, seeds)]
+        by_source = [record for record in found if record.file.source == self._place.source]
+        own = [record for record in found if record.belongs_to(self._place.source, seeds)]
         return next(iter([*by_source, *own, *found]), None)
 
     def _records(self, pattern: str, parts: Mapping[str, Json]) -> list[DataRecord]:
         """The finished records that have these parts, newest first."""
-        paths = sorted(self._directory.glob(pattern), key=_modified, reverse=True)
+        paths = sorted(self._place.directory.glob(pattern), key=_modified, reverse=True)
         records = [self._finished(read_data_file(path)) for path in paths]
         return [
             record
@@ -191,14 +180,14 @@ class DataJournal:
         ]
 
     def _finished(self, content: DataFile | None) -> DataRecord | None:
-        directory = named_directory(self._output_dir, self._name, content)
+        directory = named_directory(self._place.output_dir, self._place.name, content)
         if content is None or directory is None or not (content.done and content.seeds):
             return None
-        data_json = JobTree(directory, self._name).data_json
+        data_json = JobTree(directory, self._place.name).data_json
         return DataRecord(data_json=data_json, file=content) if data_json.is_file() else None
 
     def _path(self, identity: Identity) -> Path:
-        return self._directory / f"data-{identity.digest}-{self._source}.json"
+        return self._place.directory / f"data-{identity.digest}-{self._place.source}.json"
 
 
 def _modified(path: Path) -> float:

@@ -20,8 +20,7 @@ from af3opt.base.json_types import Json
 from af3opt.execution.job.data_journal import DataJournal
 from af3opt.execution.job.identity import Identity, differences
 from af3opt.execution.job.run_journal import RunJournal
-from af3opt.execution.job.state_files import read_data_file, read_run_file
-from af3opt.execution.state_directory import jobs_directory
+from af3opt.execution.job.state_files import JournalPlace, read_data_file, read_run_file
 from af3opt.output.checked_files import UNCHECKED, CheckedFiles
 from af3opt.output.tree import JobTree
 
@@ -49,23 +48,22 @@ class JobJournal:
             source: Digest of the place of the job's input.
             files: Writes the records.
         """
-        self._name = job_name
-        self._output_dir = output_dir
-        self.directory = jobs_directory(output_dir) / job_name
+        self._place = JournalPlace(output_dir, job_name, source, files)
+        self.directory = self._place.directory
         self.source = source
-        self.data = DataJournal(output_dir, job_name, source, files)
-        self._files = files
+        self.data = DataJournal(self._place)
 
     def run(self, identity: Identity) -> RunJournal:
         """The journal of one run of the job."""
         directory = self.directory / identity.digest
+        place = self._place
         return RunJournal(
-            self._output_dir, self._name, directory, parts=identity.parts, files=self._files
+            place.output_dir, place.name, directory, parts=identity.parts, files=place.files
         )
 
     def holds_no_results(self, directory: Path) -> bool:
         """Tells whether nobody has folded in a directory."""
-        return not JobTree(directory, self._name).results()
+        return not JobTree(directory, self._place.name).results()
 
     def forget_others(self, directory: Path, data: Identity, run: Identity | None) -> None:
         """Takes back that others of this name write to a directory, which is one run's now.
@@ -87,7 +85,7 @@ class JobJournal:
             runs = self._runs_in(directory)
             others += [path for path in runs if path.parent.name != run.digest]
         for path in others:
-            self._files.check()
+            self._place.files.check()
             path.unlink(missing_ok=True)
 
     def directory_is_taken(self, directory: Path) -> bool:

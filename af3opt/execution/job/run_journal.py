@@ -71,13 +71,15 @@ class RunJournal:
 
     def directory_in_use(self) -> Path | None:
         """The job directory that an earlier, equal run began, if it is still there."""
+        return named_directory(self._output_dir, self._name, self._begun())
+
+    def _begun(self) -> RunFile | None:
+        """What an earlier, equal run has noted."""
         content = read_run_file(self._directory / "run.json")
         if content is None:
             return None
         parts = {name: content.parts.get(name) for name in self._parts}
-        if canonical_json(parts) != self._wanted:
-            return None
-        return named_directory(self._output_dir, self._name, content)
+        return content if canonical_json(parts) == self._wanted else None
 
     def begin(self, directory: Path, seeds: Sequence[int], parts: Mapping[str, Json]) -> None:
         """Notes which directory this run writes to, and what for.
@@ -103,8 +105,8 @@ class RunJournal:
         That is: the input with its alignments, each seed's files, the table of ranking scores,
         and the best sample's files under the job's name.
         """
-        directory = self.directory_in_use()
-        content = read_run_file(self._directory / "run.json")
+        content = self._begun()
+        directory = named_directory(self._output_dir, self._name, content)
         if directory is None or content is None or content.seeds != tuple(seeds):
             return False
         tree = JobTree(directory, self._name)

@@ -6,10 +6,33 @@ from pathlib import Path
 
 from af3opt.base.json_files import read_json, to_json
 from af3opt.base.json_types import Json
+from af3opt.execution.state_directory import jobs_directory
 from af3opt.output.checked_files import CheckedFiles
 
 # A million seeds of a run take a tenth of it.
 _MOST_BYTES = 100_000_000
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class JournalPlace:
+    """Where the journals of the jobs of one name lie, and how they are written.
+
+    Attributes:
+        output_dir: Directory of the job directories.
+        name: The jobs' sanitised name.
+        source: Digest of the place of the job's input.
+        files: Writes the records.
+    """
+
+    output_dir: Path
+    name: str
+    source: str
+    files: CheckedFiles
+
+    @property
+    def directory(self) -> Path:
+        """Where the records lie."""
+        return jobs_directory(self.output_dir) / self.name
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
