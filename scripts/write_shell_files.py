@@ -21,6 +21,7 @@ _BASH = """\
 # bash completion of af3opt. {written}
 _af3opt() {{
   local word="${{COMP_WORDS[COMP_CWORD]}}" command="${{COMP_WORDS[1]}}" flags=""
+  local run_flags="{run}"
   if ((COMP_CWORD == 1)) && [[ "$word" != -* ]]; then
     mapfile -t COMPREPLY < <(compgen -W "{commands} help version" -- "$word")
     return
@@ -28,13 +29,14 @@ _af3opt() {{
   case "$command" in
     help) flags="{commands}" ;;
 {cases}
-    -*) flags="{run}" ;;
   esac
   mapfile -t COMPREPLY < <(compgen -W "$flags" -- "$word")
 }}
 # Values are files, as far as the shell can tell.
 complete -o default -o bashdefault -F _af3opt af3opt
 """
+# Flags without a command are those of `run`.
+_CASES = {"run": "run | -*"}
 _MANUAL = """\
 .\\" {written}
 .TH AF3OPT 1 "" "af3opt {version}" "User commands"
@@ -70,12 +72,18 @@ class ShownCommand:
     help: str
 
     @property
+    def takes_run_flags(self) -> bool:
+        """Whether it takes the flags of `af3opt run`, too."""
+        return self.name == "run" or "flags of af3opt run" in self.help
+
+    @property
     def flags(self) -> list[str]:
-        """Its flags with their dashes; those of `af3opt run` where it takes them, too."""
+        """Its flags without their dashes, but for those of `af3opt run`."""
         found = re.findall(r"--(?:\[no\])?([a-z]\w*)", self.help)
-        shared = "flags of af3opt run" in self.help
-        names = [*found, *(run_flags() if shared or self.name == "run" else ())]
-        return [f"--{name}" for name in dict.fromkeys([*names, "help", "debug"])]
+        those_of_run = run_flags() if self.takes_run_flags else ()
+        return [
+            name for name in dict.fromkeys([*found, "help", "debug"]) if name not in those_of_run
+        ]
 
 
 def run_flags() -> list[str]:
@@ -97,13 +105,21 @@ def commands() -> list[ShownCommand]:
 
 def bash_completion(shown: Sequence[ShownCommand]) -> str:
     """Returns the completion for bash."""
-    cases = [f'    {one.name}) flags="{" ".join(one.flags)}" ;;' for one in shown]
+    cases = []
+    for one in shown:
+        of_run = "$run_flags " if one.takes_run_flags else ""
+        pattern = _CASES.get(one.name, one.name)
+        cases.append(f'    {pattern}) flags="{of_run}{_dashed(one.flags)}" ;;')
     return _BASH.format(
         written=_WRITTEN,
         commands=" ".join(one.name for one in shown),
         cases="\n".join(cases),
-        run=" ".join(shown[0].flags),
+        run=_dashed(run_flags()),
     )
+
+
+def _dashed(names: Sequence[str]) -> str:
+    return " ".join(f"--{name}" for name in names)
 
 
 def manual_page(shown: Sequence[ShownCommand]) -> str:
