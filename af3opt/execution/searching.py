@@ -7,6 +7,8 @@ import os
 from collections.abc import Iterator
 
 from af3opt.base.fidelity import EXACT
+from af3opt.execution.interrupt import InterruptGuard
+from af3opt.execution.scratch import marked_temporaries
 from af3opt.features.featurise import usable_threads
 from af3opt.optimizations import ActiveOptimization
 from af3opt.search.tool import NAME, ExactSearch, exact_search, why_not_here
@@ -53,6 +55,24 @@ def faster_searches(settings: Settings) -> Iterator[Searches]:
             return
         _log.info("Searches: %s (%s)", NAME, EXACT)
         yield Searches(searches, ActiveOptimization(NAME, EXACT, active=True))
+
+
+@contextlib.contextmanager
+def searching(settings: Settings, guard: InterruptGuard) -> Iterator[Searches]:
+    """As `faster_searches`, for a process that a signal may end: it leaves no files then.
+
+    Args:
+        settings: As there.
+        guard: Gives searches up at a signal, and removes their temporary files.
+    """
+    with contextlib.ExitStack() as stack:
+        searches = stack.enter_context(faster_searches(settings))
+        # At a signal in this order, so that nobody searches on without its files.
+        if searches.exact is not None:
+            stack.enter_context(guard.at_end(searches.exact.passes.stop))
+        if settings.run_data_pipeline:
+            stack.enter_context(marked_temporaries(guard))
+        yield searches
 
 
 def _without(reason: str) -> Searches:

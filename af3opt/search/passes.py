@@ -28,8 +28,6 @@ _MOST_WAITING_SECONDS = 120.0
 _SECONDS_BETWEEN_LINES = 30.0
 # Of a folder of survivors.
 _SUFFIX = "-survivors"
-# How often a folder is removed that a thread still writes to.
-_MOST_SWEEPS = 10
 
 
 # Why a search steps aside whose survivors somebody else has removed.
@@ -38,6 +36,9 @@ GONE = "the survivors were removed from the directory of temporary files"
 
 class SearchStoppedError(RuntimeError):
     """The process ends; a search that is under way is given up."""
+
+    def __init__(self) -> None:
+        super().__init__("the search was given up")
 
 
 @dataclasses.dataclass(slots=True, eq=False)
@@ -66,7 +67,6 @@ class SharedPasses:
         self._seen: dict[str, int] = {}
         self._last_change = time.monotonic()
         self._stopped = threading.Event()
-        self._folders = _Folders()
 
     def stop(self) -> None:
         """Gives up what is under way; everybody who waits gets `SearchStoppedError`."""
@@ -74,10 +74,10 @@ class SharedPasses:
         with self._changed:
             self._changed.notify_all()
 
-    def remove_survivors(self) -> None:
-        """Gives up what is under way and removes its files; for a process that a signal ends."""
-        self.stop()
-        self._folders.close()
+    @property
+    def is_stopped(self) -> bool:
+        """Whether all has been given up."""
+        return self._stopped.is_set()
 
     @property
     def has_company(self) -> bool:
@@ -130,7 +130,7 @@ class SharedPasses:
             yield result
         finally:
             if isinstance(result, RestrictedSearch):
-                self._folders.remove(result.survivors_file)
+                _remove_survivors(result.survivors_file)
 
     def _leave(self) -> None:
         with self._changed:
@@ -150,7 +150,7 @@ class SharedPasses:
             self._note_change()
             while request.result is None:
                 if self._stopped.is_set():
-                    raise SearchStoppedError("the search was given up")
+                    raise SearchStoppedError()
                 if self._scanning or not self._is_complete(database):
                     self._changed.wait(timeout=1.0)
                     continue
@@ -170,7 +170,7 @@ class SharedPasses:
         self._changed.release()
         try:
             searches = [request.search for request in requests]
-            results = _restrict(searches, self._threads, self._stopped, self._folders)
+            results = _restrict(searches, self._threads, self._stopped)
         finally:
             self._changed.acquire()
             self._scanning = False
@@ -180,76 +180,37 @@ class SharedPasses:
 
 
 def _restrict(
-    searches: list[PreparedSearch], threads: int, stopped: threading.Event, folders: "_Folders"
+    searches: list[PreparedSearch], threads: int, stopped: threading.Event
 ) -> list[RestrictedSearch | Aside | BaseException]:
     """Scans once; what went wrong is every search's result."""
     watch = _Watch(Path(searches[0].line.database), len(searches), stopped)
     failure: Aside | BaseException
     try:
-        folder = folders.make()
+        folder = Path(tempfile.mkdtemp(suffix=_SUFFIX))
     except OSError as error:
-        reason = f"no folder for the survivors can be made ({error.strerror})"
-        return [Aside(reason)] * len(searches)
-    except SearchStoppedError as error:
-        return [error] * len(searches)
-    try:
-        found = restrict_searches(searches, folder, threads, watch.report)
-        if not isinstance(found, Aside):
-            watch.say_done()
-            return list(found)
-        failure = found
-    except BaseException as error:
-        failure = error
-    folders.remove_all(folder)
+        failure = Aside(f"no folder for the survivors can be made ({error.strerror})")
+    else:
+        try:
+            found = restrict_searches(searches, folder, threads, watch.report)
+            if not isinstance(found, Aside):
+                watch.say_done()
+                return list(found)
+            failure = found
+        except BaseException as error:
+            failure = error
+        # A cleaner may have been faster.
+        shutil.rmtree(folder, ignore_errors=True)
+    # A process that ends takes its temporary files away: no reason for the engine's own search.
+    if stopped.is_set():
+        failure = SearchStoppedError()
     return [failure] * len(searches)
 
 
-class _Folders:
-    """The folders of survivors that this process has made."""
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._made: set[Path] = set()
-        self._closed = False
-
-    def make(self) -> Path:
-        """Makes a folder.
-
-        Raises:
-            OSError: it cannot be made.
-            SearchStoppedError: the process ends.
-        """
-        with self._lock:
-            if self._closed:
-                raise SearchStoppedError("the search was given up")
-            folder = Path(tempfile.mkdtemp(suffix=_SUFFIX))
-            self._made.add(folder)
-            return folder
-
-    def remove(self, survivors: Path) -> None:
-        """Removes a file of survivors, and the folder after the last one."""
-        survivors.unlink(missing_ok=True)
-        with contextlib.suppress(OSError):
-            survivors.parent.rmdir()
-            with self._lock:
-                self._made.discard(survivors.parent)
-
-    def remove_all(self, folder: Path) -> None:
-        """Removes a folder with what is in it; a cleaner may have been faster."""
-        shutil.rmtree(folder, ignore_errors=True)
-        with self._lock:
-            self._made.discard(folder)
-
-    def close(self) -> None:
-        """Removes every folder; from now on none is made."""
-        with self._lock:
-            self._closed = True
-            for folder in self._made:
-                # A scan may open its files meanwhile; that fails once the folder is gone.
-                for _ in range(_MOST_SWEEPS):
-                    shutil.rmtree(folder, ignore_errors=True)
-                    if not folder.exists():
-                        break
+def _remove_survivors(survivors: Path) -> None:
+    """Removes a file of survivors, and the folder after the last one."""
+    survivors.unlink(missing_ok=True)
+    with contextlib.suppress(OSError):
+        survivors.parent.rmdir()
 
 
 class _Watch:
@@ -268,7 +229,7 @@ class _Watch:
             SearchStoppedError: the process ends.
         """
         if self._stopped.is_set():
-            raise SearchStoppedError("the search was given up")
+            raise SearchStoppedError()
         self._last = progress
         now = time.monotonic()
         if now - self._said < _SECONDS_BETWEEN_LINES:

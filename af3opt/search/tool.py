@@ -158,7 +158,8 @@ def _run_one(
     try:
         return run_command(restricted.command), restricted
     except RuntimeError:
-        if restricted.is_complete():
+        # A process that ends kills its programs and takes its temporary files away.
+        if restricted.is_complete() or searches.passes.is_stopped:
             raise
     searches.step_aside(GONE)
     return run_command(command), None

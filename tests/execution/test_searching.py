@@ -1,8 +1,14 @@
 """What a process says of its searches, in the log and to the run record."""
 
+import tempfile
+from pathlib import Path
+
 import pytest
 
-from af3opt.execution.searching import faster_searches
+from af3opt.execution.claims.holder import this_process
+from af3opt.execution.interrupt import InterruptGuard
+from af3opt.execution.scratch import mark_of
+from af3opt.execution.searching import faster_searches, searching
 from af3opt.search.aside import Aside
 from af3opt.search.kernel import instruction_set
 from af3opt.settings.settings import resolve_settings
@@ -43,3 +49,12 @@ def test_without_the_compiled_part_the_engine_searches(monkeypatch):
         assert searches.exact is None
         assert not searches.considered.active
         assert searches.considered.reason
+
+
+@pytest.mark.parametrize(("flags", "marked"), [([], True), (["--norun_data_pipeline"], False)])
+def test_temporary_files_of_searches_carry_the_mark(monkeypatch, tmp_path, flags, marked):
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    settings = resolve_settings([*flags, "--noexact_search"], {})
+    with searching(settings, InterruptGuard()):
+        made = Path(tempfile.mkdtemp())
+    assert made.name.startswith(mark_of(this_process())) is marked

@@ -22,8 +22,7 @@ from af3opt.execution.output_directory import check_can_be_made, make_output_dir
 from af3opt.execution.planning.deadline import Deadline
 from af3opt.execution.planning.kept_plans import write_plan
 from af3opt.execution.planning.plan import PlannedJob
-from af3opt.execution.scratch import marked_temporaries
-from af3opt.execution.searching import Searches, faster_searches
+from af3opt.execution.searching import Searches, searching
 from af3opt.execution.state_directory import searches_directory
 from af3opt.execution.trace import Trace
 from af3opt.features.featurise import usable_threads
@@ -103,12 +102,7 @@ class BatchRun:
         engine = import_engine(self._session)
         _log.info("Engine: %s in %s", engine.label, engine.root)
         with contextlib.ExitStack() as stack:
-            if self._session.settings.run_data_pipeline:
-                stack.enter_context(marked_temporaries(self._guard))
-            searches = stack.enter_context(faster_searches(self._session.settings))
-            if searches.exact is not None:
-                passes = searches.exact.passes
-                stack.enter_context(self._guard.at_end(passes.remove_survivors))
+            searches = stack.enter_context(searching(self._session.settings, self._guard))
             tools = self._start(engine, first if alone else None, cache, searches)
             write_plan(self._session.output_dir, plan)
             batch = Batch(

@@ -24,7 +24,7 @@ from af3opt.execution.script.arguments import check_terms, script_arguments, scr
 from af3opt.execution.script.model import ScriptModel
 from af3opt.execution.script.record import ScriptRecords, script_facts
 from af3opt.execution.script.stages import ScriptStages
-from af3opt.execution.searching import faster_searches
+from af3opt.execution.searching import searching
 from af3opt.features.cache import FeatureCache
 from af3opt.features.msa_cache import MsaCache
 from af3opt.inference.compile_cache import (
@@ -98,9 +98,7 @@ def _stages(
     if settings.run_record and settings.run_inference:
         stages.listener = records
     with contextlib.ExitStack() as stack:
-        searches = stack.enter_context(faster_searches(settings))
-        if searches.exact is not None:
-            stack.enter_context(guard.at_end(searches.exact.passes.remove_survivors))
+        searches = stack.enter_context(searching(settings, guard))
         if searches.considered is not None:
             considered.append(searches.considered)
         for name, obstacle in stack.enter_context(stages.in_force()).obstacles.items():
