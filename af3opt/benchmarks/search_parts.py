@@ -80,17 +80,9 @@ def _compare(
     what: str, searching: Searching, queries: Sequence[Path], isas: Sequence[str], repeats: int
 ) -> list[Comparison]:
     """Searches with the engine and with each instruction set, in turn."""
-    engine_seconds: list[float] = []
-    answers: dict[str, list[tuple[float, float]]] = {isa: [] for isa in isas}
-    survivors, same = dict.fromkeys(isas, 0), dict.fromkeys(isas, True)
-    for _ in range(repeats):
-        expected, took = searching.engine(queries)
-        engine_seconds.append(took.seconds)
-        for isa in isas:
-            found, answer = searching.ours(queries, isa)
-            answers[isa].append((answer.seconds, answer.scan_seconds))
-            survivors[isa] = answer.survivors
-            same[isa] = same[isa] and found == expected
+    engine, ours = _in_turn(
+        lambda: searching.engine(queries), lambda isa: searching.ours(queries, isa), isas, repeats
+    )
     return [
         Comparison(
             what=what,
@@ -98,14 +90,41 @@ def _compare(
             queries=len(queries),
             gigabytes=_gigabytes(searching.database),
             megabytes_per_second=_megabytes(searching),
-            engine_seconds=tuple(engine_seconds),
-            seconds=tuple(seconds for seconds, _ in answers[isa]),
-            scan_seconds=tuple(scan for _, scan in answers[isa]),
-            survivors=survivors[isa],
-            same_bytes=same[isa],
+            engine_seconds=tuple(took.seconds for took in engine),
+            seconds=tuple(answer.seconds for answer in measured.answers),
+            scan_seconds=tuple(answer.scan_seconds for answer in measured.answers),
+            survivors=measured.answers[-1].survivors,
+            same_bytes=measured.same_bytes,
         )
-        for isa in isas
+        for isa, measured in ours.items()
     ]
+
+
+@dataclasses.dataclass(slots=True)
+class _Measured[Answer]:
+    """One instruction set's answers, a repeat each, and whether all results were the engine's."""
+
+    answers: list[Answer]
+    same_bytes: bool
+
+
+def _in_turn[Result, Took, Answer](
+    engine: Callable[[], tuple[Result, Took]],
+    ours: Callable[[str], tuple[Result, Answer]],
+    isas: Sequence[str],
+    repeats: int,
+) -> tuple[list[Took], dict[str, _Measured[Answer]]]:
+    """Lets the engine and each instruction set search, one after the other, and compares."""
+    engine_took: list[Took] = []
+    measured: dict[str, _Measured[Answer]] = {isa: _Measured([], True) for isa in isas}
+    for _ in range(repeats):
+        expected, took = engine()
+        engine_took.append(took)
+        for isa, one in measured.items():
+            found, answer = ours(isa)
+            one.answers.append(answer)
+            one.same_bytes = one.same_bytes and found == expected
+    return engine_took, measured
 
 
 def _pipeline(case: SearchCase, result: SearchResult) -> SearchResult:
@@ -114,16 +133,7 @@ def _pipeline(case: SearchCase, result: SearchResult) -> SearchResult:
     query = case.queries[0].read_text().split("\n")[1]
     options = pipeline_options(case.full.jackhmmer, flags.threads)
     made = PipelineCase(folder, query, int(flags.pipeline_gb * 1e9), flags.relatives, options)
-    engine_seconds: list[float] = []
-    seconds: dict[str, list[float]] = {isa: [] for isa in case.isas}
-    same = dict.fromkeys(case.isas, True)
-    for _ in range(flags.repeats):
-        expected = made.run(None)
-        engine_seconds.append(expected.seconds)
-        for isa in case.isas:
-            found = made.run(isa)
-            seconds[isa].append(found.seconds)
-            same[isa] = same[isa] and found.data_json == expected.data_json
+    engine, ours = _in_turn(lambda: made.run(None), made.run, case.isas, flags.repeats)
     shutil.rmtree(folder)
     compared = (
         Comparison(
@@ -131,11 +141,11 @@ def _pipeline(case: SearchCase, result: SearchResult) -> SearchResult:
             isa=isa,
             queries=1,
             gigabytes=made.gigabytes,
-            engine_seconds=tuple(engine_seconds),
-            seconds=tuple(seconds[isa]),
-            same_bytes=same[isa],
+            engine_seconds=tuple(engine),
+            seconds=tuple(measured.answers),
+            same_bytes=measured.same_bytes,
         )
-        for isa in case.isas
+        for isa, measured in ours.items()
     )
     return _with(result, list(compared))
 

@@ -4,7 +4,6 @@ Both sides are the same `af3opt run --norun_inference`, one with `--noexact_sear
 then starts its four jackhmmers side by side, as always.
 """
 
-import dataclasses
 import json
 import shutil
 import sys
@@ -25,19 +24,6 @@ _RNA = ("ntrna", "rfam", "rna_central")
 # Searched in no time, and without a hit.
 _TEMPLATES = ">0001_A mol:protein length:20  MADE\n" + 20 * "A" + "\n"
 _NAME = "measured"
-
-
-@dataclasses.dataclass(frozen=True, slots=True)
-class PipelineRun:
-    """One run.
-
-    Attributes:
-        seconds: Of the chain's searches, as the MSA cache notes them.
-        data_json: What the data pipeline wrote.
-    """
-
-    seconds: float
-    data_json: bytes
 
 
 class PipelineCase:
@@ -75,11 +61,15 @@ class PipelineCase:
         }
         (folder / "input.json").write_text(json.dumps(content))
 
-    def run(self, isa: str | None) -> PipelineRun:
+    def run(self, isa: str | None) -> tuple[bytes, float]:
         """Runs it once, from nothing.
 
         Args:
             isa: Instruction set of the scan; None for the engine's own searches.
+
+        Returns:
+            What the data pipeline wrote, and the seconds of the chain's searches, as the MSA
+            cache notes them.
 
         Raises:
             SetupError: it failed, or did not search in the wanted way.
@@ -100,7 +90,7 @@ class PipelineCase:
         [entry] = open_cache("msa", cache).entries()
         assert entry.header is not None
         seconds = float(entry.header.information["seconds"])
-        return PipelineRun(seconds, (output / _NAME / f"{_NAME}_data.json").read_bytes())
+        return (output / _NAME / f"{_NAME}_data.json").read_bytes(), seconds
 
 
 def pipeline_options(jackhmmer: str, threads: int) -> list[str]:

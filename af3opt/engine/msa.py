@@ -101,10 +101,8 @@ def _say_what_was_found(given: FoldInput, filled: FoldInput) -> None:
     for chain in _polymers(filled):
         if chain.id not in searched:
             continue
-        # The query is a row of its own alignments.
         rows = {
-            name: max(0, (getattr(chain, f"{name}_msa", None) or "").count(">") - 1)
-            for name in ("unpaired", "paired")
+            name: found_rows(getattr(chain, f"{name}_msa", None)) for name in ("unpaired", "paired")
         }
         what, residues = f"Chain {chain.id}", len(chain.sequence)
         if not any(rows.values()):
@@ -124,6 +122,11 @@ def _say_what_was_found(given: FoldInput, filled: FoldInput) -> None:
             rows["paired"],
             len(templates),
         )
+
+
+def found_rows(alignment: str | None) -> int:
+    """Rows of an A3M alignment without the query, which is the first of them."""
+    return max(0, (alignment or "").count(">") - 1)
 
 
 def _polymers(fold_input: FoldInput) -> list[Any]:

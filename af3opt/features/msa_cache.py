@@ -34,6 +34,7 @@ from af3opt.caching.locations import open_cache
 from af3opt.caching.manager import CacheManager
 from af3opt.engine.discovery import find_engine
 from af3opt.engine.modules import engine_module
+from af3opt.engine.msa import found_rows
 from af3opt.environment.neutral import engine_variables
 from af3opt.settings.settings import Settings
 
@@ -188,8 +189,7 @@ class MsaCache:
         information = {
             "residues": len(chain.sequence),
             "seconds": round(seconds / self._side_by_side, 3),
-            # Without the query.
-            "rows": max(0, chain.unpaired_msa.count(">") - 1),
+            "rows": found_rows(chain.unpaired_msa),
             "raw_bytes": len(text),
         }
         self.manager.put(key, [packed], information)

@@ -155,11 +155,7 @@ def copies_of_best(
 
 def best_sample(rows: Sequence[SampleScore]) -> SampleScore:
     """The sample with the highest score, the first of equals."""
-    best = rows[0]
-    for row in rows[1:]:
-        if row.ranking_score > best.ranking_score:
-            best = row
-    return best
+    return max(rows, key=lambda row: row.ranking_score)
 
 
 def _copy(origin: Path, target: Path, files: CheckedFiles) -> None:

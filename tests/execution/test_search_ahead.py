@@ -16,22 +16,11 @@ import pytest
 from af3opt.base.errors import ExitCode
 from tests.conftest import REPOSITORY
 from tests.execution.conftest import LONGEST_S
+from tests.execution.searched import DATABASES, MARKS, UBIQUITIN
 
 pytest.importorskip("pyhmmer")
-DATABASES = REPOSITORY / "tests" / "testdata" / "databases"
-UBIQUITIN = "MQIFVKTLTGKTITLEVEPSDTIENVKAKIQDKEGIPPDQQRLIFAGKQLEDGRTLSDYNIQKESTLHLVLRLRGG"
 PROTEIN_DATABASES = 4
-_TOOLS = ("jackhmmer", "hmmsearch", "hmmbuild", "nhmmer", "hmmalign")
-
-pytestmark = [
-    pytest.mark.engine,
-    pytest.mark.slow,
-    # Importing the engine alone takes minutes on a machine that is busy.
-    pytest.mark.timeout(3600),
-    pytest.mark.skipif(
-        any(shutil.which(tool) is None for tool in _TOOLS), reason="needs HMMER's programs"
-    ),
-]
+pytestmark = MARKS
 
 
 class Searches:

@@ -16,16 +16,11 @@ from af3opt.engine.modules import engine_module
 from af3opt.search import jackhmmer, scan
 from af3opt.search.aside import Aside
 from af3opt.search.kernel import SpanScan, SpanState, instruction_set
-from tests.execution.test_search_ahead import _TOOLS, DATABASES, UBIQUITIN
+from tests.execution.searched import DATABASES, MARKS, UBIQUITIN
 
 pytest.importorskip("pyhmmer")
 pytestmark = [
-    pytest.mark.engine,
-    pytest.mark.slow,
-    pytest.mark.timeout(3600),
-    pytest.mark.skipif(
-        any(shutil.which(tool) is None for tool in _TOOLS), reason="needs HMMER's programs"
-    ),
+    *MARKS,
     pytest.mark.skipif(isinstance(instruction_set({}), Aside), reason="no compiled part here"),
 ]
 VICTIM = "uniref90_2022_05.fa"
