@@ -18,6 +18,16 @@ _DPI = 200
 _BANDS = ((90, 100, "#0072b2"), (70, 90, "#56b4e9"), (50, 70, "#f0e442"), (0, 50, "#d55e00"))
 
 
+def check_matplotlib() -> None:
+    """Raises SetupError, with what to install, where pictures cannot be drawn."""
+    try:
+        import matplotlib.figure  # noqa: F401
+    except ImportError as error:
+        raise SetupError(
+            f"--png needs matplotlib, which is not installed; {pip_install('report')}"
+        ) from error
+
+
 def sample_picture(job: Job, sample: Sample) -> bytes:
     """Draws PAE and pLDDT of one sample side by side.
 
@@ -27,16 +37,9 @@ def sample_picture(job: Job, sample: Sample) -> bytes:
 
     Returns:
         A PNG file.
-
-    Raises:
-        SetupError: matplotlib is not installed.
     """
-    try:
-        from matplotlib.figure import Figure
-    except ImportError as error:
-        raise SetupError(
-            f"--png needs matplotlib, which is not installed; {pip_install('report')}"
-        ) from error
+    from matplotlib.figure import Figure
+
     figure = Figure(figsize=(11, 4.6), dpi=_DPI, layout="constrained")
     left, right = figure.subplots(1, 2, width_ratios=(1, 1.35))
     _draw_pae(figure, left, sample.pae, sample.tokens)

@@ -8,6 +8,7 @@ from pathlib import Path
 from af3opt.base.atomic import atomic_write_text
 from af3opt.base.errors import InputError, SetupError
 from af3opt.report.batch import add_failures, batch_payload, batch_row
+from af3opt.report.figures import check_matplotlib, sample_picture
 from af3opt.report.job import Job, load_job
 from af3opt.report.page import batch_page, job_page
 from af3opt.report.payload import job_payload
@@ -59,6 +60,7 @@ def write_report(
     wanted = files or ReportFiles()
     if not is_job_directory(job_dir):
         raise InputError(_no_results(job_dir))
+    _check_wanted(wanted)
     job = load_job(job_dir, wanted.max_samples)
     page = _write_job_page(job, output)
     if wanted.csv:
@@ -91,6 +93,7 @@ def write_batch_report(
     directories = find_job_directories(batch_dir)
     if not directories and not (batch_dir / _FAILED_FILE).is_file():
         raise InputError(_no_results(batch_dir))
+    _check_wanted(wanted)
     page = output or batch_dir / BATCH_PAGE
     rows, jobs = [], []
     for directory in directories:
@@ -113,6 +116,12 @@ def write_batch_report(
     return page
 
 
+def _check_wanted(wanted: ReportFiles) -> None:
+    """Fails for pictures without matplotlib before any file is written or replaced."""
+    if wanted.png:
+        check_matplotlib()
+
+
 def _without_arrays(job: Job) -> Job:
     """Drops what only a job's own page needs, so that large batches fit in memory."""
     job.record = None
@@ -131,8 +140,6 @@ def _write_job_page(job: Job, output: Path | None) -> Path:
 
 def _write_pictures(job: Job, page: Path) -> None:
     """Writes one picture per embedded sample beside the page."""
-    from af3opt.report.figures import sample_picture
-
     for sample in job.samples:
         if sample.token_plddt is None and sample.pae is None:
             continue

@@ -163,10 +163,14 @@ def test_pictures_of_every_embedded_sample(job_dir):
     assert pictures[0].read_bytes().startswith(b"\x89PNG")
 
 
-def test_missing_matplotlib_says_what_to_install(job_dir, monkeypatch):
+def test_missing_matplotlib_is_said_before_anything_is_written(job_dir, monkeypatch):
     monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
-    with pytest.raises(SetupError, match=r"--png needs matplotlib.*pip install 'matplotlib>="):
-        write_report(job_dir, files=ReportFiles(png=True))
+    before = sorted(job_dir.parent.rglob("*"))
+    files = ReportFiles(png=True, csv=True)
+    for write, directory in ((write_report, job_dir), (write_batch_report, job_dir.parent)):
+        with pytest.raises(SetupError, match=r"--png needs matplotlib.*pip install 'matplotlib>="):
+            write(directory, files=files)
+    assert sorted(job_dir.parent.rglob("*")) == before
 
 
 def test_place_that_cannot_be_written_is_named(job_dir):
