@@ -2,9 +2,10 @@
 
 from typing import Any
 
+from af3opt.base.a3m import read_a3m
 from af3opt.engine.modules import engine_module
 from af3opt.engine.refusals import RefusedInputError, refusals
-from af3opt.inputs.alignments import is_aligned, pairing_is_certain, read_a3m
+from af3opt.inputs.alignments import is_aligned, pairing_is_certain
 from af3opt.inputs.chain import LONGEST_WITHOUT_ALIGNMENT, Chain
 from af3opt.inputs.findings import Place
 from af3opt.inputs.job import CheckedJob

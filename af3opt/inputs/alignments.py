@@ -2,39 +2,17 @@
 
 import itertools
 import re
-import string
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 
+from af3opt.base.a3m import NO_INSERTIONS, WHITE, read_a3m
 from af3opt.base.json_types import Json
 from af3opt.inputs.chain import KNOWN_LETTERS, LONGEST_WITHOUT_ALIGNMENT, Chain
 from af3opt.inputs.findings import Place, shown
 
-_WHITE = " \t\n\r\v\f"
 _MATCHES = re.compile(r"[A-Z-]*").fullmatch
-_NO_INSERTIONS = str.maketrans("", "", string.ascii_lowercase)
 # Letters that the engine takes for another (`msa_features._PROTEIN_TO_ID`).
 _SAME = str.maketrans("BZUJO", "DECXX")
 _MOST_LETTERS = 30
-
-
-def read_a3m(text: str) -> Iterator[tuple[str, str]]:
-    """Yields (description, row) of A3M text as the engine's reader does.
-
-    What comes before the first `>` is not part of it; white space around lines does not
-    count.
-    """
-    description: str | None = None
-    parts: list[str] = []
-    for line in text.split("\n"):
-        stripped = line.strip(_WHITE)
-        if stripped.startswith(">"):
-            if description is not None:
-                yield description, "".join(parts)
-            description, parts = stripped[1:], []
-        elif description is not None:
-            parts.append(stripped)
-    if description is not None:
-        yield description, "".join(parts)
 
 
 def check_alignment(text: str, chain: Chain, place: Place) -> None:
@@ -48,7 +26,7 @@ def check_alignment(text: str, chain: Chain, place: Place) -> None:
     rows = read_a3m(text)
     first = next(rows, None)
     if first is None:
-        if text.strip(_WHITE):
+        if text.strip(WHITE):
             place.refuse(
                 f"{shown(text)} is no alignment: no line begins with '>'; give A3M text, or name "
                 f"a file in the field that ends in 'Path'"
@@ -66,7 +44,7 @@ def _check_row(
     number: int, description: str, row: str, width: int | None, place: Place
 ) -> int | None:
     """Reports what is wrong with a row; returns its columns, None if it cannot be used."""
-    kept = row.translate(_NO_INSERTIONS)
+    kept = row.translate(NO_INSERTIONS)
     if _MATCHES(kept) is None:
         # Lower case of other alphabets counts as an insertion, too.
         kept = "".join(letter for letter in kept if not letter.islower())

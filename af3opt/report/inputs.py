@@ -1,11 +1,12 @@
 """What was folded, from the processed input `<name>_data.json`."""
 
 import dataclasses
+from collections.abc import Iterator
 
 from af3opt.base.json_types import Json, JsonObject
 
 _KINDS = {"protein": "protein", "rna": "RNA", "dna": "DNA", "ligand": "ligand"}
-_MSA_FIELDS = ("unpairedMsa", "pairedMsa")
+MSA_FIELDS = ("unpairedMsa", "pairedMsa")
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -39,16 +40,28 @@ def input_name(data: JsonObject) -> str:
 
 def input_chains(data: JsonObject) -> list[InputChain]:
     """Lists the chains of an input; entries of unknown shape are left out."""
+    return [
+        _chain(identifier, kind, body)
+        for kind, body in chain_bodies(data)
+        for identifier in chain_identifiers(body)
+    ]
+
+
+def chain_bodies(data: JsonObject) -> Iterator[tuple[str, JsonObject]]:
+    """Yields kind and description of each entry of an input's list of chains."""
     entries = data.get("sequences")
-    chains = []
     for entry in entries if isinstance(entries, list) else []:
         for key, kind in _KINDS.items():
             body = entry.get(key) if isinstance(entry, dict) else None
             if isinstance(body, dict):
-                identifiers = body.get("id")
-                listed = identifiers if isinstance(identifiers, list) else [identifiers]
-                chains += [_chain(str(identifier), kind, body) for identifier in listed]
-    return chains
+                yield kind, body
+
+
+def chain_identifiers(body: JsonObject) -> list[str]:
+    """The chains that one entry stands for."""
+    identifiers = body.get("id")
+    listed = identifiers if isinstance(identifiers, list) else [identifiers]
+    return [str(identifier) for identifier in listed]
 
 
 def _chain(identifier: str, kind: str, body: JsonObject) -> InputChain:
@@ -57,7 +70,7 @@ def _chain(identifier: str, kind: str, body: JsonObject) -> InputChain:
         content = " ".join(map(str, codes)) if isinstance(codes, list) else body.get("smiles")
     else:
         content = body.get("sequence")
-    alignments = [body[field] for field in _MSA_FIELDS if isinstance(body.get(field), str)]
+    alignments = [body[field] for field in MSA_FIELDS if isinstance(body.get(field), str)]
     return InputChain(
         chain_id=identifier,
         kind=kind,

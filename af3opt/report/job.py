@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from af3opt.base.json_types import JsonObject
+from af3opt.report.alignments import Coverage, alignment_coverages
 from af3opt.report.inputs import InputChain, input_chains, input_name
 from af3opt.report.interfaces import ShownInterface, shown_interfaces
 from af3opt.report.pae import PaeMap, reduce_pae
@@ -81,6 +82,7 @@ class Job:
         files: Where it comes from.
         samples: Best first.
         chains: What was folded.
+        alignments: The alignments in the input; none unless asked for.
         record: The run record, or None.
         terms: Text of the terms of use, or "".
         synthetic: Whether the weights were synthetic.
@@ -91,26 +93,28 @@ class Job:
     files: JobFiles
     samples: list[Sample] = dataclasses.field(default_factory=list)
     chains: list[InputChain] = dataclasses.field(default_factory=list)
+    alignments: list[Coverage] = dataclasses.field(default_factory=list)
     record: JsonObject | None = None
     terms: str = ""
     synthetic: bool = False
     problems: list[str] = dataclasses.field(default_factory=list)
 
 
-def load_job(directory: Path, max_samples: int) -> Job:
+def load_job(directory: Path, max_samples: int, *, alignments: bool = True) -> Job:
     """Reads a job's results.
 
     Args:
         directory: The job's directory.
         max_samples: Samples to load whole, best first; of the others only scores
             are read.
+        alignments: Whether to look at the alignments.
 
     Returns:
         The job; what could not be read is listed in `problems` and `missing`.
     """
     files = find_job_files(directory)
     job = Job(name=files.prefix, files=files)
-    _load_documents(job)
+    _load_documents(job, alignments)
     ranking = _load_ranking(job)
     job.samples = [_load_scores(sample_files, ranking) for sample_files in files.samples]
     _apply_record(job)
@@ -127,7 +131,7 @@ def load_job(directory: Path, max_samples: int) -> Job:
     return job
 
 
-def _load_documents(job: Job) -> None:
+def _load_documents(job: Job, alignments: bool) -> None:
     """Reads the input, the run record and the terms of use."""
     files, problems = job.files, job.problems
     if files.data is None:
@@ -137,6 +141,7 @@ def _load_documents(job: Job) -> None:
             data = as_object(read_json(files.data), files.data)
             job.name = input_name(data) or job.name
             job.chains = input_chains(data)
+            job.alignments = alignment_coverages(data) if alignments else []
         except UnreadableFileError as error:
             problems.append(str(error))
     if files.record is not None:

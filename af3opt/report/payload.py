@@ -7,6 +7,7 @@ import numpy as np
 
 from af3opt.base.json_types import JsonObject
 from af3opt.base.version import __version__
+from af3opt.report.alignments import coverage_payload
 from af3opt.report.interfaces import interface_payload
 from af3opt.report.job import Job, Sample
 from af3opt.report.packing import numbers, pack, pack_words, rounded, strict
@@ -38,6 +39,7 @@ def job_payload(job: Job) -> JsonObject:
         "problems": job.problems,
         "terms": job.terms,
         "chains": [dataclasses.asdict(chain) for chain in job.chains],
+        "alignments": [coverage_payload(shown) for shown in job.alignments],
         "samples": [_sample(sample, reference, frame, tables) for sample in job.samples],
         "topologies": [_topology(topology) for topology in tables.topologies],
         "tokens": [_tokens(tokens) for tokens in tables.tokens],

@@ -98,7 +98,8 @@ def write_batch_report(
     rows, jobs = [], []
     for directory in directories:
         # Without its page only the best sample's structure is needed, for pLDDT.
-        job = load_job(directory, wanted.max_samples if wanted.job_pages else 1)
+        most = wanted.max_samples if wanted.job_pages else 1
+        job = load_job(directory, most, alignments=wanted.job_pages)
         href = None
         if wanted.job_pages:
             job_page_path = None if output is None else _page_beside(output, directory)
@@ -125,6 +126,7 @@ def _check_wanted(wanted: ReportFiles) -> None:
 def _without_arrays(job: Job) -> Job:
     """Drops what only a job's own page needs, so that large batches fit in memory."""
     job.record = None
+    job.alignments = []
     for sample in job.samples:
         sample.structure = sample.tokens = sample.token_plddt = sample.pae = None
         sample.interfaces = tuple(shown.without_contacts() for shown in sample.interfaces)

@@ -12,8 +12,8 @@ from selenium.webdriver.chrome.service import Service
 from selenium.webdriver.support.ui import WebDriverWait
 
 from af3opt.report import write_report
+from tests.report.browsing import CHROMEDRIVER, CHROMIUM, FLAGS
 from tests.report.synthetic_job import SyntheticJob, write_job
-from tests.report.test_report_browser import CHROMEDRIVER, CHROMIUM, FLAGS
 
 # The structure is drawn when two pictures in a row are the same.
 _MOST_SECONDS = 120

@@ -58,6 +58,7 @@ class SyntheticJob:
         old_layout: Layout of AlphaFold 3.0.0 and 3.0.1.
         compress: zstd for structures and confidences.
         single_chain: Only the first protein chain.
+        msa_rows: Rows of each protein's alignment.
         synthetic: Mark the files as af3opt does for synthetic weights.
     """
 
@@ -68,6 +69,7 @@ class SyntheticJob:
     old_layout: bool = False
     compress: bool = False
     single_chain: bool = False
+    msa_rows: int = 2
     synthetic: bool = False
     description: str = ""
     extra_data: dict[str, Any] = dataclasses.field(default_factory=dict)
@@ -302,6 +304,22 @@ def write_job(root: Path, job: SyntheticJob) -> Path:
     return directory
 
 
+def build_alignment(sequence: str, rows: int) -> str:
+    """A3M text of relatives: the further down, the less alike and the shorter."""
+    rng = np.random.default_rng(11)
+    query = np.array(list(sequence))
+    lines = [">query", sequence]
+    for row in range(1, rows):
+        share = row / rows
+        changed = rng.random(len(query)) < 0.1 + 0.7 * share
+        letters = np.where(changed, rng.choice(list("ADEGKLRST"), len(query)), query)
+        missing = int(0.6 * share * rng.random() * len(query))
+        start = int(rng.integers(0, 2)) * (len(query) - missing)
+        letters[start : start + missing] = "-"
+        lines += [f">hit_{row}", "".join(letters[:3]) + "gk" + "".join(letters[3:])]
+    return "\n".join([*lines, ""])
+
+
 def _data(job: SyntheticJob, atoms: list[Atom]) -> dict[str, Any]:
     """The processed input."""
     short = {code: letter for letter, code in _CODES.items()}
@@ -312,7 +330,8 @@ def _data(job: SyntheticJob, atoms: list[Atom]) -> dict[str, Any]:
         body: dict[str, Any] = {"id": chain, "description": job.description}
         if kind == "polypeptide(L)":
             body["sequence"] = "".join(short[c] for c in residues.values())
-            body |= {"unpairedMsa": ">query\nA\n>hit\nA\n", "pairedMsa": "", "templates": []}
+            alignment = build_alignment(body["sequence"], job.msa_rows)
+            body |= {"unpairedMsa": alignment, "pairedMsa": "", "templates": []}
             sequences.append({"protein": body})
         elif kind:
             body["sequence"] = "".join(c[1] for c in residues.values())

@@ -1,85 +1,30 @@
 """The pages in a real browser: Debian's Chromium, software WebGL, no network."""
 
-import base64
 import json
-import shutil
-from pathlib import Path
 
 import pytest
 
 from af3opt.report import write_batch_report, write_report
+from tests.report.browsing import (
+    MARGINS,
+    NEEDS_BROWSER,
+    ActionChains,
+    By,
+    Keys,
+    Select,
+    WebDriverWait,
+    differing,
+    picture,
+    press,
+    status,
+    wait_shown,
+)
 from tests.report.synthetic_job import SyntheticJob, write_job
 from tests.scores.batches import write_job as write_scored_job
 from tests.scores.models import protein_dna
 
-webdriver = pytest.importorskip("selenium.webdriver", reason="selenium is not installed")
-from selenium.webdriver.chrome.service import Service  # noqa: E402
-from selenium.webdriver.common.action_chains import ActionChains  # noqa: E402
-from selenium.webdriver.common.by import By  # noqa: E402
-from selenium.webdriver.common.keys import Keys  # noqa: E402
-from selenium.webdriver.support.ui import Select, WebDriverWait  # noqa: E402
-
-CHROMIUM, CHROMEDRIVER = shutil.which("chromium"), shutil.which("chromedriver")
-pytestmark = [
-    pytest.mark.browser,
-    pytest.mark.skipif(
-        not (CHROMIUM and CHROMEDRIVER), reason="no chromium and chromedriver on PATH"
-    ),
-]
-FLAGS = (
-    "--headless=new", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
-    "--disable-background-networking", "--disable-component-update", "--disable-sync",
-    "--use-gl=angle", "--use-angle=swiftshader", "--enable-unsafe-swiftshader",
-    "--window-size=1300,1400",
-)  # fmt: skip
+pytestmark = NEEDS_BROWSER
 HOSTILE_NAME = '"><img src=x onerror="window.hacked=1"><script>window.hacked=1</script>'
-# Counts pixels of one PNG that differ from another, or from the first one's corner.
-COUNT_PIXELS = """
-const [first, second, done] = arguments;
-const read = async (data) => {
-  const picture = new Image();
-  picture.src = "data:image/png;base64," + data;
-  await picture.decode();
-  const canvas = document.createElement("canvas");
-  [canvas.width, canvas.height] = [picture.width, picture.height];
-  const context = canvas.getContext("2d");
-  context.drawImage(picture, 0, 0);
-  return new Uint32Array(context.getImageData(0, 0, canvas.width, canvas.height).data.buffer);
-};
-(async () => {
-  const a = await read(first);
-  const b = second ? await read(second) : null;
-  let count = 0;
-  for (let i = 0; i < a.length; i++) count += a[i] !== (b ? b[i] : a[0]);
-  done(count);
-})();
-"""
-
-
-# Empty margins of a PNG as shares of its size: left, right, top, bottom.
-MARGINS = """
-const [data, done] = arguments;
-const picture = new Image();
-picture.src = "data:image/png;base64," + data;
-picture.decode().then(() => {
-  const { width, height } = picture;
-  const canvas = document.createElement("canvas");
-  [canvas.width, canvas.height] = [width, height];
-  const context = canvas.getContext("2d");
-  context.drawImage(picture, 0, 0);
-  const pixels = new Uint32Array(context.getImageData(0, 0, width, height).data.buffer);
-  const x = [];
-  const y = [];
-  pixels.forEach((pixel, i) => {
-    if (pixel === pixels[0]) return;
-    x.push(i % width);
-    y.push(Math.floor(i / width));
-  });
-  const least = (values) => values.reduce((a, b) => Math.min(a, b));
-  const most = (values) => values.reduce((a, b) => Math.max(a, b));
-  done([least(x) / width, 1 - most(x) / width, least(y) / height, 1 - most(y) / height]);
-});
-"""
 
 
 @pytest.fixture(scope="module")
@@ -106,43 +51,6 @@ def pages(tmp_path_factory):
     }
 
 
-@pytest.fixture(scope="module")
-def browser(tmp_path_factory):
-    options = webdriver.ChromeOptions()
-    options.binary_location = CHROMIUM
-    for flag in (*FLAGS, f"--user-data-dir={tmp_path_factory.mktemp('profile')}"):
-        options.add_argument(flag)
-    options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
-    driver = webdriver.Chrome(options=options, service=Service(CHROMEDRIVER))
-    yield driver
-    driver.quit()
-
-
-@pytest.fixture
-def visit(browser):
-    """Opens a page afresh; afterwards nothing may have been logged or fetched."""
-
-    def opened(page: Path, scheme: str = "light"):
-        features = [{"name": "prefers-color-scheme", "value": scheme}]
-        browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": features})
-        browser.get(page.as_uri())
-        browser.execute_script("localStorage.clear()")
-        browser.refresh()
-        wait_shown(browser)
-        return browser
-
-    browser.get_log("performance")
-    browser.get_log("browser")
-    yield opened
-    complaints = [
-        entry for entry in browser.get_log("browser") if "ReadPixels" not in entry["message"]
-    ]
-    assert complaints == []
-    assert [
-        url for url in requests(browser) if not url.startswith(("file:", "data:", "blob:"))
-    ] == []
-
-
 RECORD = {
     "status": "done",
     "engine": {"distribution": "alphafold3", "version": "3.1.1", "fingerprint": "00aa"},
@@ -158,38 +66,6 @@ RECORD = {
     ],
     "optimizations": [{"name": "shared_noise", "fidelity": "exact", "active": True, "reason": ""}],
 }
-
-
-def requests(browser) -> list[str]:
-    messages = [json.loads(entry["message"])["message"] for entry in browser.get_log("performance")]
-    sent = [m["params"] for m in messages if m["method"] == "Network.requestWillBeSent"]
-    return [params["request"]["url"] for params in sent]
-
-
-def wait_shown(browser, value=None):
-    def shown(driver):
-        now = driver.execute_script("return document.body.dataset.shown")
-        return now is not None if value is None else now == value
-
-    WebDriverWait(browser, 30).until(shown)
-
-
-def picture(browser, selector: str) -> str:
-    return base64.b64encode(
-        browser.find_element(By.CSS_SELECTOR, selector).screenshot_as_png
-    ).decode()
-
-
-def differing(browser, first: str, second: str | None = None) -> int:
-    return browser.execute_async_script(COUNT_PIXELS, first, second)
-
-
-def press(browser, *keys: str) -> None:
-    ActionChains(browser).send_keys(*keys).perform()
-
-
-def status(browser) -> str:
-    return browser.find_element(By.ID, "status").text
 
 
 def test_every_panel_draws_something(visit, pages):

@@ -6,7 +6,7 @@ const INTERFACE_COLUMNS = [
   ["ipSAE max", (i) => i.ipsae_max, 3, "the stronger of both directions"],
   ["pDockQ2", (i) => i.pdockq2, 3, "the stronger of both directions; between proteins only"],
   ["iLIS", (i) => i.ilis, 3, "0 to 1, higher is better; not for ligands"],
-  ["ipTM", (i) => i.pair_iptm, 2, "the engine's ipTM of the pair"],
+  ["ipTM", (i) => i.pair_iptm, 2, "the engine's ipTM of the pair", iptmText],
   ["Lowest PAE (Å)", (i) => i.pair_pae_min, 1, "between the two chains"],
   ["Contacts", (i) => i.contacts, 0, "pairs of residues with atoms at most 5 Å apart"],
   ["Buried area (Å²)", (i) => i.buried_area, 0, "solvent-accessible surface that both chains lose"],
@@ -40,8 +40,8 @@ function showInterfaces(sample, choose) {
     const button = el("button", {
       type: "button", class: "link", "aria-label": `Show interface ${name}`, on: { click: () => choose(entry) },
     }, name);
-    const cells = INTERFACE_COLUMNS.map(([, value, digits]) =>
-      digits === null ? cell(value(entry)) : cell(fixed(value(entry), digits), true));
+    const cells = INTERFACE_COLUMNS.map(([, value, digits, , shown = fixed]) =>
+      digits === null ? cell(value(entry)) : cell(shown(value(entry), digits), true));
     return el("tr", { "data-chains": name }, el("th", { scope: "row" }, button), cells);
   });
   fill("interfaces", el("thead", {}, el("tr", {}, head)), el("tbody", {}, rows));

@@ -28,8 +28,7 @@ const plddt = new PlddtPanel(byId("plddt"), {
 });
 
 function onViewerHover(token) {
-  plddt.point(token);
-  if (state.decoded.pae) pae.point(token === null ? null : [token, token]);
+  pointAt(token);
   fill("hover", token === null ? "" : describeToken(state.decoded, token));
 }
 
@@ -115,6 +114,7 @@ async function select(index) {
   showInterfaces(sample, selectInterface);
   pae.show(decoded, state.palette);
   plddt.show(decoded, state.palette);
+  showSequences(decoded, state.palette);
   showStructure(decoded);
   describePanels(sample, decoded);
   compare(index);
@@ -166,9 +166,11 @@ function showLegends() {
 function applyPalette(name) {
   state.palette = PALETTES[name] ?? PALETTES.alphafold;
   showLegends();
+  recolourAlignments(state.palette);
   if (!state.decoded) return;
   pae.recolour(state.palette);
   plddt.recolour(state.palette);
+  showSequences(state.decoded, state.palette);
   if (viewer.available && state.decoded.topology) viewer.restyle(state.palette);
 }
 
@@ -222,6 +224,26 @@ function wireControls() {
     pae.draw();
     plddt.draw();
   });
+  wireSequences({ hover: pointAt, pin: (token) => pin([token]) });
+}
+
+/** Marks a token in the plots, or takes the marks away. */
+function pointAt(token) {
+  plddt.point(token);
+  if (state.decoded?.pae) pae.point(token === null ? null : [token, token]);
+}
+
+/** Marks the residue at a position of an alignment in the plots. */
+function pointAtPosition(chain, position) {
+  const { tokens } = state.decoded ?? {};
+  if (!tokens) return;
+  const index = chain === null ? -1 : tokens.chainIds.indexOf(chain);
+  const segment = tokens.segments.find((part) => part.chain === index);
+  let token = segment?.start ?? null;
+  while (token !== null && tokens.number[token] !== position + 1) {
+    token = token + 1 < segment.end ? token + 1 : null;
+  }
+  pointAt(token);
 }
 
 function start() {
@@ -234,6 +256,7 @@ function start() {
   showRecord();
   showTerms();
   byId("results").hidden = count === 0;
+  showAlignments({ hover: pointAtPosition, say }).then(() => recolourAlignments(state.palette));
   if (count === 0) {
     document.body.dataset.shown = "none";
     return;

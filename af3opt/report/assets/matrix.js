@@ -43,7 +43,8 @@ function showMatrix(sample, kind, select) {
       const known = typeof value === "number";
       const rgb = known ? interpolate(GOODNESS, goodness(value)) : null;
       const style = known ? { background: cssRgb(rgb), color: inkOn(rgb) } : {};
-      const name = `${label}, chains ${names[i]} and ${names[j]}: ${text}`;
+      const doubt = kind === "iptm" && i !== j && inGreyZone(value) ? `, ${GREY_ZONE_TEXT}` : "";
+      const name = `${label}, chains ${names[i]} and ${names[j]}: ${text}${doubt}`;
       const attributes = { type: "button", style, title: name, "aria-label": name };
       return el("td", {}, el("button", { ...attributes, on: { click: () => select(i, j) } }, text));
     });

@@ -10,7 +10,7 @@ function tilesOf(sample) {
   const single = sample.chain_ids.length === 1;
   return [
     ["Ranking score", fixed(sample.ranking_score), "orders the samples; higher is better"],
-    ["ipTM", fixed(sample.iptm), single ? "one chain: not defined" : "interfaces; above 0.8 is confident"],
+    ["ipTM", fixed(sample.iptm), single ? "one chain: not defined" : iptmMeaning(sample.iptm)],
     ["pTM", fixed(sample.ptm), "overall fold; above 0.5 is likely right"],
     ["Mean pLDDT", fixed(sample.mean_plddt, 1), "local confidence, 0–100"],
     ["Disordered", fixed(sample.fraction_disordered), "fraction of the residues"],
@@ -19,8 +19,9 @@ function tilesOf(sample) {
 }
 
 function showTiles(sample) {
+  const doubts = { Clashes: sample.has_clash, ipTM: inGreyZone(sample.iptm) };
   fill("tiles", tilesOf(sample).map(([name, value, hint]) =>
-    el("div", { class: `tile${name === "Clashes" && sample.has_clash ? " bad" : ""}` },
+    el("div", { class: `tile${doubts[name] ? " bad" : ""}` },
       el("dt", {}, name), el("dd", {}, value, el("small", {}, hint)))));
   const remarks = [...sample.flags, ...sample.missing];
   fill("remarks", remarks.map((text) => el("li", {}, text)));
@@ -41,7 +42,7 @@ const RANKING_COLUMNS = [
   ["Rank", (s) => s.rank ?? DASH, true],
   ["Sample", sampleName, false],
   ["Ranking score", (s) => fixed(s.ranking_score), true],
-  ["ipTM", (s) => fixed(s.iptm), true],
+  ["ipTM", (s) => iptmText(s.iptm), true],
   ["pTM", (s) => fixed(s.ptm), true],
   ["Mean pLDDT", (s) => fixed(s.mean_plddt, 1), true],
   ["Disordered", (s) => fixed(s.fraction_disordered), true],
@@ -55,7 +56,7 @@ function buildRanking(samples, select) {
     el("th", { scope: "col", class: numeric ? "number" : null }, name));
   const rows = samples.map((sample, i) => {
     const cells = RANKING_COLUMNS.map(([name, value, numeric]) => {
-      const content = String(value(sample));
+      const content = value(sample);
       if (name !== "Sample") return cell(content, numeric);
       return cell(el("button", { type: "button", class: "link", on: { click: () => select(i) } }, content));
     });
