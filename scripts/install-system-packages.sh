@@ -1,10 +1,12 @@
 #!/usr/bin/env bash
 # Installs what the tests can use beyond Python on Debian or Ubuntu: HMMER, Slurm, Grid Engine,
-# Chromium and the mmCIF dictionary. Without root it only says what is missing; the tests that need
-# it skip.
+# Chromium, the mmCIF dictionary and an emulator of ARM. Without root it only says what is missing;
+# the tests that need it skip.
 set -euo pipefail
 
 packages=(hmmer libcifpp-data chromium chromium-driver)
+# The NEON kernel of the searches is compiled for ARM and run under an emulator.
+packages+=(gcc-aarch64-linux-gnu libc6-dev-arm64-cross qemu-user)
 packages+=(slurmctld slurmd slurm-client munge)
 packages+=(gridengine-master gridengine-exec gridengine-client)
 
