@@ -73,6 +73,8 @@ def _parser() -> argparse.ArgumentParser:
         "the ranking always lists all",
     )
     parser.add_argument(
-        "--nojob_pages", action="store_true", help="for a batch, write the table only"
+        "--nojob_pages",
+        action="store_true",
+        help="for a batch, write its page only; it links to the pages of jobs that are there",
     )
     return parser

@@ -20,7 +20,10 @@ _JOB_SCRIPTS = (
     "decode.js", "colours.js", "viewer.js", "axes.js", "pae.js", "plddt.js", "sequence.js",
     "msa.js", "scores.js", "matrix.js", "interfaces.js", "run.js", "job.js",
 )  # fmt: skip
-_BATCH_SCRIPTS = ("batch.js",)
+_BATCH_SCRIPTS = (
+    "decode.js", "colours.js", "axes.js", "columns.js", "trace.js", "scatter.js", "gallery.js",
+    "batch.js",
+)  # fmt: skip
 _PALETTE = '<label>Colours <select id="palette"></select></label>'
 _VIEWER_CREDIT = "Drawn with 3Dmol.js (Rego and Koes, Bioinformatics 2015)."
 _PLACEHOLDER = re.compile(r"@@([A-Z]+)@@")
@@ -34,7 +37,7 @@ def job_page(title: str, data: JsonObject) -> str:
 
 def batch_page(title: str, data: JsonObject) -> str:
     """Returns the HTML of a batch's page; see `batch.batch_payload` for `data`."""
-    return _page("batch.html", title, data, [_bundle(_BATCH_SCRIPTS)])
+    return _page("batch.html", title, data, [_bundle(_BATCH_SCRIPTS)], tools=_PALETTE)
 
 
 def _asset(name: str) -> str:

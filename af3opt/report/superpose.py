@@ -9,7 +9,8 @@ from numpy.typing import NDArray
 
 from af3opt.scores.reading.structure import Structure
 
-_REPRESENTATIVE = frozenset(("CA", "C1'"))
+# Atoms that stand for a residue of a polymer.
+REPRESENTATIVE = frozenset(("CA", "C1'"))
 _CONFIDENT = 70.0
 _MIN_ATOMS = 3
 # Beyond this a coordinate is not a position in a molecule but a numerical accident.
@@ -26,7 +27,7 @@ def _usable(structure: Structure) -> NDArray[np.bool_]:
 def _anchor(reference: Structure, moving: Structure) -> NDArray[np.bool_]:
     """Atoms to superpose on: one a residue, confident ones if there are enough."""
     usable = _usable(reference) & _usable(moving)
-    names = np.array([name in _REPRESENTATIVE for name in reference.topology.atom_names])
+    names = np.array([name in REPRESENTATIVE for name in reference.topology.atom_names])
     confident = reference.b_factors >= _CONFIDENT
     for candidate in (usable & names & confident, usable & names, usable):
         if np.count_nonzero(candidate) >= _MIN_ATOMS:

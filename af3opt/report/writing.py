@@ -30,7 +30,8 @@ class ReportFiles:
         png: PAE and pLDDT of each embedded sample as a picture (needs matplotlib).
         csv: Scores of all samples.
         max_samples: Samples to embed whole, best first.
-        job_pages: For a batch, whether to write each job's page.
+        job_pages: For a batch, whether to write each job's page; else the table links to
+            those that are there.
     """
 
     png: bool = False
@@ -100,14 +101,17 @@ def write_batch_report(
         # Without its page only the best sample's structure is needed, for pLDDT.
         most = wanted.max_samples if wanted.job_pages else 1
         job = load_job(directory, most, alignments=wanted.job_pages)
-        href = None
         if wanted.job_pages:
             job_page_path = None if output is None else _page_beside(output, directory)
-            written = _write_job_page(job, job_page_path)
-            href = _relative_address(written, page)
+            own_page = _write_job_page(job, job_page_path)
             if wanted.png:
-                _write_pictures(job, written)
-        rows.append(batch_row(job, href))
+                _write_pictures(job, own_page)
+        else:
+            own_page = _default_page(job)
+        # A link may lead to anything of the reader's; a page that is none is left alone.
+        linked = own_page.is_file() and not own_page.is_symlink()
+        href = _relative_address(own_page, page) if linked else None
+        rows.append(batch_row(job, href, len(directories)))
         jobs.append(_without_arrays(job))
     add_failures(rows, batch_dir / _FAILED_FILE)
     name = batch_dir.absolute().name
@@ -134,10 +138,14 @@ def _without_arrays(job: Job) -> Job:
 
 
 def _write_job_page(job: Job, output: Path | None) -> Path:
-    # `prefix` comes from file names in the directory, so it holds no separators.
-    page = output or job.files.directory / f"{job.files.prefix}_report.html"
+    page = output or _default_page(job)
     _write_text(page, job_page(f"{job.name} - af3opt report", job_payload(job)))
     return page
+
+
+def _default_page(job: Job) -> Path:
+    # `prefix` comes from file names in the directory, so it holds no separators.
+    return job.files.directory / f"{job.files.prefix}_report.html"
 
 
 def _write_pictures(job: Job, page: Path) -> None:

@@ -136,12 +136,12 @@ def test_batch_lists_failures_with_and_without_directories(tmp_path):
     (root / "failed.json").write_text(json.dumps(failures))
     jobs = Page(write_batch_report(root).read_text()).payload["jobs"]
     assert [(job["name"], job["remarks"]) for job in jobs] == [
-        ("demo", "failed: NaN"),
-        ("gone", "failed: no memory"),
+        ("demo", ["failed: NaN"]),
+        ("gone", ["failed: no memory"]),
     ]
     (root / "failed.json").write_text("[")
     jobs = Page(write_batch_report(root).read_text()).payload["jobs"]
-    assert jobs[-1]["remarks"] == "failed: broken JSON at line 1"
+    assert jobs[-1]["remarks"] == ["failed: broken JSON at line 1"]
 
 
 def test_csv_has_one_line_per_sample_and_no_formulas(tmp_path):
@@ -191,7 +191,7 @@ def test_command_prints_the_page_of_a_job_and_of_a_batch(job_dir, capsys):
     assert capsys.readouterr().out == f"{job_dir / 'demo_report.html'}\n"
     assert report.main([str(job_dir.parent), "--nojob_pages"]) == 0
     batch = Path(capsys.readouterr().out.strip())
-    assert Page(batch.read_text()).payload["jobs"][0]["href"] is None
+    assert Page(batch.read_text()).payload["jobs"][0]["href"] == "./demo/demo_report.html"
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-// What the two plots share: crisp canvases, chain strips, ticks, the tooltip.
+// What the plots share: crisp canvases, chain strips, ticks, the tooltip.
 
 const FONT = "12px system-ui, sans-serif";
 const STRIP = 8;

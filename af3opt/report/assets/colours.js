@@ -58,3 +58,15 @@ function inkOn(rgb) {
   const luminance = 0.299 * rgb[0] + 0.587 * rgb[1] + 0.114 * rgb[2];
   return luminance > 140 ? "#111418" : "#ffffff";
 }
+
+/** Fills the choice of palettes; `apply(palette)` is called now and at each change. */
+function wirePalette(apply) {
+  const choice = byId("palette");
+  choice.append(...Object.entries(PALETTES).map(([name, { label }]) => el("option", { value: name }, label)));
+  choice.value = getPreference("palette") in PALETTES ? getPreference("palette") : "alphafold";
+  choice.addEventListener("change", () => {
+    setPreference("palette", choice.value);
+    apply(PALETTES[choice.value]);
+  });
+  apply(PALETTES[choice.value]);
+}

@@ -163,8 +163,8 @@ function showLegends() {
   fill("pae-legend", paeLegend(state.palette));
 }
 
-function applyPalette(name) {
-  state.palette = PALETTES[name] ?? PALETTES.alphafold;
+function applyPalette(palette) {
+  state.palette = palette;
   showLegends();
   recolourAlignments(state.palette);
   if (!state.decoded) return;
@@ -191,14 +191,7 @@ function onPageKey(event) {
 }
 
 function wireControls() {
-  const palette = byId("palette");
-  palette.append(...Object.entries(PALETTES).map(([name, { label }]) => el("option", { value: name }, label)));
-  palette.value = getPreference("palette") in PALETTES ? getPreference("palette") : "alphafold";
-  palette.addEventListener("change", () => {
-    setPreference("palette", palette.value);
-    applyPalette(palette.value);
-  });
-  applyPalette(palette.value);
+  wirePalette(applyPalette);
   byId("colour-by").addEventListener("change", (event) => {
     viewer.colourBy = event.target.value;
     selectRegion(null);
