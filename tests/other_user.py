@@ -1,6 +1,7 @@
 """A second user, where the tests run as root."""
 
 import json
+import multiprocessing
 import os
 import traceback
 from collections.abc import Callable
@@ -8,6 +9,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
+from tests.forked import start_forked
 
 # "nobody" on Linux; it needs no entry in the user database.
 OTHER_ID = 65534
@@ -37,9 +40,9 @@ def as_other(function: Callable[[], Any], user: int = OTHER_ID, group: int = OTH
     Returns:
         What the function returned, which must be plain JSON.
     """
-    reader, writer = os.pipe()
-    child = os.fork()
-    if child == 0:
+    reader, writer = multiprocessing.Pipe(duplex=False)
+
+    def act() -> None:
         try:
             os.setgroups([])
             os.setgid(group)
@@ -47,12 +50,12 @@ def as_other(function: Callable[[], Any], user: int = OTHER_ID, group: int = OTH
             answer = {"value": function()}
         except BaseException:
             answer = {"error": traceback.format_exc()}
-        os.write(writer, json.dumps(answer).encode())
-        os._exit(0)
-    os.close(writer)
-    with os.fdopen(reader) as stream:
-        text = stream.read()
-    os.waitpid(child, 0)
-    answer = json.loads(text)
+        writer.send(json.dumps(answer))
+
+    child = start_forked(act)
+    writer.close()  # Else nobody would notice that the child has died.
+    with reader:
+        answer = json.loads(reader.recv())
+    child.join()
     assert "error" not in answer, answer["error"]
     return answer["value"]

@@ -2,7 +2,6 @@
 
 import collections
 import json
-import multiprocessing
 import os
 import shutil
 import stat
@@ -12,6 +11,7 @@ import pytest
 
 from tests.adversary import mutations, victim
 from tests.execution.conftest import exit_code
+from tests.forked import start_forked
 from tests.inference.test_weights import ARRAYS, encode
 
 pytestmark = [pytest.mark.adversary, pytest.mark.engine, pytest.mark.slow]
@@ -53,10 +53,7 @@ class Bench:
             f"--model_dir={self.model_dir}", "--jax_backend=cpu", "--buckets=64",
             "--num_diffusion_samples=1", "--norun_data_pipeline", "--noreport",
         ]  # fmt: skip
-        context = multiprocessing.get_context("fork")
-        arguments = (flags, self.model_dir, self.log, self.answer)
-        process = context.Process(target=victim.child, args=arguments)
-        process.start()
+        process = start_forked(victim.child, flags, self.model_dir, self.log, self.answer)
         code = exit_code(process, TIME_LIMIT_S)
         found = None
         if code is not None and self.answer.exists():

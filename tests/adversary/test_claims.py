@@ -18,17 +18,15 @@ BEFORE = ("nobody", "released", "dead")
 WAIT_S = 120
 
 
-def prepare(directory, before):
-    """A job as an earlier holder has left it."""
-    if before == "nobody":
-        return
-    child = os.fork()
-    if child == 0:
-        held = claims.try_claim(directory)
-        if held is not None and before == "released":
-            held.release()
-        os._exit(0 if held is not None else 1)
-    assert os.waitpid(child, 0)[1] == 0
+def leave(directories, kinds):
+    """An earlier holder of some jobs: it lets some go, and dies with the others."""
+    for directory, kind in zip(directories, kinds, strict=True):
+        if kind != "nobody":
+            held = claims.try_claim(directory)
+            assert held is not None
+            if kind == "released":
+                held.release()
+    os._exit(0)  # Nothing is let go at the end.
 
 
 def contend(directories, barrier, answers):
@@ -56,9 +54,11 @@ def test_exactly_one_holds_a_contested_job(tmp_path, account, tries):
     for number in range(ROUNDS_FOR_EACH_TRY * tries):
         directories.append(tmp_path / f"job{number}")
         kinds.append(contested.generator.choice(BEFORE))
-        prepare(directories[-1], kinds[-1])
     # Not forked: the engine that other tests have imported has threads.
     context = multiprocessing.get_context("spawn")
+    earlier = context.Process(target=leave, args=(directories, kinds))
+    earlier.start()
+    assert exit_code(earlier, WAIT_S) == 0
     barrier, answers = context.Barrier(PROCESSES), context.Queue()
     processes = [
         context.Process(target=contend, args=(directories, barrier, answers))

@@ -16,8 +16,9 @@ from af3opt.caching.manager import CacheManager
 _KILLS = 200
 _PROCESSES = 8
 _DAMAGED = 500
-# Forked, so that a writer begins within a millisecond and most kills hit it at work.
-_FORK = multiprocessing.get_context("fork")
+# Forked, so that a writer begins at once; of a server, since this process may have threads.
+_FORK = multiprocessing.get_context("forkserver")
+_FORK.set_forkserver_preload([__name__])
 
 
 def _key(number):
@@ -30,9 +31,10 @@ def _payload(number):
     return block * (20 + 997 * (number % 13))
 
 
-def _write_until_killed(root, start):
+def _write_until_killed(root, start, begun):
     manager = CacheManager("test cache", root)
     number = start
+    begun.release()
     while True:
         manager.put(_key(number % 40), [_payload(number % 40)])
         number += 1
@@ -53,9 +55,11 @@ def test_writers_killed_at_random_moments_leave_no_damaged_entry(tmp_path):
     generator = random.Random(1)
     manager = CacheManager("test cache", tmp_path)
     found = 0
+    begun = _FORK.Semaphore(0)
     for attempt in range(_KILLS):
-        writer = _FORK.Process(target=_write_until_killed, args=(tmp_path, attempt))
+        writer = _FORK.Process(target=_write_until_killed, args=(tmp_path, attempt, begun))
         writer.start()
+        assert begun.acquire(timeout=60)
         time.sleep(generator.uniform(0.001, 0.03))
         os.kill(writer.pid, signal.SIGKILL)
         writer.join()

@@ -2,11 +2,11 @@
 
 import contextlib
 import json
-import multiprocessing
 import os
 import subprocess
 import sys
 import time
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import ClassVar
 
@@ -15,6 +15,7 @@ import pytest
 
 from tests.conftest import REPOSITORY
 from tests.execution import stub
+from tests.forked import start_forked
 
 RESIDUES = "MQIFVKTL"
 # Longer than anything takes on a loaded machine, shorter than the time limit of a test.
@@ -63,7 +64,7 @@ class Runs:
     """Starts batches with a stubbed device step."""
 
     # Every process of every batch of a test.
-    started: ClassVar[list[multiprocessing.Process]] = []
+    started: ClassVar[list[BaseProcess]] = []
 
     def __init__(self, weights, root):
         self.weights = weights
@@ -84,10 +85,7 @@ class Runs:
 
     def start(self, inputs, output, *more, seconds=0.0, before=None):
         """Starts a run in a forked process; its log goes to `<root>/run.log`."""
-        context = multiprocessing.get_context("fork")
-        arguments = (self.flags(inputs, output, *more), seconds, before)
-        process = context.Process(target=self._child, args=arguments)
-        process.start()
+        process = start_forked(self._child, self.flags(inputs, output, *more), seconds, before)
         self.started.append(process)
         return process
 

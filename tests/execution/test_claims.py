@@ -55,7 +55,7 @@ def test_a_dead_process_on_this_node_is_outnumbered_at_once(tmp_path):
 
 def test_what_a_dead_worker_held_is_left_to_its_pool(tmp_path):
     """Until the pool, here this process, has waited for it: then its death is counted."""
-    context = multiprocessing.get_context("fork")
+    context = multiprocessing.get_context("spawn")
     worker = context.Process(target=claims.try_claim, args=(tmp_path,))
     worker.start()
     os.waitid(os.P_PID, worker.pid, os.WEXITED | os.WNOWAIT)
@@ -65,7 +65,7 @@ def test_what_a_dead_worker_held_is_left_to_its_pool(tmp_path):
 
 
 def test_a_process_outside_the_pool_need_not_wait_for_it(tmp_path):
-    context = multiprocessing.get_context("fork")
+    context = multiprocessing.get_context("spawn")
     worker = context.Process(target=claims.try_claim, args=(tmp_path,))
     worker.start()
     os.waitid(os.P_PID, worker.pid, os.WEXITED | os.WNOWAIT)

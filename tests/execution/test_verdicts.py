@@ -3,6 +3,7 @@
 import dataclasses
 import os
 import resource
+import subprocess
 import threading
 import time
 from pathlib import Path
@@ -62,16 +63,11 @@ def test_a_clock_that_is_set_makes_no_other_process():
 
 
 def test_a_process_that_ended_and_was_not_collected_is_gone():
-    child = os.fork()
-    if child == 0:
-        os._exit(0)
-    os.waitid(os.P_PID, child, os.WEXITED | os.WNOWAIT)
-    uptime = psutil.Process(child).create_time() - psutil.boot_time()
-    holder = dataclasses.replace(this_process(), process_id=child, process_uptime=uptime)
-    try:
+    with subprocess.Popen(["true"]) as child:
+        os.waitid(os.P_PID, child.pid, os.WEXITED | os.WNOWAIT)
+        uptime = psutil.Process(child.pid).create_time() - psutil.boot_time()
+        holder = dataclasses.replace(this_process(), process_id=child.pid, process_uptime=uptime)
         assert gathered(holder, this_machine()) is Sign.FREE
-    finally:
-        os.waitpid(child, 0)
 
 
 @pytest.mark.parametrize(

@@ -60,7 +60,7 @@ def test_a_claims_holder_takes_what_a_dead_one_has_marked(tmp_path, workspace):
 
 
 def _make(root, workspace, start, made):
-    start.wait()
+    start.wait(60)
     made.put(make_job_directory(root, NOW, workspace).name)
 
 
@@ -68,7 +68,7 @@ def _make(root, workspace, start, made):
 def test_at_one_moment_each_process_gets_another_directory(tmp_path, workspace, exists):
     if exists:
         (tmp_path / "job").mkdir()
-    context = multiprocessing.get_context("fork")
+    context = multiprocessing.get_context("spawn")
     start, made = context.Barrier(8), context.Queue()
     arguments = (tmp_path / "job", workspace, start, made)
     processes = [context.Process(target=_make, args=arguments) for _ in range(8)]
