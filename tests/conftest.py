@@ -16,8 +16,7 @@ from af3opt.base.errors import SetupError
 from af3opt.data.prepared import find_prepared
 from af3opt.data.synthetic_weights import synthetic_weights_dir
 from af3opt.engine.discovery import find_engine
-from af3opt.execution.claims import verdicts
-from af3opt.host.queues.every import LiveJobs
+from af3opt.execution.claims.verdicts import live_jobs
 from af3opt.settings.settings import resolve_settings
 
 REPOSITORY = Path(__file__).parent.parent
@@ -40,9 +39,9 @@ def clean_environment(monkeypatch, tmp_path_factory):
 
 
 @pytest.fixture(autouse=True)
-def no_remembered_jobs(monkeypatch):
+def no_remembered_jobs():
     """Lets every test ask its scheduler anew."""
-    monkeypatch.setattr(verdicts, "_LIVE_JOBS", LiveJobs())
+    live_jobs.cache_clear()
 
 
 @pytest.fixture(autouse=True)

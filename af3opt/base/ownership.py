@@ -17,6 +17,7 @@ from pathlib import Path
 _LEVEL_FLAGS = os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC
 # As many links in one path as Linux itself follows.
 _MOST_LINKS = 40
+# How this process's user ids are those of the host, and the id of what has none here.
 _ID_MAP = Path("/proc/self/uid_map")
 _OVERFLOW_ID = Path("/proc/sys/kernel/overflowuid")
 _ALL_IDS = 0xFFFFFFFF
@@ -206,16 +207,24 @@ def _mode_problem(status: os.stat_result) -> str:
 
 def _owners() -> frozenset[int]:
     """Ids whose directories may lie above one's own: this user, root, and root unmapped."""
-    return frozenset({os.geteuid(), 0, *_unmapped_root()})
+    return frozenset({os.geteuid(), 0, *unmapped_root()})
 
 
 @functools.cache
-def _unmapped_root() -> frozenset[int]:
-    """In a container without the host's ids, everything of root's belongs to one odd id."""
+def unmapped_root(id_map: Path = _ID_MAP, overflow_id: Path = _OVERFLOW_ID) -> frozenset[int]:
+    """In a container without the host's ids, everything of root's belongs to one odd id.
+
+    Args:
+        id_map: Linux's table of the user ids of this process.
+        overflow_id: Linux's file with the odd id.
+
+    Returns:
+        That id; nothing where root is root.
+    """
     try:
-        mapped = [line.split() for line in _ID_MAP.read_text().splitlines()]
+        mapped = [line.split() for line in id_map.read_text().splitlines()]
         if any(int(count) >= _ALL_IDS for _, _, count in mapped):
             return frozenset()
-        return frozenset({int(_OVERFLOW_ID.read_text())})
+        return frozenset({int(overflow_id.read_text())})
     except (OSError, ValueError):
         return frozenset()

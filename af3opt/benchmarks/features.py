@@ -8,7 +8,6 @@ are random; their alignments are of the kind that `alignments` describes.
 """
 
 import argparse
-import contextlib
 import dataclasses
 import datetime
 import functools
@@ -32,10 +31,10 @@ from af3opt.caching.manager import CacheManager
 from af3opt.data.prepared import find_prepared
 from af3opt.data.resources import redirect_resources
 from af3opt.engine.inputs import FoldInput, fold_input_from_json, make_ccd
-from af3opt.features import conformers
 from af3opt.features.cache import FeatureCache
 from af3opt.features.compress import compress_features, decompress_features
 from af3opt.features.conformer_store import ConformerStore
+from af3opt.features.conformers import conformer_memory
 from af3opt.features.engine_features import featurise_all_seeds
 from af3opt.features.featurise import featurise
 from af3opt.features.options import FeatureOptions
@@ -102,9 +101,9 @@ def measure_job(tokens: int, rows: int, seeds: int, repeats: int) -> Iterator[Me
     def ours(folder: Path, features: str) -> None:
         store = ConformerStore(CacheManager("conformer cache", folder / "conformers"))
         cache = FeatureCache(CacheManager("feature cache", folder / features), store)
-        with _forgotten_conformers():
-            for _ in featurise(fold_input, fold_input.rng_seeds, ccd, options, cache=cache):
-                pass
+        conformer_memory.cache_clear()
+        for _ in featurise(fold_input, fold_input.rng_seeds, ccd, options, cache=cache):
+            pass
 
     names = {
         "engine": "the engine's own",
@@ -140,7 +139,8 @@ def measure_profile(tokens: int, rows: int, seeds: int) -> Iterator[Measurement]
     fold_input = synthetic_input(tokens, rows, seeds)
     ccd = make_ccd()
     options = FeatureOptions(buckets=DEFAULT_BUCKETS)
-    with tempfile.TemporaryDirectory() as name, _forgotten_conformers(), profiled() as profile:
+    conformer_memory.cache_clear()
+    with tempfile.TemporaryDirectory() as name, profiled() as profile:
         store = ConformerStore(CacheManager("conformer cache", Path(name, "conformers")))
         cache = FeatureCache(CacheManager("feature cache", Path(name, "features")), store)
         batches = featurise(fold_input, fold_input.rng_seeds, ccd, options, cache=cache)
@@ -182,13 +182,13 @@ def measure_workers(inputs: int, workers: int) -> Iterator[Measurement]:
     ccd = make_ccd()
 
     def on_one_core() -> None:
-        with _forgotten_conformers():
-            for job in jobs:
-                list(featurise(job.fold_input, job.seeds, ccd, options, threads=1))
+        conformer_memory.cache_clear()
+        for job in jobs:
+            list(featurise(job.fold_input, job.seeds, ccd, options, threads=1))
 
     def with_threads() -> None:
-        with _forgotten_conformers():
-            list(parallel_featurize(jobs, workers=1))
+        conformer_memory.cache_clear()
+        list(parallel_featurize(jobs, workers=1))
 
     alone, _ = _timed(on_one_core)
     threaded, _ = _timed(with_threads)
@@ -211,17 +211,6 @@ def measure_workers(inputs: int, workers: int) -> Iterator[Measurement]:
     yield Measurement(f"one core / {workers} workers, start included", alone / together, "x")
     yield Measurement(f"one core / {workers} workers, once started", steady, "x")
     yield Measurement("memory of one worker's own", own_memory / 1e6, "MB")
-
-
-@contextlib.contextmanager
-def _forgotten_conformers() -> Iterator[None]:
-    """Starts from a process that has embedded nothing yet."""
-    remembered = conformers._memory
-    conformers._memory = conformers.ConformerMemory(kept=100_000)
-    try:
-        yield
-    finally:
-        conformers._memory = remembered
 
 
 def _timed(work: Callable[[], object]) -> tuple[float, float]:

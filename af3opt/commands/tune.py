@@ -6,7 +6,7 @@ import logging
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from af3opt.base.child_process import module_command
 from af3opt.base.errors import Af3optError, ExitCode, UsageError
@@ -20,7 +20,7 @@ from af3opt.environment.tuning import (
     save_tuning,
 )
 from af3opt.environment.xla_flags import merge_xla_flags
-from af3opt.host.host import probe_host
+from af3opt.host.host import Host, probe_host
 from af3opt.inference.tuning_probe import DIFFUSION_PASSES, TRUNK_PASSES
 from af3opt.settings.settings import resolve_settings
 
@@ -35,7 +35,7 @@ processor, number of cores, jaxlib and engine. Takes a few minutes; let nothing 
 af3opt run uses the result by itself and says so; --notuned ignores it.
 """
 
-_FLAG_SETS: tuple[tuple[str, ...], ...] = (
+FLAG_SETS: tuple[tuple[str, ...], ...] = (
     (),
     (LEAN_SCHEDULE.flag,),
     (WIDE_VECTORS.flag,),
@@ -54,6 +54,7 @@ _TIME_LIMIT = 600
 
 # By part of the model and precision: seconds, and the error relative to float32.
 type Blocks = dict[str, dict[str, list[float]]]
+type Probe = Callable[[tuple[str, ...]], Blocks | None]
 
 _log = logging.getLogger(__name__)
 
@@ -71,8 +72,21 @@ def main(argv: list[str]) -> int:
     if argv:
         raise UsageError(f"af3opt tune takes no arguments, not {argv[0]!r}; see --help")
     configure_logging(resolve_settings([], {}))
-    host = probe_host(os.environ)
-    measured = _measure()
+    tune(probe_host(os.environ), _probe)
+    return ExitCode.OK
+
+
+def tune(host: Host, probe: Probe) -> None:
+    """Measures every flag set and keeps the fastest choice that is accurate enough.
+
+    Args:
+        host: The machine that the choice is kept for.
+        probe: Measures the blocks under a flag set; None if that failed.
+
+    Raises:
+        Af3optError: no candidate could be measured.
+    """
+    measured = _measure(probe)
     ranked = sorted(_candidates(measured), key=lambda pair: pair[0])
     if not ranked:
         raise Af3optError("nothing could be measured; see the messages above")
@@ -80,20 +94,19 @@ def main(argv: list[str]) -> int:
         _log.info("%7.1f s a run of 128 tokens: %s", seconds, _label(candidate))
     path = save_tuning(host, ranked[0][1], measured)
     _log.info("Fastest: %s; kept in %s", _label(ranked[0][1]), path)
-    return ExitCode.OK
 
 
-def _measure() -> list[JsonObject]:
+def _measure(probe: Probe) -> list[JsonObject]:
     """What each flag set takes, the faster of its turns; sets that fail are left out."""
     found: dict[tuple[str, ...], Blocks] = {}
     failed = set()
-    turns = _FLAG_SETS * _TURNS
+    turns = FLAG_SETS * _TURNS
     for number, flags in enumerate(turns, start=1):
         if flags in failed:
             continue
         label = " ".join(flags) or "no flags"
         _log.info("Measuring %d of %d: %s", number, len(turns), label)
-        blocks = _probe(flags)
+        blocks = probe(flags)
         if blocks is None:
             failed.add(flags)
             found.pop(flags, None)

@@ -56,19 +56,38 @@ def examine(settings: Settings, environ: Mapping[str, str]) -> dict[str, list[Ch
         environ: Environment variables.
 
     Returns:
-        Heading -> checks, in the order of the report. A check that does not answer
-        in time (a file system that hangs) or that breaks is reported as such.
+        Heading -> checks, in the order of the report.
     """
     subject = Subject(settings, environ, _in_thread(lambda: probe_host(environ)))
-    started = time.monotonic()
+    return run_checks(_GROUPS, subject, _DEADLINE_S)
+
+
+def run_checks(
+    groups: Mapping[str, Sequence[Probe]], subject: Subject, seconds: float
+) -> dict[str, list[Check]]:
+    """Runs checks side by side.
+
+    Args:
+        groups: Heading -> what to look at.
+        subject: What is examined.
+        seconds: How long to wait for all of them together.
+
+    Returns:
+        Heading -> checks, in the order of the groups. A check that does not answer
+        in time (a file system that hangs) or that breaks is reported as such.
+    """
+    end = time.monotonic() + seconds
     pending = {
         heading: [
             (probe, _in_thread(functools.partial(_answers, probe, subject))) for probe in probes
         ]
-        for heading, probes in _GROUPS.items()
+        for heading, probes in groups.items()
     }
+    late = f"no answer after {seconds:.0f} s"
     return {
-        heading: [check for probe, answer in answers for check in _collect(probe, answer, started)]
+        heading: [
+            check for probe, answer in answers for check in _collect(probe, answer, end, late)
+        ]
         for heading, answers in pending.items()
     }
 
@@ -92,16 +111,16 @@ def _answers(probe: Probe, subject: Subject) -> list[Check]:
 
 
 def _collect(
-    probe: Probe, answer: "concurrent.futures.Future[list[Check]]", started: float
+    probe: Probe, answer: "concurrent.futures.Future[list[Check]]", end: float, late: str
 ) -> Sequence[Check]:
     name = probe.__name__.removeprefix("check_").replace("_", " ")
     try:
-        return answer.result(timeout=max(0.0, _DEADLINE_S - (time.monotonic() - started)))
+        return answer.result(timeout=max(0.0, end - time.monotonic()))
     except TimeoutError:
         return [
             warning(
                 name,
-                f"no answer after {_DEADLINE_S:.0f} s",
+                late,
                 "a file system or a driver hangs, or this machine is very busy: look at df, "
                 "nvidia-smi and uptime, then try again",
             )

@@ -5,7 +5,6 @@ import json
 import os
 import re
 import subprocess
-import time
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
@@ -27,7 +26,7 @@ from af3opt.engine.discovery import find_engine
 from af3opt.environment.backend import Backend
 from af3opt.environment.environment import apply_environment, plan_environment
 
-_PROBE_TIMEOUT_S = 8.0
+_TIME_LIMIT_S = 8.0
 # Whole, compressed, or a part of a split file.
 _WEIGHTS = re.compile(r"\.bin(\.zst)?(\.\d+)?$")
 # What XLA says before it ends the process.
@@ -43,11 +42,15 @@ _WEIGHTS_FIX = (
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class _Answer:
-    """What the probe found, how long it took, and what it wrote to standard error."""
+    """What the probe found, what it wrote to standard error, and when it was ended.
+
+    Attributes:
+        ended_after_s: The time limit that it did not keep, or None.
+    """
 
     facts: JsonObject
-    seconds: float
     last_words: str
+    ended_after_s: float | None
 
 
 def check_weights(subject: Subject) -> Iterator[Check]:
@@ -88,14 +91,19 @@ def _weight_files(subject: Subject) -> list[Path]:
     return sorted(path for path in folder.glob("*") if _WEIGHTS.search(path.name))
 
 
-def check_model(subject: Subject) -> Iterator[Check]:
-    """Device, content of the weights, engine and optimisations, in a process of its own."""
+def check_model(subject: Subject, time_limit_s: float = _TIME_LIMIT_S) -> Iterator[Check]:
+    """Device, content of the weights, engine and optimisations, in a process of its own.
+
+    Args:
+        subject: What is examined.
+        time_limit_s: How long that process may take; what it has found by then counts.
+    """
     try:
         find_engine()
     except SetupError:
         yield skipped("engine import", "no engine")
         return
-    answer = _ask_engine(subject, subject.backend)
+    answer = _ask_engine(subject, subject.backend, time_limit_s)
     yield from _device(answer.facts)
     yield from _weights_content(subject, answer.facts)
     yield from _engine(answer)
@@ -131,14 +139,14 @@ def _engine(answer: _Answer) -> Iterator[Check]:
     elif "engine_seconds" in facts:
         yield ok("engine import", f"{facts['engine_seconds']:.1f} s")
         yield from _optimisations(facts["optimisations"], facts["lacking_package"])
-    elif answer.seconds < _PROBE_TIMEOUT_S:
+    elif answer.ended_after_s is None:
         last = (answer.last_words.split("\n") or [""])[-1].strip()[:_MOST_WORDS]
         found = f"the process that imported the engine died: {last or 'it said nothing'}"
         yield failure("engine import", found, "reinstall the engine and JAX")
     else:
         yield warning(
             "engine import",
-            f"took longer than {_PROBE_TIMEOUT_S:.0f} s, so optimisations were not looked at",
+            f"took longer than {answer.ended_after_s:.0f} s, so optimisations were not looked at",
             "try again, now that the files are cached; if it stays so, the machine is busy or "
             "the disk under the environment is slow, which every start will feel",
         )
@@ -158,7 +166,7 @@ def _optimisations(
             )
 
 
-def _ask_engine(subject: Subject, backend: Backend | None) -> _Answer:
+def _ask_engine(subject: Subject, backend: Backend | None, time_limit_s: float) -> _Answer:
     """Runs `engine_probe` and returns what it said before it ended or was ended."""
     environ = dict(subject.environ)
     if backend is not None:
@@ -174,16 +182,17 @@ def _ask_engine(subject: Subject, backend: Backend | None) -> _Answer:
     command = module_command("af3opt.doctor.engine_probe")
     device = (backend.name, backend.flash_attention) if backend else ("cpu", "xla")
     command += [*device, str(subject.settings.model_dir)]
-    start = time.monotonic()
+    ended_after_s = None
     try:
         ended = subprocess.run(
-            command, env=environ, capture_output=True, timeout=_PROBE_TIMEOUT_S, check=False
+            command, env=environ, capture_output=True, timeout=time_limit_s, check=False
         )
         output, errors = ended.stdout, ended.stderr
     except subprocess.TimeoutExpired as error:
         output, errors = error.stdout or b"", error.stderr or b""
+        ended_after_s = time_limit_s
     facts: JsonObject = {}
     for line in output.decode(errors="replace").splitlines():
         if line.startswith("{"):
             facts |= json.loads(line)
-    return _Answer(facts, time.monotonic() - start, errors.decode(errors="replace").strip())
+    return _Answer(facts, errors.decode(errors="replace").strip(), ended_after_s)

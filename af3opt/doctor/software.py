@@ -74,7 +74,16 @@ def _component_data(prepared: PreparedData | None, own: Path) -> Check:
 
 def check_jax(subject: Subject) -> Iterator[Check]:
     """Versions of JAX and its parts, by their metadata."""
-    versions = _versions()
+    return judge_jax(subject, _versions())
+
+
+def judge_jax(subject: Subject, versions: Mapping[str, str]) -> Iterator[Check]:
+    """Whether JAX and its parts belong together and suit this machine.
+
+    Args:
+        subject: What is examined.
+        versions: Name -> version of what is installed of them.
+    """
     if "jax" not in versions or "jaxlib" not in versions:
         missing = "jax" if "jax" not in versions else "jaxlib"
         yield failure("jax", f"{missing} is not installed", pip_install("engine"))
@@ -136,7 +145,12 @@ def _joined(flags: Sequence[str]) -> str:
 
 def check_cuda(subject: Subject) -> Iterator[Check]:
     """Whether the driver is new enough for the CUDA that the plugin brings."""
-    plugins = [match for name in _versions() if (match := _PLUGIN.fullmatch(name))]
+    return judge_cuda(subject, _versions())
+
+
+def judge_cuda(subject: Subject, versions: Mapping[str, str]) -> Iterator[Check]:
+    """See `check_cuda`; `versions` are as for `judge_jax`."""
+    plugins = [match for name in versions if (match := _PLUGIN.fullmatch(name))]
     if not subject.host.gpus:
         yield skipped("CUDA", "no GPU")
         return

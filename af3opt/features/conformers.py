@@ -58,7 +58,10 @@ class ConformerMemory:
                 self._known.popitem(last=False)
 
 
-_memory = ConformerMemory(kept=100_000)
+@functools.cache
+def conformer_memory() -> ConformerMemory:
+    """The memory of this process."""
+    return ConformerMemory(kept=100_000)
 
 
 class PendingConformers:
@@ -126,10 +129,11 @@ class ConformerPool:
             seed: Model seed that the conformer seeds were drawn with.
             max_iterations: Limit of RDKit's search, or None for its own.
         """
-        known = _memory.recall(wanted, max_iterations)
+        memory = conformer_memory()
+        known = memory.recall(wanted, max_iterations)
         if self._store is not None and len(known) < len(wanted):
-            _memory.remember(self._store.load(seed, max_iterations), max_iterations)
-            known = _memory.recall(wanted, max_iterations)
+            memory.remember(self._store.load(seed, max_iterations), max_iterations)
+            known = memory.recall(wanted, max_iterations)
         jobs = [(key, component) for key, component in wanted.items() if key not in known]
         shares = self._threads * _SHARES_PER_THREAD
         futures = [
@@ -147,7 +151,7 @@ class ConformerPool:
         )
 
     def _keep(self, seed: int, max_iterations: int | None, embedded: Conformers) -> None:
-        _memory.remember(embedded, max_iterations)
+        conformer_memory().remember(embedded, max_iterations)
         if self._store is not None:
             self._store.add(seed, max_iterations, embedded)
 

@@ -168,15 +168,11 @@ def usable_threads() -> int:
     return probe_cpu(find_own_job(os.environ), read_cgroup_limits()).usable_cores
 
 
-_stepping_aside_said = False
-
-
+@functools.cache
 def _say_stepping_aside(function: str) -> None:
-    global _stepping_aside_said
-    if not _stepping_aside_said:
-        _stepping_aside_said = True
-        _log.warning(
-            "seed-shared featurisation steps aside: %s of the installed engine is not a version "
-            "known to af3opt; each seed is featurised in full by the engine",
-            function,
-        )
+    """Says it once in a process."""
+    _log.warning(
+        "seed-shared featurisation steps aside: %s of the installed engine is not a version "
+        "known to af3opt; each seed is featurised in full by the engine",
+        function,
+    )

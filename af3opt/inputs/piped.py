@@ -23,11 +23,12 @@ def is_pipe(path: Path) -> bool:
         return False
 
 
-def read_pipe(path: Path) -> Path:
+def read_pipe(path: Path, most_bytes: int = _MOST_BYTES) -> Path:
     """Reads a pipe to its end.
 
     Args:
         path: The pipe.
+        most_bytes: How much it may give.
 
     Returns:
         Path of a file with its content. It is there until this process ends, also for child
@@ -43,8 +44,8 @@ def read_pipe(path: Path) -> Path:
         with path.open("rb") as pipe, open(kept, "wb", closefd=False) as file:
             while chunk := pipe.read(_CHUNK):
                 size += len(chunk)
-                if size > _MOST_BYTES:
-                    raise InputError(f"{path}: gives more than {_MOST_BYTES} bytes; not read")
+                if size > most_bytes:
+                    raise InputError(f"{path}: gives more than {most_bytes} bytes; not read")
                 file.write(chunk)
     except OSError as error:
         raise InputError(f"{path}: cannot be read: {error.strerror}") from error

@@ -8,12 +8,15 @@ does not can be buried; so only those are looked at, and other chains of the com
 matter.
 """
 
+import functools
+
 import numpy as np
 from numpy.typing import NDArray
 
 from af3opt.scores.neighbours import close_pairs
 
 PROBE_RADIUS = 1.4
+# On the sphere around an atom.
 POINTS = 100
 # Van der Waals radii, angstrom: Bondi (J. Phys. Chem. 68, 441, 1964), and for what is not
 # there Mantina et al. (J. Phys. Chem. A 113, 5806, 2009) and Alvarez (Dalton Trans. 42,
@@ -41,6 +44,7 @@ def buried_area(
     first_radii: NDArray[np.float32],
     second: NDArray[np.floating],
     second_radii: NDArray[np.float32],
+    points: int = POINTS,
 ) -> float:
     """Area that two sets of atoms bury between them, square angstroms.
 
@@ -49,9 +53,11 @@ def buried_area(
         first_radii: Van der Waals radii, angstrom, [n].
         second: Coordinates, angstrom, [m, 3].
         second_radii: Van der Waals radii, angstrom, [m].
+        points: Points on the sphere around each atom.
     """
+    sphere = _sphere(points)
     sides = ((first, first_radii, second, second_radii), (second, second_radii, first, first_radii))
-    return sum(_covered_area(*side) for side in sides)
+    return sum(_covered_area(*side, sphere) for side in sides)
 
 
 def _covered_area(
@@ -59,6 +65,7 @@ def _covered_area(
     own_radii: NDArray[np.float32],
     other: NDArray[np.floating],
     other_radii: NDArray[np.float32],
+    sphere: NDArray[np.float32],
 ) -> float:
     """Area of `own` that is accessible without `other` and not with it."""
     reach = own_radii + np.float32(PROBE_RADIUS)
@@ -68,15 +75,15 @@ def _covered_area(
         return 0.0
     near = np.unique(atom)
     covered = _hidden_points(own[near], reach[near], np.searchsorted(near, atom),
-                             other[neighbour], other_reach[neighbour])  # fmt: skip
+                             other[neighbour], other_reach[neighbour], sphere)  # fmt: skip
     touched = covered.any(axis=1)
     near, covered = near[touched], covered[touched]
     atom, neighbour = _overlapping(own[near], reach[near], own, reach)
     others = neighbour != near[atom]
     atom, neighbour = atom[others], neighbour[others]
-    hidden = _hidden_points(own[near], reach[near], atom, own[neighbour], reach[neighbour])
+    hidden = _hidden_points(own[near], reach[near], atom, own[neighbour], reach[neighbour], sphere)
     buried = np.count_nonzero(covered & ~hidden, axis=1)
-    return float((buried * 4 * np.pi * reach[near].astype(np.float64) ** 2).sum() / POINTS)
+    return float((buried * 4 * np.pi * reach[near].astype(np.float64) ** 2).sum() / len(sphere))
 
 
 def _overlapping(
@@ -99,6 +106,7 @@ def _hidden_points(
     atom: NDArray[np.intp],
     neighbours: NDArray[np.floating],
     neighbour_reach: NDArray[np.float32],
+    sphere: NDArray[np.float32],
 ) -> NDArray[np.bool_]:
     """Tells which points on the spheres of atoms lie inside a neighbour's.
 
@@ -111,25 +119,27 @@ def _hidden_points(
         atom: Row of `centres` for each neighbour, ascending, [pairs].
         neighbours: [pairs, 3].
         neighbour_reach: [pairs].
+        sphere: [points, 3].
 
     Returns:
-        bool [atoms, POINTS].
+        bool [atoms, points].
     """
-    hidden = np.zeros((len(centres), POINTS), bool)
+    hidden = np.zeros((len(centres), len(sphere)), bool)
     if not len(atom):
         return hidden
     vectors = (neighbours - centres[atom]).astype(np.float32)
     own = reach[atom]
     limit = (own**2 + (vectors**2).sum(axis=1) - neighbour_reach**2) / (2 * own)
-    inside = np.empty((len(atom), POINTS), bool)
+    inside = np.empty((len(atom), len(sphere)), bool)
     for start in range(0, len(atom), _PRODUCT_ROWS):
         rows = slice(start, start + _PRODUCT_ROWS)
-        np.greater(vectors[rows] @ _SPHERE.T, limit[rows, None], out=inside[rows])
+        np.greater(vectors[rows] @ sphere.T, limit[rows, None], out=inside[rows])
     present, first = np.unique(atom, return_index=True)
     hidden[present] = np.logical_or.reduceat(inside, first, axis=0)
     return hidden
 
 
+@functools.cache
 def _sphere(count: int) -> NDArray[np.float32]:
     """Points spread evenly over the unit sphere along a spiral, float32 [count, 3].
 
@@ -139,6 +149,3 @@ def _sphere(count: int) -> NDArray[np.float32]:
     angle = np.pi * (3 - np.sqrt(5)) * np.arange(count)
     radius = np.sqrt(1 - height**2)
     return np.stack([radius * np.cos(angle), radius * np.sin(angle), height], 1).astype(np.float32)
-
-
-_SPHERE = _sphere(POINTS)

@@ -18,8 +18,8 @@ from af3opt.search.targets import DatabaseError, TargetFile, read_ahead
 
 # Spans a thread: enough that all threads end at about the same time.
 _SPANS_A_THREAD = 64
-# Bytes of a span; large ones keep Python's share of the work small.
-_SMALLEST_SPAN, _LARGEST_SPAN = 1 << 20, 1 << 24
+# Least and most bytes of a span; large ones keep Python's share of the work small.
+SPAN_BYTES = (1 << 20, 1 << 24)
 # Spans that may be done ahead of the one that is waited for, a thread.
 _AHEAD = 2
 
@@ -67,6 +67,7 @@ def scan_file(
     sinks: Sequence[Sink],
     threads: int,
     report: Callable[[Progress], None] = lambda _: None,
+    span_bytes: tuple[int, int] = SPAN_BYTES,
 ) -> Scan | Aside:
     """Writes the targets that HMMER's first filter might keep.
 
@@ -76,6 +77,7 @@ def scan_file(
         sinks: One for each query. After an `Aside` or an error they hold a part.
         threads: Threads to use, at least 1.
         report: Called in this thread after every span.
+        span_bytes: Least and most bytes of a span.
 
     Raises:
         DatabaseError: the file cannot be read, is shorter than its size, or changed.
@@ -83,7 +85,8 @@ def scan_file(
     if file.size == 0:
         return Aside(f"{file.path} is empty")
     total = _Total(file, sinks, report)
-    with _Workers(file, queries, threads) as workers:
+    spans = _spans(file.size, threads, span_bytes)
+    with _Workers(file, queries, threads, spans) as workers:
         for span, done in workers.results():
             aside = total.add(span, done)
             if aside is not None:
@@ -138,10 +141,16 @@ class _Total:
 class _Workers:
     """Threads that scan spans; ends with all of them, whatever happened."""
 
-    def __init__(self, file: TargetFile, queries: Sequence[PreparedQuery], threads: int) -> None:
+    def __init__(
+        self,
+        file: TargetFile,
+        queries: Sequence[PreparedQuery],
+        threads: int,
+        spans: Sequence[range],
+    ) -> None:
         self._file = file
         self._queries = queries
-        self._spans = _spans(file.size, threads)
+        self._spans = spans
         self._next = 0
         self._lock = threading.Lock()
         self._stopped = False
@@ -197,6 +206,7 @@ class _Workers:
             return self._next - 1
 
 
-def _spans(size: int, threads: int) -> list[range]:
-    span = min(max(size // (threads * _SPANS_A_THREAD), _SMALLEST_SPAN), _LARGEST_SPAN)
+def _spans(size: int, threads: int, span_bytes: tuple[int, int]) -> list[range]:
+    least, most = span_bytes
+    span = min(max(size // (threads * _SPANS_A_THREAD), least), most)
     return [range(start, min(size, start + span)) for start in range(0, size, span)]

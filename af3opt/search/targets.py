@@ -23,8 +23,6 @@ from af3opt.search.aside import Aside
 _SHARDS = re.compile(r"(?P<prefix>[^?\],*]+)@(?P<shards>\d{1,5}|\*)(?P<suffix>[._][^?\]@*/]*)?")
 # By these endings HMMER takes a file for something else than plain FASTA.
 _OTHER_FORMATS = (".gz", ".gb")
-# Reads only what is in memory. Pythons that were built for an old system do not have it.
-_NOWAIT: int | None = getattr(os, "RWF_NOWAIT", None)
 
 
 class DatabaseError(SetupError):
@@ -135,8 +133,10 @@ def read_ahead(descriptor: int, span: range) -> None:
     and network file systems. For a file in memory, asking would cost a tenth of a scan.
     """
     middle = span.start + len(span) // 2
+    # Reads only what is in memory. Pythons that were built for an old system do not have it.
+    nowait: int | None = getattr(os, "RWF_NOWAIT", None)
     with contextlib.suppress(OSError):
-        if _NOWAIT is not None and os.preadv(descriptor, [bytearray(1)], middle, _NOWAIT):
+        if nowait is not None and os.preadv(descriptor, [bytearray(1)], middle, nowait):
             return
     with contextlib.suppress(OSError):
         os.posix_fadvise(descriptor, span.start, len(span), os.POSIX_FADV_WILLNEED)

@@ -1,5 +1,6 @@
 """Atomic writes: complete, or as if nothing had happened."""
 
+import ctypes
 import os
 import signal
 import subprocess
@@ -121,12 +122,12 @@ def test_a_directory_replaces_whatever_has_its_name(kind, tmp_path):
 
 
 REPLACE = """
-import os, signal, sys
+import ctypes, os, signal, sys
 from pathlib import Path
 from af3opt.base import atomic
 exchange, path = sys.argv[1] == "exchange", Path(sys.argv[2])
 if not exchange:
-    atomic._exchange = lambda one, other: False
+    ctypes.CDLL = lambda *_, **__: object()  # A C library without renameat2.
 original = Path.rename
 def rename(self, target):
     original(self, target)
@@ -160,7 +161,8 @@ def test_there_is_nothing_to_restore(tmp_path):
 
 
 def test_names_are_swapped_in_two_steps_where_one_is_not_possible(tmp_path, monkeypatch):
-    monkeypatch.setattr(atomic, "_exchange", lambda _one, _other: False)
+    # A C library without renameat2.
+    monkeypatch.setattr(ctypes, "CDLL", lambda *_, **__: object())
     for content in ("a", "b"):
         with atomic.atomic_directory(tmp_path / "d") as scratch:
             (scratch / content).write_text("1")

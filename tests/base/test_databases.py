@@ -4,8 +4,10 @@ import os
 
 import pytest
 
-from af3opt.base import databases
 from af3opt.base.databases import database_identity, states_of_files
+
+# More than is read whole.
+LARGE_BYTES = 65 << 20
 
 
 def _write(path, content):
@@ -32,13 +34,26 @@ def test_every_byte_of_a_small_database_counts(tmp_path, place):
 
 
 @pytest.mark.parametrize("change", ["another size", "a residue more at the beginning"])
-def test_another_release_of_a_large_database_is_another(tmp_path, monkeypatch, change):
-    monkeypatch.setattr(databases, "_WHOLE_BYTES", 1000)
-    content = os.urandom(4 << 20)
-    path = _write(tmp_path / "x.fasta", content)
+def test_another_release_of_a_large_database_is_another(tmp_path, change):
+    path = _write(tmp_path / "x.fasta", os.urandom(4096))
+    os.truncate(path, LARGE_BYTES)
     before = database_identity(str(path))
-    path.write_bytes(content + b"A" if change == "another size" else b"A" + content[:-1])
+    if change == "another size":
+        os.truncate(path, LARGE_BYTES + 1)
+    else:
+        path.write_bytes(b"A" + path.read_bytes()[:-1])
     assert database_identity(str(path)) != before
+
+
+def test_of_a_large_database_samples_are_read(tmp_path):
+    """Not all of it, which would take hours: a byte between them goes unnoticed."""
+    path = _write(tmp_path / "x.fasta", b"")
+    os.truncate(path, LARGE_BYTES)
+    before = database_identity(str(path))
+    with path.open("r+b") as stream:
+        stream.seek(1 << 20)
+        stream.write(b"A")
+    assert database_identity(str(path)) == before
 
 
 def test_files_in_a_directory_count_by_their_names(tmp_path):

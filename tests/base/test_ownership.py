@@ -5,9 +5,13 @@ from pathlib import Path
 
 import pytest
 
-from af3opt.base import ownership
 from af3opt.base.foreign_files import read_private
-from af3opt.base.ownership import RefusedFileError, checked_directory, directory_problem
+from af3opt.base.ownership import (
+    RefusedFileError,
+    checked_directory,
+    directory_problem,
+    unmapped_root,
+)
 from tests.other_user import give_away, needs_root
 
 LIMIT = 1000
@@ -107,16 +111,11 @@ def test_no_descriptor_is_left_open(tmp_path, file):
     assert open_descriptors() == before
 
 
-def test_in_a_container_without_roots_id_its_odd_id_stands_for_root(tmp_path, monkeypatch):
-    (tmp_path / "map").write_text("      1000       1000          1\n")
-    (tmp_path / "overflow").write_text("65534\n")
-    monkeypatch.setattr(ownership, "_ID_MAP", tmp_path / "map")
-    monkeypatch.setattr(ownership, "_OVERFLOW_ID", tmp_path / "overflow")
-    ownership._unmapped_root.cache_clear()
-    try:
-        assert ownership._unmapped_root() == {65534}
-        (tmp_path / "map").write_text("         0          0 4294967295\n")
-        ownership._unmapped_root.cache_clear()
-        assert ownership._unmapped_root() == frozenset()
-    finally:
-        ownership._unmapped_root.cache_clear()
+def test_in_a_container_without_roots_id_its_odd_id_stands_for_root(tmp_path):
+    odd = tmp_path / "overflow"
+    odd.write_text("65534\n")
+    for name, line in (("some", "1000 1000 1"), ("all", "0 0 4294967295")):
+        (tmp_path / name).write_text(f"         {line}\n")
+    assert unmapped_root(tmp_path / "some", odd) == {65534}
+    assert unmapped_root(tmp_path / "all", odd) == frozenset()
+    assert unmapped_root(tmp_path / "none", odd) == frozenset()

@@ -4,6 +4,7 @@ import dataclasses
 import errno
 import json
 import os
+import shutil
 import stat
 import time
 from pathlib import Path
@@ -22,7 +23,6 @@ from af3opt.host.host import Memory
 from af3opt.host.queues.core import BatchJob
 from af3opt.search.aside import Aside
 from af3opt.search.kernel import instruction_set
-from af3opt.settings.settings import resolve_settings
 from tests.conftest import REPOSITORY
 from tests.doctor.subjects import CPU, V100, only, subject, verdicts
 
@@ -83,29 +83,28 @@ def test_driver_against_plugin(table, plugin, verdict, monkeypatch, tmp_path):
     script.write_text(f'#!/bin/sh\necho "| NVIDIA-SMI 550 {table} |"\n')
     script.chmod(script.stat().st_mode | stat.S_IXUSR)
     monkeypatch.setenv("PATH", str(tmp_path))
-    monkeypatch.setattr(software, "_versions", lambda: {plugin: "0.10.2"} if plugin else {})
     examined = subject(gpus=(V100,), gpu_problem=None, environ={"PATH": str(tmp_path)})
-    assert verdicts(software.check_cuda(examined)) == {"CUDA": verdict}
+    versions = {plugin: "0.10.2"} if plugin else {}
+    assert verdicts(software.judge_cuda(examined, versions)) == {"CUDA": verdict}
 
 
-def test_a_plugin_of_another_release_is_found(monkeypatch):
+def test_a_plugin_of_another_release_is_found():
     versions = {"jax": "0.10.2", "jaxlib": "0.10.2", "jax-cuda12-plugin": "0.9.1"}
-    monkeypatch.setattr(software, "_versions", lambda: versions)
-    checks = list(software.check_jax(subject()))
+    checks = list(software.judge_jax(subject(), versions))
     assert only(checks, "jax plugin").verdict is Verdict.FAIL
     assert "bench" in only(checks, "jax upgrade").fix
 
 
 @pytest.mark.parametrize(("isa", "words"), [("avx512_bf16", "natively"), ("avx2", "float32")])
-def test_what_an_upgrade_brings_depends_on_the_processor(isa, words, monkeypatch):
-    monkeypatch.setattr(software, "_versions", lambda: {"jax": "0.10.2", "jaxlib": "0.10.2"})
+def test_what_an_upgrade_brings_depends_on_the_processor(isa, words):
+    versions = {"jax": "0.10.2", "jaxlib": "0.10.2"}
     examined = subject(cpu=dataclasses.replace(CPU, isa=frozenset({isa})))
-    assert words in only(software.check_jax(examined), "jax upgrade").found
+    assert words in only(software.judge_jax(examined, versions), "jax upgrade").found
 
 
-def test_a_new_jax_needs_no_upgrade(monkeypatch):
-    monkeypatch.setattr(software, "_versions", lambda: {"jax": "0.12.0.1", "jaxlib": "0.12.0.1"})
-    assert verdicts(software.check_jax(subject())) == {"jax": Verdict.OK}
+def test_a_new_jax_needs_no_upgrade():
+    versions = {"jax": "0.12.0.1", "jaxlib": "0.12.0.1"}
+    assert verdicts(software.judge_jax(subject(), versions)) == {"jax": Verdict.OK}
 
 
 def test_the_tuned_choice_is_shown(monkeypatch):
@@ -312,7 +311,8 @@ def test_caches_are_counted_and_must_be_private(tmp_path):
 
 
 def test_little_free_disk_is_noticed(monkeypatch, tmp_path):
-    monkeypatch.setattr(storage, "_FEW_BYTES", 1 << 60)
+    nearly_full = shutil.disk_usage(tmp_path)._replace(free=1 << 20)
+    monkeypatch.setattr(shutil, "disk_usage", lambda _path: nearly_full)
     checks = storage.check_free_disk(subject(f"--output_dir={tmp_path}/new/deeper"))
     assert verdicts(checks)["free disk, --output_dir"] is Verdict.WARN
 
@@ -383,7 +383,7 @@ def test_speed_is_measured_on_large_files_only(tmp_path):
     assert speed is None or speed > 0  # tmpfs refuses direct reads
 
 
-def test_a_check_that_breaks_or_hangs_is_reported(monkeypatch):
+def test_a_check_that_breaks_or_hangs_is_reported():
     def check_broken(_):
         raise ValueError("odd machine")
         yield
@@ -392,9 +392,7 @@ def test_a_check_that_breaks_or_hangs_is_reported(monkeypatch):
         time.sleep(5)
         yield
 
-    monkeypatch.setattr(examination, "_GROUPS", {"All": (check_broken, check_hanging)})
-    monkeypatch.setattr(examination, "_DEADLINE_S", 0.5)
-    groups = examination.examine(resolve_settings([], {}), {})
+    groups = examination.run_checks({"All": (check_broken, check_hanging)}, subject(), 0.5)
     assert verdicts(groups["All"]) == {"broken": Verdict.FAIL, "hanging": Verdict.WARN}
     assert "odd machine" in groups["All"][0].found
 

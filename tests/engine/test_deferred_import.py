@@ -1,10 +1,13 @@
 """tokamax is imported when something of it is used."""
 
+import importlib.util
 import subprocess
 import sys
 import textwrap
 
 import pytest
+
+from af3opt.engine import deferred_import
 
 
 def in_new_process(home, program):
@@ -78,8 +81,7 @@ def test_package_that_is_there_stays(prepared_home):
 
 
 def test_nothing_stands_for_a_package_that_is_not_installed(monkeypatch):
-    from af3opt.engine import deferred_import
-
-    monkeypatch.setattr(deferred_import, "_PACKAGE", "af3opt_no_such_package")
+    monkeypatch.delitem(sys.modules, "tokamax", raising=False)
+    monkeypatch.setattr(importlib.util, "find_spec", lambda _name: None)
     deferred_import.defer_import()
-    assert "af3opt_no_such_package" not in sys.modules
+    assert "tokamax" not in sys.modules

@@ -12,15 +12,23 @@ from af3opt.base.errors import SetupError
 from af3opt.engine import msa
 
 
+def pipeline_with(monkeypatch, process):
+    """A pipeline whose engine does what is given."""
+    engine = SimpleNamespace(DataPipeline=lambda _config: SimpleNamespace(process=process))
+    config = SimpleNamespace(pdb_database_path="/db/mmcif_files")
+    monkeypatch.setattr(msa, "needs_search", lambda fold_input: True)
+    monkeypatch.setattr(msa, "data_pipeline_config", lambda settings: config)
+    monkeypatch.setattr(msa, "engine_module", lambda name: engine)
+    return msa.DataPipeline(SimpleNamespace())
+
+
 @pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT])
 def test_a_full_temporary_directory_is_named(monkeypatch, number):
     def process(fold_input):
         raise OSError(number, os.strerror(number))
 
-    monkeypatch.setattr(msa, "needs_search", lambda fold_input: True)
+    pipeline = pipeline_with(monkeypatch, process)
     monkeypatch.setattr("tempfile.tempdir", "/small/scratch")
-    pipeline = msa.DataPipeline(SimpleNamespace())
-    monkeypatch.setattr(pipeline, "_build", lambda: SimpleNamespace(process=process))
     with pytest.raises(SetupError, match=r"job1: /small/scratch has no space left; set TMPDIR"):
         pipeline.process(SimpleNamespace(name="job1"))
 
@@ -57,12 +65,7 @@ def searched(monkeypatch):
     """Runs a pipeline whose engine fills in given chains, and says what it says."""
 
     def run(given, filled, process=None):
-        monkeypatch.setattr(msa, "needs_search", lambda fold_input: True)
-        pipeline = msa.DataPipeline(SimpleNamespace())
-        made = SimpleNamespace(process=process or (lambda fold_input: filled))
-        monkeypatch.setattr(pipeline, "_build", lambda: made)
-        pipeline._template_directory = "/db/mmcif_files"
-        return pipeline.process(given)
+        return pipeline_with(monkeypatch, process or (lambda fold_input: filled)).process(given)
 
     return run
 

@@ -114,58 +114,52 @@ def probe_result(mixed_error=1e-3):
     }
 
 
-def test_fastest_accurate_candidate_is_kept(host, monkeypatch):
-    monkeypatch.setattr(tune, "_probe", lambda _flags: probe_result())
-    assert tune.main([]) == 0
+def test_fastest_accurate_candidate_is_kept(host):
+    tune.tune(host, lambda _flags: probe_result())
     chosen = load_tuning(settings(), host)
     assert chosen == Candidate(trunk_precision="mixed", diffusion_precision="split")
 
 
-def test_inaccurate_candidate_is_refused(host, monkeypatch):
-    monkeypatch.setattr(tune, "_probe", lambda _flags: probe_result(mixed_error=float("nan")))
-    tune.main([])
+def test_inaccurate_candidate_is_refused(host):
+    tune.tune(host, lambda _flags: probe_result(mixed_error=float("nan")))
     assert load_tuning(settings(), host).trunk_precision == "float32"
 
 
-def test_failing_flag_set_is_left_out(host, monkeypatch):
-    monkeypatch.setattr(tune, "_probe", lambda flags: probe_result() if flags else None)
-    tune.main([])
+def test_failing_flag_set_is_left_out(host):
+    tune.tune(host, lambda flags: probe_result() if flags else None)
     measured = json.loads(tuning_file(host).read_text())["measured"]
     assert [entry["xla_flags"] for entry in measured] == [
-        list(flags) for flags in tune._FLAG_SETS if flags
+        list(flags) for flags in tune.FLAG_SETS if flags
     ]
 
 
-def test_a_set_that_fails_once_is_not_trusted(host, monkeypatch):
+def test_a_set_that_fails_once_is_not_trusted(host):
     turns = []
 
     def probe(flags):
         turns.append(flags)
         return None if turns.count(()) == 2 and not flags else probe_result()
 
-    monkeypatch.setattr(tune, "_probe", probe)
-    tune.main([])
+    tune.tune(host, probe)
     measured = json.loads(tuning_file(host).read_text())["measured"]
     assert [] not in [entry["xla_flags"] for entry in measured]
     assert load_tuning(settings(), host).xla_flags
 
 
-def test_other_work_in_one_turn_does_not_decide(host, monkeypatch):
-    slow_and_fast = {flags: [9.0, 0.1 if flags else 9.0] for flags in tune._FLAG_SETS}
+def test_other_work_in_one_turn_does_not_decide(host):
+    slow_and_fast = {flags: [9.0, 0.1 if flags else 9.0] for flags in tune.FLAG_SETS}
 
     def probe(flags):
         seconds = slow_and_fast[flags].pop(0)
         return {part: {"float32": [seconds, 0.0]} for part in ("trunk", "diffusion")}
 
-    monkeypatch.setattr(tune, "_probe", probe)
-    tune.main([])
-    assert load_tuning(settings(), host).xla_flags == tune._FLAG_SETS[1]
+    tune.tune(host, probe)
+    assert load_tuning(settings(), host).xla_flags == tune.FLAG_SETS[1]
 
 
-def test_nothing_measured_is_an_error(monkeypatch):
-    monkeypatch.setattr(tune, "_probe", lambda _flags: None)
+def test_nothing_measured_is_an_error(host):
     with pytest.raises(Af3optError, match="nothing could be measured"):
-        tune.main([])
+        tune.tune(host, lambda _flags: None)
 
 
 def test_arguments_are_refused():
@@ -174,4 +168,4 @@ def test_arguments_are_refused():
 
 
 def test_every_set_that_is_tried_can_be_used():
-    assert {flag for flags in tune._FLAG_SETS for flag in flags} <= KNOWN_FLAGS
+    assert {flag for flags in tune.FLAG_SETS for flag in flags} <= KNOWN_FLAGS

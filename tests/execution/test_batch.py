@@ -3,6 +3,7 @@
 import importlib.metadata
 import json
 import os
+import re
 import shutil
 import signal
 import time
@@ -281,15 +282,15 @@ def test_no_seed_is_started_without_time_for_it(runs, inputs, tmp_path):
 
 
 def test_seed_times_are_learned_for_the_next_process(runs, inputs, tmp_path, monkeypatch):
-    monkeypatch.setattr("af3opt.execution.planning.deadline._MARGIN_SECONDS", 0.0)
     output = tmp_path / "out"
     home = tmp_path / "times"
     monkeypatch.setattr("af3opt.progress.learned.af3opt_home", lambda: home)
     assert runs.run(inputs / "job0.json", output, seconds=1.5) == ExitCode.OK
     steps = len(runs.steps())
     # The first seed of this process would already take too long.
-    assert runs.run(inputs, output, "--max_runtime=1", seconds=1.5) == ExitCode.REQUEUE
+    assert runs.run(inputs, output, "--max_runtime=31", seconds=1.5) == ExitCode.REQUEUE
     assert len(runs.steps()) == steps
+    assert re.search(r"takes about 3[2-9] s with what is before it, 30 s to spare", runs.output)
 
 
 @pytest.mark.parametrize("overlap", ["on", "off"])

@@ -37,7 +37,12 @@ def make_starved_runner(engine, settings, backend, device_index=0, *, optimizati
 
 @pytest.fixture
 def gpu(tmp_path, monkeypatch):
-    """An nvidia-smi with one GPU, first on the PATH."""
+    """An nvidia-smi with one GPU, first on the PATH, and a plugin of JAX for it."""
+    plugin = tmp_path / "packages" / "jax_cuda12_plugin-1.dist-info"
+    plugin.mkdir(parents=True)
+    (plugin / "METADATA").write_text("Metadata-Version: 2.1\nName: jax-cuda12-plugin\nVersion: 1\n")
+    (plugin / "entry_points.txt").write_text("[jax_plugins]\nxla_cuda12 = no_such_module\n")
+    monkeypatch.syspath_prepend(plugin.parent)
     folder = tmp_path / "bin"
     folder.mkdir()
     script = folder / "nvidia-smi"
@@ -51,13 +56,11 @@ def run_command(flags, started):
     """`af3opt run` with the starved device; what it would become is written to `started`."""
     from af3opt.commands import run
     from af3opt.execution import launch
-    from af3opt.host import host
 
     def become(program, command, environment):
         started.write_text(json.dumps({"command": command, "environment": environment}))
         raise SystemExit(99)
 
-    host._jax_plugins = lambda: ("xla_cuda12",)
     launch.create_model_runner = make_starved_runner
     os.execve = become
     try:

@@ -223,16 +223,16 @@ def test_a_damaged_entry_is_made_again(engine, options, make_cache, caplog):
     assert cache.load(_key(fold_input, options, cache), 1) is not None
 
 
-def test_stored_conformers_give_the_same_bits(engine, options, tmp_path, monkeypatch):
+def test_stored_conformers_give_the_same_bits(engine, options, tmp_path):
     from af3opt.caching.manager import CacheManager
-    from af3opt.features import conformers
     from af3opt.features.cache import FeatureCache
     from af3opt.features.conformer_store import ConformerStore
+    from af3opt.features.conformers import conformer_memory
 
     (fold_input,) = load_example("protein_ligand_smiles", seeds=(1, 2))
     made = _batches(fold_input, options)
     for attempt in ("first", "second"):
-        monkeypatch.setattr(conformers, "_memory", conformers.ConformerMemory(kept=1000))
+        conformer_memory.cache_clear()
         store = ConformerStore(CacheManager("conformer cache", tmp_path / "conformers"))
         cache = FeatureCache(CacheManager("feature cache", tmp_path / attempt), store)
         embedded = _batches(fold_input, options, cache)

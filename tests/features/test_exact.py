@@ -85,12 +85,21 @@ def test_paired_alignments(engine):
     _assert_bit_identical(protein_input((40, 30), 60, (1, 2), paired=True), _options())
 
 
+@pytest.fixture
+def no_known_conformers():
+    """Forgets conformers, and those that the test has made."""
+    from af3opt.features.conformers import conformer_memory
+
+    conformer_memory.cache_clear()
+    yield
+    conformer_memory.cache_clear()
+
+
+@pytest.mark.usefixtures("no_known_conformers")
 def test_embedding_that_fails_for_some_seeds(engine, monkeypatch):
     """Where RDKit finds no conformer, the dictionary's coordinates and atoms stand in."""
     from af3opt.engine.modules import engine_module
-    from af3opt.features import conformers
 
-    monkeypatch.setattr(conformers, "_memory", conformers.ConformerMemory(kept=10))
     rdkit_utils = engine_module("data.tools.rdkit_utils")
     embed = rdkit_utils.get_random_conformer
 
@@ -113,13 +122,10 @@ def test_embedding_that_fails_for_some_seeds(engine, monkeypatch):
 
 
 def test_an_unknown_engine_function_leaves_featurisation_to_the_engine(engine, monkeypatch, caplog):
-    monkeypatch.setattr(
-        "af3opt.features.featurise.unknown_function", lambda: "model.features.get_reference"
-    )
-    monkeypatch.setattr("af3opt.features.featurise._stepping_aside_said", False)
+    monkeypatch.setattr("af3opt.features.featurise.unknown_function", lambda: "model.features.one")
     (fold_input,) = load_example("ubiquitin", seeds=(1, 2))
     _assert_bit_identical(dataclasses.replace(fold_input), _options())
-    assert caplog.text.count("steps aside: model.features.get_reference") == 1
+    assert caplog.text.count("steps aside: model.features.one") == 1
 
 
 def test_shared_arrays_cannot_be_written_into(engine):

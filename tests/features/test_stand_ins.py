@@ -99,10 +99,10 @@ def test_filled_conformers_leave_nothing_to_embed(engine, tmp_path, monkeypatch)
     from af3opt.caching.manager import CacheManager
     from af3opt.engine.inputs import make_ccd
     from af3opt.engine.modules import engine_module
-    from af3opt.features import conformers
     from af3opt.features.cache import FeatureCache
     from af3opt.features.conformer_fill import fill_conformers
     from af3opt.features.conformer_store import ConformerStore
+    from af3opt.features.conformers import conformer_memory
     from af3opt.features.featurise import featurise
     from af3opt.features.options import FeatureOptions
     from tests.features.batches import assert_same_batch
@@ -110,7 +110,7 @@ def test_filled_conformers_leave_nothing_to_embed(engine, tmp_path, monkeypatch)
     (fold_input,) = load_example("zinc_finger_ion", seeds=(5,))
     options = FeatureOptions(buckets=(128,))
     ((_, expected),) = featurise(fold_input, (5,), make_ccd(), options)
-    monkeypatch.setattr(conformers, "_memory", conformers.ConformerMemory(kept=100_000))
+    conformer_memory.cache_clear()
     store = ConformerStore(CacheManager("conformer cache", tmp_path / "conformers"))
     residues = sum(len(chain.sequence) for chain in fold_input.chains if hasattr(chain, "sequence"))
     assert dict(fill_conformers(store, (5,), residues)) == {5: 20 * residues}
@@ -123,7 +123,7 @@ def test_filled_conformers_leave_nothing_to_embed(engine, tmp_path, monkeypatch)
         return embed(**arguments)
 
     monkeypatch.setattr(rdkit_utils, "get_random_conformer", watched)
-    monkeypatch.setattr(conformers, "_memory", conformers.ConformerMemory(kept=100_000))
+    conformer_memory.cache_clear()
     cache = FeatureCache(CacheManager("feature cache", tmp_path / "features"), store)
     ((_, batch),) = featurise(fold_input, (5,), make_ccd(), options, cache=cache)
     assert_same_batch(batch, expected)

@@ -10,7 +10,7 @@ import pytest
 from af3opt import cli
 from af3opt.base.errors import InputError
 from af3opt.commands._run_settings import with_input_to_read_again
-from af3opt.inputs import piped
+from af3opt.inputs.piped import is_pipe, read_pipe
 from af3opt.settings.settings import check_run_settings, resolve_settings
 from tests.conftest import REPOSITORY
 
@@ -34,9 +34,9 @@ def pipe_with():
 
 def test_what_was_read_is_read_again_by_other_processes(pipe_with):
     path = pipe_with(b"{}")
-    assert piped.is_pipe(path)
-    kept = piped.read_pipe(path)
-    assert not piped.is_pipe(kept)
+    assert is_pipe(path)
+    kept = read_pipe(path)
+    assert not is_pipe(kept)
     assert kept.read_bytes() == kept.read_bytes() == b"{}"
     child = subprocess.run(["cat", str(kept)], capture_output=True, check=True)
     assert child.stdout == b"{}"
@@ -57,10 +57,9 @@ os.execv(sys.executable, [sys.executable, "-c", "import sys; {again}", str(kept)
     assert shown.stdout == "content\n"
 
 
-def test_too_much_is_refused(pipe_with, monkeypatch):
-    monkeypatch.setattr(piped, "_MOST_BYTES", 3)
+def test_too_much_is_refused(pipe_with):
     with pytest.raises(InputError, match="gives more than 3 bytes; not read"):
-        piped.read_pipe(pipe_with(b"1234"))
+        read_pipe(pipe_with(b"1234"), most_bytes=3)
 
 
 def test_settings_name_what_was_read(pipe_with, tmp_path):

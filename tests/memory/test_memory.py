@@ -43,7 +43,6 @@ def test_available_respects_the_limit():
 def test_sampling_goes_on_after_a_sample_that_failed(monkeypatch):
     from af3opt.memory import manager as module
 
-    monkeypatch.setattr(module, "_SAMPLE_SECONDS", 0.001)
     sampled, measure = threading.Event(), module.resident_bytes
     main, failures = threading.get_ident(), []
 

@@ -104,12 +104,24 @@ class TestFusedPair:
         np.testing.assert_array_equal(ours, engine)
         assert not references
 
-    def test_large_inputs_are_left_to_the_engine(self, references, monkeypatch):
-        monkeypatch.setattr(fused_pair, "_MOST_POSITIONS", 15 * 15)
+    def test_large_inputs_are_left_to_the_engine(self, references):
+        import haiku as hk
+
+        modules = engine_module("model.network.modules")
+        utils = engine_module("model.components.utils")
         config = blocks.engine_config("all")
-        with_patch(
-            fused_pair.OPTIMIZATION, ON_GPU, blocks.template_stack, config, 16, 14, "bfloat16"
-        )
+        pair = jax.ShapeDtypeStruct((2049, 2049, 64), "bfloat16")
+        mask = jax.ShapeDtypeStruct((2049, 2049), "bfloat16")
+
+        def run(pair, mask):
+            with utils.bfloat16_context():
+                return modules.PairFormerIteration(
+                    config.evoformer.template.template_stack, config.global_config, name="block"
+                )(act=pair, pair_mask=mask)
+
+        key = jax.random.PRNGKey(0)
+        trace = functools.partial(jax.eval_shape, hk.transform(run).init, key, pair, mask)
+        with_patch(fused_pair.OPTIMIZATION, ON_GPU, trace)
         assert set(references) == {"fused_glu_transition"}
 
     def test_kernels_can_be_built_for_cuda(self, absent_gpu):
@@ -171,10 +183,7 @@ class TestAttentionRows:
         assert attention_rows.rows_at_once(tokens) == rows
 
     def test_all_rows_in_one_piece(self, monkeypatch):
-        pieces = ((1536, 8), (None, 4))
-        monkeypatch.setattr(attention_rows, "_ENGINES_PIECES", pieces)
         config = blocks.engine_config()
-        config.global_config.pair_attention_chunk_size = pieces
         modules = engine_module("model.network.modules")
         attention = modules.GridSelfAttention._attention
         seen = set()
@@ -186,13 +195,13 @@ class TestAttentionRows:
         def run():
             with monkeypatch.context() as patch:
                 patch.setattr(modules.GridSelfAttention, "_attention", watched)
-                return blocks.pairformer(config, 24, 20)
+                return blocks.pairformer(config, 136, 130)
 
         engine = run()
-        assert 8 in seen
+        assert {128, 8} <= seen
         seen.clear()
         ours = with_patch(attention_rows.OPTIMIZATION, ON_GPU, run)
-        assert seen == {24}
+        assert seen == {136}
         assert rms(ours - engine) < 2e-6 * rms(engine)
 
     def test_other_pieces_stay(self):

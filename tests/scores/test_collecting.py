@@ -44,24 +44,27 @@ def test_a_damaged_record_is_as_good_as_none(tmp_path, record):
     assert sample.ranking_score == 0.9
 
 
-def test_several_processes_give_what_one_gives(tmp_path, monkeypatch):
+def test_several_processes_give_what_one_gives(tmp_path):
     for name in ("x", "y"):
         write_job(tmp_path, name, heterodimer(), (0.5, 0.7, 0.9))
     (tmp_path / "y" / "seed-1_sample-1" / "y_seed-1_sample-1_model.cif").write_text("nothing")
-    alone, together = collect_samples(tmp_path), collect_samples(tmp_path)
+    alone = collect_samples(tmp_path)
+    # Enough to be worth processes.
+    together = [sample for _ in range(8) for sample in collect_samples(tmp_path)]
     score_missing(alone, 1)
-    monkeypatch.setattr(collecting, "_WORTH_PROCESSES", 1)
     score_missing(together, 2)
-    assert list(rows_of(together)) == list(rows_of(alone))
-    assert [sample.problem for sample in together] == [sample.problem for sample in alone]
+    assert list(rows_of(together)) == 8 * list(rows_of(alone))
+    assert [sample.problem for sample in together] == 8 * [sample.problem for sample in alone]
     assert [bool(sample.problem) for sample in alone] == [False, False, False, False, True, False]
 
 
 def test_large_files_are_scored_one_at_a_time(tmp_path, monkeypatch):
     write_job(tmp_path, "x", heterodimer(), (0.5, 0.9))
-    samples = collect_samples(tmp_path)
-    monkeypatch.setattr(collecting, "_LARGE_BYTES", 10)
-    monkeypatch.setattr(collecting, "_WORTH_PROCESSES", 1)
+    for sample in collect_samples(tmp_path):
+        with sample.files.confidences.open("a") as file:
+            file.write(" " * (33 << 20))
+    # Enough to be worth processes, were they small.
+    samples = [sample for _ in range(20) for sample in collect_samples(tmp_path)]
     monkeypatch.setattr(collecting.concurrent.futures, "ProcessPoolExecutor", None)
     score_missing(samples, 8)
     assert all(sample.interfaces for sample in samples)

@@ -5,7 +5,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from af3opt.scores import surface
 from af3opt.scores.neighbours import close_pairs
 from af3opt.scores.surface import atom_radii, buried_area
 
@@ -45,14 +44,13 @@ def cap(radius, other, distance):
     return 2 * np.pi * radius * height
 
 
-def test_buried_area_of_two_atoms_is_that_of_their_caps(monkeypatch):
-    monkeypatch.setattr(surface, "POINTS", 20000)
-    monkeypatch.setattr(surface, "_SPHERE", surface._sphere(20000))
+def test_buried_area_of_two_atoms_is_that_of_their_caps():
     first, second = np.zeros((1, 3)), np.array([[0.4, 2.5, 0.3]])
     carbon, oxygen = np.float32([1.70]), np.float32([1.52])
     distance = float(np.linalg.norm(second))
     expected = cap(3.10, 2.92, distance) + cap(2.92, 3.10, distance)
-    assert buried_area(first, carbon, second, oxygen) == pytest.approx(expected, rel=2e-3)
+    found = buried_area(first, carbon, second, oxygen, points=20000)
+    assert found == pytest.approx(expected, rel=2e-3)
 
 
 def test_surface_that_the_own_chain_covers_is_not_buried():
@@ -80,13 +78,16 @@ def test_buried_area_does_not_depend_on_the_order():
     assert buried_area(first[order], a, second, b) == pytest.approx(area)
 
 
-def test_blocks_of_the_product_do_not_show(monkeypatch):
+def test_many_atoms_bury_what_each_group_of_them_buries():
+    """So many that their products are made in several blocks."""
     rng = np.random.default_rng(3)
     first, second = rng.uniform(0, 12, (60, 3)), rng.uniform(10, 22, (50, 3))
     a, b = np.full(60, 1.7, np.float32), np.full(50, 1.55, np.float32)
     area = buried_area(first, a, second, b)
-    monkeypatch.setattr(surface, "_PRODUCT_ROWS", 7)
-    assert buried_area(first, a, second, b) == pytest.approx(area)
+    places = 256.0 * np.eye(1, 3) * np.arange(20)[:, None]
+    apart = [np.concatenate(side + places[:, None]) for side in (first, second)]
+    found = buried_area(apart[0], np.tile(a, 20), apart[1], np.tile(b, 20))
+    assert found == pytest.approx(20 * area)
 
 
 def test_radii_follow_the_element_in_any_case():

@@ -23,6 +23,8 @@ from tests.search.reference import (
 )
 
 ISA = _kernel.instruction_sets()[0]
+# So that a small file has many.
+SMALL_SPANS = (1000, 1 << 24)
 
 
 def query(seed, least):
@@ -30,10 +32,10 @@ def query(seed, least):
     return prepared(scores, np.full(LONGEST_TARGET + 1, least, np.uint8), ISA), scores
 
 
-def scanned(path, queries, threads=2, report=lambda _: None):
+def scanned(path, queries, threads=2, report=lambda _: None, span_bytes=SMALL_SPANS):
     sinks = [io.BytesIO() for _ in queries]
     with TargetFile(path) as file:
-        found = scan_file(file, queries, sinks, threads, report)
+        found = scan_file(file, queries, sinks, threads, report, span_bytes)
     return found, [sink.getvalue() for sink in sinks]
 
 
@@ -44,12 +46,6 @@ def sequences():
     return ["".join(generator.choice(list(LETTERS), length)) for length in lengths]
 
 
-@pytest.fixture
-def small_spans(monkeypatch):
-    monkeypatch.setattr(scan, "_SMALLEST_SPAN", 1000)
-
-
-@pytest.mark.usefixtures("small_spans")
 @pytest.mark.parametrize("threads", [1, 2, 5])
 def test_each_query_gets_its_survivors_in_the_files_order(tmp_path, sequences, threads):
     path = write_fasta(tmp_path / "targets.fasta", sequences)
@@ -68,7 +64,6 @@ def test_each_query_gets_its_survivors_in_the_files_order(tmp_path, sequences, t
     assert 0 < found.survivors[1] < found.survivors[0] < found.survivors[2]
 
 
-@pytest.mark.usefixtures("small_spans")
 def test_progress_covers_the_file(tmp_path, sequences):
     path = write_fasta(tmp_path / "targets.fasta", sequences)
     seen = []
@@ -87,7 +82,6 @@ def test_what_hmmer_would_refuse_is_left_to_it(tmp_path, data):
     assert str(path) in found.reason
 
 
-@pytest.mark.usefixtures("small_spans")
 def test_a_file_that_is_cut_during_the_pass(tmp_path, sequences):
     path = write_fasta(tmp_path / "targets.fasta", sequences)
 
@@ -99,7 +93,6 @@ def test_a_file_that_is_cut_during_the_pass(tmp_path, sequences):
     assert "\n" not in str(caught.value)
 
 
-@pytest.mark.usefixtures("small_spans")
 def test_a_file_that_changes_during_the_pass(tmp_path, sequences):
     path = write_fasta(tmp_path / "targets.fasta", sequences)
 
@@ -120,7 +113,6 @@ def test_an_unreadable_file(tmp_path, monkeypatch):
         scanned(path, [query(1, 0)[0]])
 
 
-@pytest.mark.usefixtures("small_spans")
 def test_an_error_ends_all_threads(tmp_path, sequences):
     path = write_fasta(tmp_path / "targets.fasta", sequences)
 
@@ -137,8 +129,6 @@ def test_threads_wait_when_they_are_far_ahead(tmp_path, monkeypatch):
     """What was found and not yet handed on stays bounded, however slow the first span is."""
     path = tmp_path / "targets.fasta"
     path.write_bytes(b">a\nACD\n" * 100_000)
-    monkeypatch.setattr(scan, "_SMALLEST_SPAN", 1000)
-    monkeypatch.setattr(scan, "_LARGEST_SPAN", 1000)
     others_done = threading.Event()
     done = []
     allowed = 2 * (1 + scan._AHEAD)
@@ -166,7 +156,7 @@ def test_threads_wait_when_they_are_far_ahead(tmp_path, monkeypatch):
             seen_at_first_report.append(len(done))
 
     monkeypatch.setattr(scan, "scan_span", scan_span)
-    found, _ = scanned(path, [query(1, 0)[0]], threads=2, report=report)
+    found, _ = scanned(path, [query(1, 0)[0]], threads=2, report=report, span_bytes=(1000, 1000))
     assert isinstance(found, Scan)
     # The first span's own permit is back only after its report.
     assert seen_at_first_report == [allowed - 1]

@@ -5,7 +5,6 @@ import threading
 
 import pytest
 
-from af3opt.search import targets
 from af3opt.search.targets import (
     DatabaseError,
     TargetFile,
@@ -159,7 +158,7 @@ def test_a_span_is_fetched_ahead_unless_it_is_in_memory(path, monkeypatch, answe
 
 def test_a_python_that_cannot_ask_fetches_ahead(path, monkeypatch):
     calls = []
-    monkeypatch.setattr(targets, "_NOWAIT", None)
+    monkeypatch.delattr(os, "RWF_NOWAIT", raising=False)
     monkeypatch.setattr(os, "posix_fadvise", lambda *arguments: calls.append(arguments[1:]))
     with TargetFile(path) as file, file.reader() as descriptor:
         read_ahead(descriptor, range(10, 20))

@@ -7,6 +7,7 @@ nothing, so it serves `af3opt status` as well as a process that wants a job.
 
 import dataclasses
 import enum
+import functools
 import os
 import time
 from collections.abc import Callable, Collection, Iterable, Mapping
@@ -30,9 +31,6 @@ from af3opt.host.queues.every import QUEUES, JobName, LiveJobs, find_own_job
 STALE_SECONDS = 600.0
 # A holder that beats has done so within this time.
 FRESH_SECONDS = 50.0
-
-# One for the process: who waits for a job looks at its claim again and again.
-_LIVE_JOBS = LiveJobs()
 
 
 class Sign(enum.Enum):
@@ -85,6 +83,12 @@ class Evidence:
         return _is_near(holder, self.machine)
 
 
+@functools.cache
+def live_jobs() -> LiveJobs:
+    """One for the process: who waits for a job looks at its claim again and again."""
+    return LiveJobs()
+
+
 def gather_evidence(
     claims: Iterable[SeenClaim],
     clock: Callable[[], float] | None = None,
@@ -126,7 +130,7 @@ def gather_evidence(
         running=frozenset(holder for holder in near if is_running(holder, pool=pool)),
         let_go=() if held is None else _let_go(seen, held),
         own_job=own_job,
-        alive=_LIVE_JOBS.ask(asked),
+        alive=live_jobs().ask(asked),
         now=now,
     )
 

@@ -14,7 +14,7 @@ _END = re.compile(rb"\]\s*\]")
 _MISSING = re.compile(rb"null|NaN")
 _EMPTY_CELL = re.compile(rb"[\[,]\s*[\],]")
 _NUMBERS_ONLY = re.compile(rb"[\d\s.,eE+\-\[\]]*")
-# Whole rows are read in pieces of about this size: the arrays in between stay small.
+# Of this size, the arrays in between stay small.
 _PIECE_BYTES = 1 << 20
 _DIGIT_ZERO = np.uint8(ord("0"))
 _LAYOUT, _DIGIT, _DOT, _OTHER = range(4)
@@ -55,25 +55,30 @@ def cut_matrices(data: bytes, keys: Iterable[str]) -> tuple[bytes, dict[str, sli
     return b"".join([*rest, data[position:]]), spans
 
 
-def parse_matrix(data: bytes, span: slice) -> NDArray[np.float32] | None:
+def parse_matrix(
+    data: bytes, span: slice, piece_bytes: int = _PIECE_BYTES
+) -> NDArray[np.float32] | None:
     """Reads a square matrix of numbers and nulls.
 
     Args:
         data: The text of a JSON object.
         span: Where the matrix stands in it; see `cut_matrices`.
+        piece_bytes: Whole rows are read in pieces of about this size.
 
     Returns:
         float32 [rows, rows], NaN for null; None unless it is a square matrix of plain
         numbers and nulls.
     """
     rows = data.count(b"[", span.start, span.stop) - 1
-    flat = _parse_tenths(data, span, rows * rows)
+    flat = _parse_tenths(data, span, rows * rows, piece_bytes)
     if flat is None:
         flat = _parse_any(data[span])
     return flat.reshape(rows, rows) if flat is not None and flat.size == rows * rows > 0 else None
 
 
-def _parse_tenths(data: bytes, span: slice, count: int) -> NDArray[np.float32] | None:
+def _parse_tenths(
+    data: bytes, span: slice, count: int, piece_bytes: int
+) -> NDArray[np.float32] | None:
     """Reads numbers below 1,000 with one decimal, as AlphaFold 3 writes them.
 
     Returns:
@@ -82,7 +87,7 @@ def _parse_tenths(data: bytes, span: slice, count: int) -> NDArray[np.float32] |
     values = np.empty(count, np.float32)
     start, known = span.start, 0
     while start < span.stop:
-        end = data.find(b"]", start + _PIECE_BYTES, span.stop) + 1 or span.stop
+        end = data.find(b"]", start + piece_bytes, span.stop) + 1 or span.stop
         piece = _piece_of_tenths(np.frombuffer(data, np.uint8, end - start, start))
         if piece is None or known + len(piece) > count:
             return None

@@ -5,15 +5,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from af3opt.scores.reading import matrix
 from af3opt.scores.reading.matrix import cut_matrices, parse_matrix
 
 
-def read(text):
+def read(text, **options):
     data = b'{"a": 1, "pae": %s, "z": [[2]]}' % text.encode()
     rest, spans = cut_matrices(data, ("pae",))
     assert json.loads(rest) == {"a": 1, "pae": None, "z": [[2]]}
-    return parse_matrix(data, spans["pae"])
+    return parse_matrix(data, spans["pae"], **options)
 
 
 def square(values):
@@ -42,12 +41,7 @@ def test_any_matrix_is_read_as_the_json_parser_reads_it(values, indent):
 def test_tenths_are_read_alike_in_pieces_of_any_size(tenths, size):
     rows = square([value / 10 for value in tenths])
     whole = np.array(rows, np.float32)
-    before = matrix._PIECE_BYTES
-    matrix._PIECE_BYTES = size
-    try:
-        found = read(json.dumps(rows))
-    finally:
-        matrix._PIECE_BYTES = before
+    found = read(json.dumps(rows), piece_bytes=size)
     np.testing.assert_array_equal(found, whole)
 
 
