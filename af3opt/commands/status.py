@@ -83,6 +83,7 @@ def _job_lines(progress: "BatchProgress", state: "JobState") -> Iterator[str]:
     """Yields a line for each job of a state of which there is something to tell."""
     jobs = [job for job in progress.jobs if job.state is state and job.reason]
     for job in jobs[:_MOST_SHOWN]:
-        yield f"{state:<8} {job.name}  {job.seeds_done}/{job.seeds}  {job.reason}"
+        seeds = f"{job.seeds_done}/{job.seeds}  " if job.seeds else ""
+        yield f"{state:<8} {job.name}  {seeds}{job.reason}"
     if len(jobs) > _MOST_SHOWN:
         yield f"{state:<8} and {len(jobs) - _MOST_SHOWN} more (--json lists all)"

@@ -35,7 +35,7 @@ class JobProgress:
         name: Its sanitised name.
         state: How far it is; SEARCHED has its MSAs and templates and no seed yet.
         tokens: Estimated number of tokens.
-        seeds: Seeds it should have.
+        seeds: Seeds it should have; 0 if its input could not be read.
         seeds_done: Seeds that are finished.
         reason: Why it failed, who works on it, or what became of who did.
         path: Its input file, "" if the plan does not tell.
@@ -92,7 +92,32 @@ def read_progress(output_dir: Path) -> BatchProgress:
             root / name, expected[name], standings.get(root / name), failures.get(name, ()), times
         )
     ]
+    jobs += [
+        _never_planned(failure, name)
+        for name, notes in failures.items()
+        for failure in notes
+        if not _is_planned(failure, expected.get(name, ()))
+    ]
+    jobs.sort(key=lambda job: job.name)
     return BatchProgress(jobs, _seconds_left(times, jobs))
+
+
+def _is_planned(failure: FailureNote, jobs: Sequence[ExpectedJob]) -> bool:
+    path = Path(failure["file"]).absolute()
+    return any(job.source is None or job.source.path == path for job in jobs)
+
+
+def _never_planned(failure: FailureNote, name: str) -> JobProgress:
+    """An input that could not be read, or was refused: no plan and no journal has it."""
+    return JobProgress(
+        name=name,
+        state=JobState.FAILED,
+        tokens=0,
+        seeds=0,
+        seeds_done=0,
+        reason=failure["reason"],
+        path=failure["file"],
+    )
 
 
 def _jobs_of_name(

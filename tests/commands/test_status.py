@@ -198,6 +198,29 @@ class TestEqualNames:
         assert (other["name"], other["seeds"], other["path"]) == ("same", 2, "")
         assert job["name"] == "other"
 
+    def test_a_refused_input_of_the_same_name_is_counted(self, paths, output, tmp_path, capfd):
+        refused = Outcome(
+            name="same", path=tmp_path / "no" / "x.json", status=Status.FAILED, reason="is empty"
+        )
+        write_failures(output, [refused])
+        expected = dict.fromkeys((path.parent.name for path in paths), "left")
+        assert self.states(capfd, output) == expected | {"no": "failed"}
+
+
+def test_inputs_that_are_in_no_plan_are_counted_as_failed(output, tmp_path, capfd):
+    path = write_input(tmp_path, "good", [1])
+    output.mkdir()
+    write_plan(output, read_jobs(path))
+    bad = tmp_path / "bad.json"
+    reason = f"{bad}: is not valid JSON"
+    write_failures(output, [Outcome(name="bad", path=bad, status=Status.FAILED, reason=reason)])
+    (output / STATE_DIRECTORY / "jobs").mkdir(parents=True)
+    capfd.readouterr()
+    assert cli.main(["status", str(output)]) == ExitCode.OK
+    first, *_, last = capfd.readouterr().out.splitlines()
+    assert first == "0 done, 0 searched, 0 running, 1 failed, 1 left"
+    assert last == f"failed   bad  {reason}"
+
 
 def status_jobs(capfd, output):
     capfd.readouterr()
