@@ -15,10 +15,11 @@ from af3opt.report.packing import json_for_script
 
 _ASSETS = importlib.resources.files(__package__) / "assets"
 _VIEWER = "3Dmol-min.js"
-_COMMON_SCRIPTS = ("dom.js", "theme.js", "iptm.js")
+_COMMON_SCRIPTS = ("dom.js", "theme.js", "iptm.js", "download.js")
 _JOB_SCRIPTS = (
-    "decode.js", "colours.js", "viewer.js", "axes.js", "pae.js", "plddt.js", "sequence.js",
-    "msa.js", "scores.js", "matrix.js", "interfaces.js", "run.js", "job.js",
+    "decode.js", "colours.js", "closeup.js", "viewer.js", "axes.js", "pae.js", "plddt.js",
+    "sequence.js", "msa.js", "scores.js", "matrix.js", "interfaces.js", "seeds.js", "saving.js",
+    "run.js", "job.js",
 )  # fmt: skip
 _BATCH_SCRIPTS = (
     "decode.js", "colours.js", "axes.js", "columns.js", "trace.js", "scatter.js", "gallery.js",

@@ -13,9 +13,13 @@ from af3opt.report.job import Job, Sample
 from af3opt.report.packing import numbers, pack, pack_words, rounded, strict
 from af3opt.report.pae import MISSING, STEP, PaeMap
 from af3opt.report.superpose import principal_frame, rmsd, superpose
+from af3opt.report.tables import scores_csv
+from af3opt.scores.reading.files import UnreadableFileError, read_bytes
 from af3opt.scores.reading.structure import Structure, Topology
 from af3opt.scores.reading.tokens import Tokens
 
+# Characters of all structure files of a page together, packed. The best one is there always.
+_MAX_STRUCTURES = 8_000_000
 _COORDINATE_STEP = 0.01
 # Stand-ins for "not a number" among integers.
 _NO_COORDINATE = -(2**31)
@@ -31,6 +35,9 @@ def job_payload(job: Job) -> JsonObject:
     shown = [sample for sample in job.samples if sample.structure is not None]
     reference = shown[0].structure if shown else None
     frame = principal_frame(reference) if reference is not None else None
+    samples = [_sample(sample, reference, frame, tables) for sample in job.samples]
+    for entry, text in zip(samples, _structure_files(job), strict=True):
+        entry["cif"] = text
     return {
         "name": job.name,
         "directory": job.files.directory.absolute().name,
@@ -40,11 +47,30 @@ def job_payload(job: Job) -> JsonObject:
         "terms": job.terms,
         "chains": [dataclasses.asdict(chain) for chain in job.chains],
         "alignments": [coverage_payload(shown) for shown in job.alignments],
-        "samples": [_sample(sample, reference, frame, tables) for sample in job.samples],
+        "samples": samples,
         "topologies": [_topology(topology) for topology in tables.topologies],
         "tokens": [_tokens(tokens) for tokens in tables.tokens],
         "record": strict(job.record),
+        "csv": scores_csv([job]),
     }
+
+
+def _structure_files(job: Job) -> list[str | None]:
+    """The packed mmCIF file of each sample; None once there is no more room, or without one."""
+    texts: list[str | None] = []
+    used = 0
+    for sample in job.samples:
+        text = None
+        if sample.structure is not None and sample.files.structure is not None:
+            try:
+                text = pack(np.frombuffer(read_bytes(sample.files.structure), np.uint8))
+            except UnreadableFileError:  # It was there a moment ago.
+                text = None
+        if text is not None and used and used + len(text) > _MAX_STRUCTURES:
+            text = None
+        used += len(text or "")
+        texts.append(text)
+    return texts
 
 
 def page_stamp() -> dict[str, str]:

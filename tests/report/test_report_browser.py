@@ -102,13 +102,13 @@ def test_arrow_keys_switch_samples_from_the_page_and_the_picker(visit, pages):
 def test_tab_order_follows_the_page(visit, pages):
     browser = visit(pages["job"])
     seen = []
-    for _ in range(12):
+    for _ in range(15):
         press(browser, Keys.TAB)
         active = browser.switch_to.active_element
         seen.append(active.get_attribute("id") or active.get_attribute("name"))
     expected = [
-        "palette", "theme", "sample", "colour-by", "side-chains", "reset", "picture", "viewer",
-        "pae", "plddt",
+        "palette", "theme", "sample", "save-cif", "save-json", "save-csv", "colour-by",
+        "side-chains", "reset", "picture", "viewer", "pae", "plddt",
     ]  # fmt: skip
     assert [name for name in seen if name in expected] == expected
 

@@ -159,6 +159,20 @@ function wireScores() {
   byId("scatter-card").hidden = !x;
 }
 
+/** Values of the listed jobs without what only the page needs. */
+function listedValues() {
+  return listedJobs().map(({ trace, href, descriptions, ...values }) => values);
+}
+
+function wireSaving() {
+  byId("save-json").addEventListener("click", () => saveJson(`${DATA.name}.json`, listedValues()));
+  byId("save-csv").addEventListener("click", () => {
+    const jobs = listedValues().map((job) => ({ ...job, remarks: job.remarks.join("; ") }));
+    const names = [...new Set(jobs.flatMap(Object.keys))];
+    saveFile(`${DATA.name}.csv`, csvText([names, ...jobs.map((job) => names.map((name) => job[name]))]), "text/csv");
+  });
+}
+
 function showSyntheticBanner() {
   const count = DATA.jobs.filter((job) => job.synthetic).length;
   if (!count) return;
@@ -172,6 +186,7 @@ fill("subtitle", `${DATA.jobs.length} job${DATA.jobs.length === 1 ? "" : "s"}; s
 fill("stamp", `Made ${DATA.generated.replace("T", " ").replace("+00:00", " UTC")} by af3opt ${DATA.version}.`);
 showSyntheticBanner();
 wireScores();
+wireSaving();
 for (const id of ["search", "only-problems"]) {
   byId(id).addEventListener("input", () => {
     state.rows = PAGE_ROWS;

@@ -118,11 +118,11 @@ async function decodeSample(sample) {
   return decoded;
 }
 
-/** Indices of the residues that touch: those of the first chain, those of the second. */
-async function decodeContacts(packed) {
+/** Residues that touch, as pairs of indices: one of the first chain, one of the second. */
+async function decodePairs(packed) {
   const indices = await int32(packed.residues);
   const half = indices.length / 2;
-  return [new Set(indices.subarray(0, half)), new Set(indices.subarray(half))];
+  return Array.from({ length: half }, (_, i) => [indices[i], indices[half + i]]);
 }
 
 function tokensOfAtoms(topology, tokens) {

@@ -47,9 +47,9 @@ function showInterfaces(sample, choose) {
   fill("interfaces", el("thead", {}, el("tr", {}, head)), el("tbody", {}, rows));
 }
 
-function markInterface(entry) {
-  const chosen = entry ? entry.chains.join(":") : null;
-  byId("interfaces").querySelectorAll("tbody tr").forEach((row) => {
-    row.toggleAttribute("data-chosen", row.dataset.chains === chosen);
+/** Marks the row of what is shown close up: chain ids as in "A:B", or null. */
+function markCloseUp(chains) {
+  document.querySelectorAll("#interfaces tbody tr, #ligands tbody tr").forEach((row) => {
+    row.toggleAttribute("data-chosen", row.dataset.chains === chains);
   });
 }

@@ -57,35 +57,57 @@ function selectRegion(region) {
   viewer.region = region;
   pae.setRegion(region);
   if (viewer.available && state.decoded.topology) viewer.restyle();
-  showRegionLegend(Boolean(region));
+  showRegionLegend(region && ["aligned on", "scored"], true);
   if (region) say(`Mean PAE of the selection: ${fixed(regionMean(state.decoded, region), 1)} Å`);
 }
 
 /** Shows an interface in the structure and as a block of the PAE map. */
 async function selectInterface(entry) {
   const { decoded } = state;
-  const contacts = await decodeContacts(entry);
+  const pairs = await decodePairs(entry);
   if (state.decoded !== decoded) return; // another sample was chosen meanwhile
   const [row, column] = entry.chains.map((id) => decoded.tokens.chainIds.indexOf(id));
   selectChains(row, column);
-  if (viewer.available && decoded.topology) {
-    viewer.focusOn(...contacts);
-    showRegionLegend(true);
-  }
-  markInterface(entry);
+  closeUp(pairs, new Set(), entry.chains.map((id) => `chain ${id}`));
+  markCloseUp(entry.chains.join(":"));
   say(`Interface of chains ${entry.chains.join(" and ")}: ${entry.contacts} contacts`);
+}
+
+/** Shows a ligand with the residues around it, which are named. */
+async function selectLigand(ligand) {
+  const { decoded } = state;
+  const contacts = await ligandContacts(ligand);
+  if (state.decoded !== decoded) return;
+  const around = new Set(contacts.map(([, residue]) => residue));
+  const alone = ligand.residues.map((residue) => [residue, residue]);
+  selectRegion(null);
+  closeUp(contacts.length ? contacts : alone, around, [`ligand ${ligand.id}`, "residues within 5 Å"]);
+  markCloseUp(ligand.id);
+  say(`Ligand ${ligand.id} (${ligand.names}): ${around.size} residues within 5 Å`);
+}
+
+/** Shows residues that touch, some of them named; `names` of the two sides go into the legend. */
+function closeUp(pairs, named, names) {
+  if (!viewer.available || !state.decoded.topology) return;
+  viewer.focusOn(pairs, named);
+  showRegionLegend(names);
 }
 
 function clearInterface() {
   if (!viewer.focus) return;
-  markInterface(null);
+  markCloseUp(null);
   viewer.focusOn(null);
-  showRegionLegend(false);
+  showRegionLegend(null);
 }
 
-function showRegionLegend(shown) {
-  byId("region-legend").hidden = !shown;
-  byId("plddt-legend").hidden = shown;
+/** Names the colours of a selection; null for those of pLDDT. `both` is for a block of the PAE map. */
+function showRegionLegend(names, both = false) {
+  byId("region-legend").hidden = !names;
+  byId("plddt-legend").hidden = Boolean(names);
+  if (!names) return;
+  const entry = (kind, text) => el("li", {}, el("span", { class: `swatch ${kind}` }), text);
+  fill("region-legend", entry("aligned", names[0]), entry("scored", names[1]),
+    both ? entry("both", "both") : el("li", {}, el("span", { class: "dash" }), "possible hydrogen bond (N, O ≤ 3.5 Å)"));
 }
 
 function selectChains(row, column) {
@@ -102,6 +124,7 @@ async function select(index) {
   state.index = index;
   const sample = DATA.samples[index];
   markChosen(index);
+  markSeed(index);
   showTiles(sample);
   showMatrix(sample, state.pair, selectChains);
   const decoded = await load(index);
@@ -109,9 +132,11 @@ async function select(index) {
   state.decoded = decoded;
   viewer.region = viewer.focus = null;
   pae.region = null;
-  showRegionLegend(false);
+  showRegionLegend(null);
   showChains(sample, decoded.topology);
   showInterfaces(sample, selectInterface);
+  showLigands(decoded, selectLigand);
+  showSaving(sample);
   pae.show(decoded, state.palette);
   plddt.show(decoded, state.palette);
   showSequences(decoded, state.palette);
@@ -217,6 +242,7 @@ function wireControls() {
     pae.draw();
     plddt.draw();
   });
+  wireSaving(() => state.decoded);
   wireSequences({ hover: pointAt, pin: (token) => pin([token]) });
 }
 
@@ -257,6 +283,7 @@ function start() {
   wireControls();
   buildPicker(DATA.samples, select);
   buildRanking(DATA.samples, select);
+  buildSeeds(select);
   select(0);
 }
 

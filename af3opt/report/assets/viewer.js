@@ -6,9 +6,12 @@ const ROTATION_STEP = 10;
 // Atoms looked at to fit the model, and the share of the picture it then takes.
 const MAX_FITTED = 600;
 const FITTED_SHARE = 0.9;
+// How much of that a close-up takes: what lies around it stays in sight.
+const CLOSE_UP_SHARE = 0.75;
 // Perspective: the size on screen is not quite proportional to the zoom.
 const FITTING_PASSES = 3;
 const REGION_COLOURS = { row: "#e69f00", column: "#7b3fa0", both: "#cc79a7", rest: "#b8bec6" };
+const CONTACT_COLOURS = { polar: "#2563eb", other: "#808890" };
 const HETERO = { N: "#3050f8", O: "#ff0d0d", S: "#e0c020", P: "#ff8000", F: "#50c878", Cl: "#1fb01f" };
 
 const plain = (word) => word.replace(/[^A-Za-z0-9'*+.-]/g, "_") || "_";
@@ -52,6 +55,8 @@ class StructureView {
     this.colourBy = "plddt";
     this.region = null;
     this.focus = null;
+    this.marks = [];
+    this.lines = [];
     this.viewer = StructureView.create(container);
     if (!this.viewer) return;
     new ResizeObserver(() => this.viewer.resize()).observe(container);
@@ -84,6 +89,9 @@ class StructureView {
     this.decoded = decoded;
     this.viewer.removeAllModels();
     this.viewer.removeAllShapes();
+    this.viewer.removeAllLabels();
+    this.marks = [];
+    this.lines = [];
     const file = viewerFile(decoded);
     this.atoms = file.atoms;
     this.model = file.atoms.length ? this.viewer.addModel(file.text, "cif") : null;
@@ -136,14 +144,45 @@ class StructureView {
       residues.some((set) => set.has(atomResidue[atom])) ? [serial] : []);
   }
 
-  /** Shows residues of two chains close up, in two colours; null shows the whole model. */
-  focusOn(rows, columns) {
-    this.focus = rows ? { rows, columns } : null;
+  /** Shows residues that touch close up, in two colours; null shows the whole model. */
+  focusOn(pairs, named = new Set()) {
+    this.focus = pairs && { rows: new Set(pairs.map(([a]) => a)), columns: new Set(pairs.map(([, b]) => b)) };
     this.restyle();
     if (!this.model) return;
-    const atoms = rows ? this.atomsOf(rows, columns) : [];
-    if (atoms.length) this.viewer.zoomTo({ serial: atoms }, 400);
+    this.drawContacts(pairs ?? [], named);
+    const atoms = pairs ? this.atomsOf(this.focus.rows, this.focus.columns) : [];
+    if (atoms.length) this.zoomOn(atoms);
     else this.reset();
+  }
+
+  /** Fits atoms, given by serial, into the middle of the picture, with what is near around them. */
+  zoomOn(serials) {
+    const { positions } = this.decoded;
+    const points = serials.map((serial) => {
+      const [x, y, z] = positions.subarray(3 * this.atoms[serial], 3 * this.atoms[serial] + 3);
+      return { x, y, z };
+    });
+    this.viewer.zoomTo({ serial: serials });
+    for (let pass = 0; pass < FITTING_PASSES; pass++) this.viewer.zoom(this.roomAround(points));
+    this.viewer.zoom(CLOSE_UP_SHARE);
+    this.viewer.render();
+  }
+
+  /** Dashed lines between residues that touch, blue where a hydrogen bond is possible. */
+  drawContacts(pairs, named) {
+    for (const line of this.lines) this.viewer.removeShape(line);
+    this.viewer.removeAllLabels();
+    this.lines = contactLines(this.decoded, pairs).map(({ start, end, polar }) =>
+      this.viewer.addCylinder({
+        start, end, radius: polar ? 0.09 : 0.04, dashed: true, color: polar ? CONTACT_COLOURS.polar : CONTACT_COLOURS.other,
+      }));
+    this.container.dataset.lines = this.lines.length;
+    for (const { text, position } of residueLabels(this.decoded, named)) {
+      this.viewer.addLabel(text, {
+        position, fontSize: 11, fontColor: "black", backgroundColor: "white", backgroundOpacity: 0.7, inFront: true,
+      });
+    }
+    this.viewer.render();
   }
 
   colourOf(atom) {
@@ -169,15 +208,14 @@ class StructureView {
 
   /** Marks tokens with balls, and two of them with a dashed line. */
   mark(tokens) {
-    this.viewer.removeAllShapes();
+    for (const shape of this.marks) this.viewer.removeShape(shape);
     const points = tokens.map((token) => this.point(token)).filter(Boolean);
     const colours = [REGION_COLOURS.row, REGION_COLOURS.column];
-    points.forEach((center, i) => {
-      this.viewer.addSphere({ center, radius: 1.5, color: colours[i], opacity: 0.85 });
-    });
+    this.marks = points.map((center, i) =>
+      this.viewer.addSphere({ center, radius: 1.5, color: colours[i], opacity: 0.85 }));
     if (points.length === 2) {
       const [start, end] = points;
-      this.viewer.addCylinder({ start, end, radius: 0.15, dashed: true, color: "#808890" });
+      this.marks.push(this.viewer.addCylinder({ start, end, radius: 0.15, dashed: true, color: "#808890" }));
     }
     this.viewer.render();
   }
