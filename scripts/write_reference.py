@@ -23,26 +23,38 @@ _HEAD = """\
 
 {commands}
 
-`af3opt help COMMAND` describes each, as [below](#commands-in-detail). Flags without a command
-mean `af3opt run`, whose flags come first.
+`af3opt help COMMAND` describes each command, as [below](#commands-in-detail). Flags without a
+command mean `af3opt run`; its flags come first on this page.
 
-## Where a setting comes from
+## Priority of flags, variables and presets
 
-Flags win over `AF3OPT_<FLAG>` variables (the flag's name in capitals), those over
-`AF3_MODEL_PARAMETERS_DIR` (for `--model_dir`) and `AF3_DATABASES_DIR` (for `--db_dir`), those
-over the preset named by `--config`, that over the preset named by `AF3OPT_CONFIG`, that over the
-default. So a site can set its paths in `AF3OPT_CONFIG`, and a user's own preset adds to them.
-`AF3OPT_SCRIPT` is short for `AF3OPT_RUN_ALPHAFOLD_SCRIPT`. `AF3OPT_HOME` names the directory of
-everything af3opt keeps. An `AF3OPT_` variable that is no setting has no effect; the log says so.
+A setting comes from the first of these that has it:
+
+1. the flag;
+2. the variable `AF3OPT_<FLAG>` (the flag's name in capitals);
+3. `AF3_MODEL_PARAMETERS_DIR` (for `--model_dir`) and `AF3_DATABASES_DIR` (for `--db_dir`);
+4. the preset of `--config`;
+5. the preset of the variable `AF3OPT_CONFIG`;
+6. the default.
+
+So a site can set its paths in `AF3OPT_CONFIG`, and a user's own preset adds to them.
+`af3opt run --print_settings` shows every value and its origin.
+
+A preset is a TOML file with settings by their names. It can have a table `[environment]` with
+environment variables. Give presets of `configs/` without their path.
+
+Other variables:
+
+- `AF3OPT_HOME`: the directory for everything that af3opt keeps.
+- `AF3OPT_SCRIPT`: short for `AF3OPT_RUN_ALPHAFOLD_SCRIPT`.
+- An `AF3OPT_` variable that is not a setting has no effect; the log says so.
+
+## Syntax of flags
 
 Flags have absl's syntax: `--flag=value`, `--flag value`, `--flag`, `--noflag`,
 `--flagfile=FILE`. absl's own flags for logging are accepted: `--verbosity` (1 is `--debug`, -1 is
 `--quiet`), `--logtostderr`, `--alsologtostderr`, `--log_dir` and others. The log always goes to
-standard error. `--helpshort` and `--helpfull` are `--help`. `af3opt run --print_settings` shows
-every value and where it came from.
-
-A preset is a TOML file with settings by their names, and optionally a table `[environment]` with
-environment variables. Those in `configs/` can be named without their path.
+standard error. `--helpshort` and `--helpfull` are the same as `--help`.
 """
 
 

@@ -98,7 +98,7 @@ def test_a_variable_of_a_module_is_a_warning():
 
 def test_run_help_documents_every_flag_in_both_parts():
     shown = run_cli("run", "--help").stdout
-    upstream, own = shown.split("==== Flags of af3opt's own ====")
+    upstream, own = shown.split("==== Flags of af3opt ====")
     for name, option in all_options().items():
         part = upstream if option.spec.upstream else own
         assert f"--{name} " in part or f"--[no]{name} " in part

@@ -1,13 +1,13 @@
-"""How far each variant of the model is from float32 and from the engine as it is.
+"""The distance of each variant of the model from float32 and from the unchanged engine.
 
     af3opt bench --suite=deviation -- --input_dir=examples [--example=NAME ...]
 
-Runs the same features, weights and random key on the CPU through every optimisation
-alone, through sets of them and through the engine as it is, and compares embeddings,
-distogram, coordinates and confidences with the engine's own code with a float32 trunk.
-By default a model of fewer layers, 1 recycle, 2 samples of 8 diffusion steps, padded to 80
-tokens. Writes NAME.json and NAME.md. Examples that NAME.json has are not run again, so a
-long comparison can be done in parts.
+Runs variants on the CPU with the same features, weights and random key: every optimisation
+alone, sets of them, and the unchanged engine. Compares embeddings, distogram, coordinates
+and confidences with the engine's own code with a float32 trunk. By default the model has
+fewer layers, 1 recycle and 2 samples of 8 diffusion steps, and is padded to 80 tokens.
+Writes NAME.json and NAME.md. Examples in NAME.json are not run again, so you can do a long
+comparison in parts.
 """
 
 import argparse
@@ -113,24 +113,24 @@ def _parse(argv: Sequence[str]) -> argparse.Namespace:
         allow_abbrev=False,
     )
     add = parser.add_argument
-    add("--input_dir", type=Path, required=True, metavar="DIR", help="fold inputs, *.json")
-    add("--example", action="append", default=[], metavar="NAME", help="only this; repeatable")
+    add("--input_dir", type=Path, required=True, metavar="DIR", help="inputs, *.json")
+    add("--example", action="append", default=[], metavar="NAME", help="only this; can be repeated")
     add(
         "--msa_rows",
         type=int,
         default=300,
         metavar="N",
-        help=f"rows of the MSA of one more input, {DEEP_MSA}; 0: without it (default: %(default)s)",
+        help=f"MSA rows of a further input, {DEEP_MSA}; 0: leave it out (default: %(default)s)",
     )
-    add("--variant", action="append", default=[], metavar="NAME", help="only this; repeatable")
-    add("--bucket", type=int, default=80, metavar="N", help="tokens to pad to (default: 80)")
-    add("--seed", type=int, default=1, metavar="N", help="of every run (default: 1)")
+    add("--variant", action="append", default=[], metavar="NAME", help="only this; can be repeated")
+    add("--bucket", type=int, default=80, metavar="N", help="padded size in tokens (default: 80)")
+    add("--seed", type=int, default=1, metavar="N", help="seed of every run (default: 1)")
     weights = parser.add_mutually_exclusive_group()
     weights.add_argument(
-        "--depth", choices=tuple(DEPTHS), default="small", help="of the random weights"
+        "--depth", choices=tuple(DEPTHS), default="small", help="depth of the random weights"
     )
-    weights.add_argument("--model_dir", type=Path, metavar="DIR", help="true weights instead")
-    add("--num_recycles", type=int, default=1, metavar="N", help="of every run (default: 1)")
+    weights.add_argument("--model_dir", type=Path, metavar="DIR", help="real weights")
+    add("--num_recycles", type=int, default=1, metavar="N", help="(default: 1)")
     add("--num_diffusion_samples", type=int, default=2, metavar="N", help="(default: 2)")
     add("--num_diffusion_steps", type=int, default=8, metavar="N", help="(default: 8)")
     add(

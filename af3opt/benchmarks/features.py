@@ -230,10 +230,14 @@ def _parse(argv: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("--rows", type=int, default=6000)
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--repeats", type=int, default=3)
-    parser.add_argument("--inputs", type=int, default=0, help="also so many inputs with workers")
+    parser.add_argument(
+        "--inputs", type=int, default=0, help="also measure this many inputs with workers"
+    )
     parser.add_argument("--workers", type=int, default=2)
-    parser.add_argument("--profile", action="store_true", help="also where the time goes")
-    parser.add_argument("--entries", action="store_true", help="also sizes and times of packing")
+    parser.add_argument("--profile", action="store_true", help="also the time of each part")
+    parser.add_argument(
+        "--entries", action="store_true", help="also the size of entries and the time to pack them"
+    )
     parser.add_argument("--json", action="store_true")
     return parser.parse_args(argv)
 

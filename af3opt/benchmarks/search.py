@@ -1,11 +1,10 @@
-"""Protein searches: the engine's jackhmmer beside the exact scan, in turn, on one database.
+"""Protein searches: the engine's jackhmmer and the exact scan in turn, on one database.
 
     af3opt bench --suite=search -- [--size_gb=1] [--parts=one,pass,...] [--output=FILE.json]
 
-The database is made, of the size that is asked for, or the user's (`--database`). Both
-sides search with the engine's options, and their results are compared byte for byte.
-Where reading is limited, either side's process is stopped whenever it is ahead of its
-allowance.
+The database is made (`--size_gb`) or the user's (`--database`). Both sides search with the
+engine's options, and their results are compared byte for byte. With a limited reader, the
+process of either side is stopped whenever it has read more than it may.
 """
 
 import argparse
@@ -97,40 +96,52 @@ def main(argv: Sequence[str]) -> int:
 def make_parser() -> CommandParser:
     """Returns the parser of the suite's flags."""
     parser = CommandParser(prog="af3opt bench --suite=search --", description=__doc__)
-    parser.add_argument("--size_gb", type=float, default=1.0, help="of the made database (1)")
+    parser.add_argument("--size_gb", type=float, default=1.0, help="size of the made database (1)")
     parser.add_argument("--database", type=Path, help="search this FASTA file instead")
-    parser.add_argument("--residues", type=int, default=240, help="of a query (240)")
+    parser.add_argument("--residues", type=int, default=240, help="length of a query (240)")
     parser.add_argument(
         "--relatives",
         type=float,
         default=1e-4,
-        help="share of the targets that are relatives of one query (1e-4)",
+        help="share of the targets that are homologs of one query (1e-4)",
     )
-    parser.add_argument("--queries", type=int, default=16, help="of one pass (16)")
+    parser.add_argument(
+        "--queries", type=int, default=16, help="number of queries in one pass (16)"
+    )
     parser.add_argument(
         "--curve",
         type=_counts,
         default=(1, 4, 16),
-        help="queries of the passes of the curve, by commas (1,4,16)",
+        help="numbers of queries for the curve of passes, separated by commas (1,4,16)",
     )
     parser.add_argument(
-        "--mb_s", type=float, default=50.0, help="what the limited reader reads a second (50)"
+        "--mb_s", type=float, default=50.0, help="speed of the limited reader in MB/s (50)"
     )
     parser.add_argument(
-        "--limited_gb", type=float, default=0.25, help="what the limited reader reads (0.25)"
+        "--limited_gb",
+        type=float,
+        default=0.25,
+        help="size of the limited reader's database (0.25)",
     )
     parser.add_argument(
-        "--pipeline_gb", type=float, default=0.4, help="of each database of the data pipeline (0.4)"
+        "--pipeline_gb", type=float, default=0.4, help="size of each pipeline database (0.4)"
     )
     parser.add_argument(
-        "--parts", type=_parts, default=tuple(PARTS), help=f"by commas ({','.join(PARTS)})"
+        "--parts",
+        type=_parts,
+        default=tuple(PARTS),
+        help=f"separated by commas ({','.join(PARTS)})",
     )
-    parser.add_argument("--repeats", type=int, default=3, help="of a single query's searches (3)")
-    parser.add_argument("--pass_repeats", type=int, default=2, help="of many queries' (2)")
-    parser.add_argument("--threads", type=int, default=usable_threads(), help="of both sides")
-    parser.add_argument("--jackhmmer", help="path of the program (the first on PATH)")
+    parser.add_argument("--repeats", type=int, default=3, help="repeats for a single query (3)")
+    parser.add_argument(
+        "--pass_repeats", type=int, default=2, help="repeats for a pass of many queries (2)"
+    )
+    parser.add_argument("--threads", type=int, default=usable_threads(), help="for both sides")
+    parser.add_argument("--jackhmmer", help="path of jackhmmer (the first on PATH)")
     parser.add_argument("--scratch", type=Path, help="directory for the made databases")
-    parser.add_argument("--output", type=Path, help="JSON file; Markdown goes beside it")
+    parser.add_argument(
+        "--output", type=Path, help="JSON file; the Markdown file is written beside it"
+    )
     return parser
 
 

@@ -100,14 +100,14 @@ SUITES: Mapping[str, Suite] = {
     for suite in (
         Suite(
             name="quick",
-            description="a model of reduced depth: shows that everything works, minutes",
+            description="a model of reduced depth, to test that everything works (minutes)",
             depth="small",
             repeats=2,
             cases=(Case(name="quick", sizes=(76,), flags=_QUICK),),
         ),
         Suite(
             name="cpu",
-            description="the model at its true depth in sizes that a CPU can do, an hour or more",
+            description="the whole model in sizes for a CPU (an hour or more)",
             depth="full",
             repeats=2,
             cases=(
@@ -120,7 +120,7 @@ SUITES: Mapping[str, Suite] = {
         ),
         Suite(
             name="full",
-            description="sizes, seeds and a batch, every flag at its default; meant for a GPU",
+            description="several sizes, seeds and a batch, every flag at its default (for a GPU)",
             depth="full",
             repeats=3,
             cases=(
@@ -134,8 +134,8 @@ SUITES: Mapping[str, Suite] = {
         ),
         Suite(
             name="report",
-            description="inputs of growing size, 3 recycles, improvements in per cent; hours on "
-            "a CPU without --depth=small",
+            description="four sizes, 3 recycles, improvements in per cent (hours on a CPU without "
+            "--depth=small)",
             depth="full",
             repeats=1,
             cases=tuple(

@@ -1,4 +1,4 @@
-"""`af3opt bench`: measures af3opt against the engine's own plain way, on this machine."""
+"""`af3opt bench`: compares the speed of af3opt and the unchanged engine on this machine."""
 
 import argparse
 import dataclasses
@@ -25,24 +25,27 @@ from af3opt.environment.backend import Backend, resolve_backend
 from af3opt.host.host import probe_host
 from af3opt.settings.settings import resolve_settings
 
-SUMMARY = "measure af3opt against the engine's own plain way"
+SUMMARY = "compare the speed of af3opt and the unchanged engine"
 
 _DESCRIPTION = """\
-Runs the engine's own plain way and af3opt in turn, in processes of their own, on the same inputs,
-weights and seeds, and compares whole times, stages and memory. The plain way is the engine's
-library in the order, with the defaults and the padding of run_alphafold.py, or that script itself
-(--run_alphafold_script). Each repeat is: baseline, af3opt with empty caches, af3opt again;
-every other repeat begins with af3opt.
+Runs the unchanged engine (the baseline) and af3opt in turn, in separate processes, with the same
+inputs, weights and seeds. Compares total time, stages and memory. The baseline is the engine's
+library with the order, the defaults and the padding of run_alphafold.py, or that script itself
+(--run_alphafold_script). A repeat is: baseline, af3opt with empty caches, af3opt again. Every
+other repeat begins with af3opt.
 Prints Markdown, and writes <name>.json, <name>.md and <name>.svg."""
 
 _EPILOG = """\
-Flags after -- go to af3opt run alone: af3opt bench --suite=quick -- --fidelity=exact
---num_recycles, --num_diffusion_samples, --num_diffusion_steps and --depth shorten every case, for
-both sides alike; the results name them. Without --model_dir random weights of the true shapes are
-used: times are the same, structures mean nothing. --suite=features measures featurisation alone,
---suite=deviation how far results are from float32, --suite=search protein searches; their flags
-follow --, see
-af3opt bench --suite=NAME -- --help."""
+Flags after -- apply only to af3opt: af3opt bench --suite=quick -- --fidelity=exact
+
+--num_recycles, --num_diffusion_samples, --num_diffusion_steps and --depth make every case shorter,
+for both sides; the results name these changes. Without --model_dir, the weights are random numbers
+in the real shapes: the times are the same, but the structures have no meaning.
+
+Three suites have their own flags, after -- (see af3opt bench --suite=NAME -- --help):
+  features   featurisation only
+  deviation  distance of results from float32
+  search     protein searches"""
 
 # Flags that make every case shorter.
 _SHORTENING = ("num_recycles", "num_diffusion_samples", "num_diffusion_steps")
@@ -127,9 +130,9 @@ def _parser() -> argparse.ArgumentParser:
         help=f"{listing}; {', '.join(suites.OWN_FLAGS)} (default: quick)",
     )
     parser.add_argument(
-        "--case", action="append", metavar="NAME", help="only this case of the suite; repeatable"
+        "--case", action="append", metavar="NAME", help="run only this case; can be repeated"
     )
-    parser.add_argument("--repeats", type=int, metavar="N", help="default: the suite's own")
+    parser.add_argument("--repeats", type=int, metavar="N", help="default: that of the suite")
     parser.add_argument(
         "--output",
         type=Path,
@@ -140,20 +143,22 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--name", help="name of the files (default: that of the suite)")
     for name in _SHORTENING:
         parser.add_argument(
-            f"--{name}", type=int, metavar="N", help="of both sides, instead of the suite's"
+            f"--{name}", type=int, metavar="N", help="for both sides; default: that of the suite"
         )
     parser.add_argument(
         "--depth",
         choices=tuple(DEPTHS),
-        help="of the random weights: full, or small for fewer layers (default: the suite's own)",
+        help="of the random weights: full, or small for fewer layers (default: that of the suite)",
     )
-    parser.add_argument("--model_dir", type=Path, metavar="DIR", help="true weights, for both")
+    parser.add_argument(
+        "--model_dir", type=Path, metavar="DIR", help="real weights, for both sides"
+    )
     parser.add_argument(
         "--baseline_python",
         default=sys.executable,
         metavar="PATH",
-        help="interpreter of another environment for the baseline, such as one with the versions "
-        "upstream pins (default: this one)",
+        help="Python of another environment for the baseline, for example with the versions that "
+        "upstream pins (default: this Python)",
     )
     parser.add_argument(
         "--run_alphafold_script",
@@ -161,7 +166,9 @@ def _parser() -> argparse.ArgumentParser:
         metavar="PATH",
         help="run this run_alphafold.py as the baseline",
     )
-    parser.add_argument("--jax_backend", choices=("cpu", "gpu"), help="default: what there is")
+    parser.add_argument(
+        "--jax_backend", choices=("cpu", "gpu"), help="default: gpu if one is usable, else cpu"
+    )
     parser.add_argument(
         "--keep", action="store_true", help="keep outputs and logs (the path is logged)"
     )

@@ -72,26 +72,29 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "action",
         choices=sorted(_ACTIONS),
-        help="ls: entries; stats: totals; verify: read every byte, also of prepared data and "
-        "copies of weights, and look who else could write compiled code; prune: remove what was "
-        "used longest ago; clear: remove everything; fill: embed the conformers of all amino "
-        "acids ahead, for --seeds and the first --residues positions",
+        help="ls: list the entries; stats: show totals; verify: read every byte, also of prepared "
+        "data and copies of weights, and find compiled code that other users could have written; "
+        "prune: remove the least recently used entries; clear: remove everything; fill: compute "
+        "the conformers of all amino acids in advance, for --seeds and the first --residues "
+        "positions",
     )
     parser.add_argument("--cache", choices=(*_NAMES, "all"), default="all")
     parser.add_argument("--json", action="store_true", help="print JSON")
     parser.add_argument(
         "--explain",
         action="store_true",
-        help="verify: say for each entry whether it would be used now, and if not, why",
+        help="verify: say for each entry whether a run would use it now, and if not, why",
     )
     parser.add_argument(
-        "--max_gb", type=_amount, help="prune: size to get each cache below, in GB (1e9 bytes)"
+        "--max_gb", type=_amount, help="prune: largest size of each cache, in GB (1e9 bytes)"
     )
     parser.add_argument(
-        "--older_than_days", type=_amount, help="prune: remove what was unused so long"
+        "--older_than_days",
+        type=_amount,
+        help="prune: remove entries that were not used for so many days",
     )
-    parser.add_argument("--seeds", type=_seeds, default=(1,), help="fill: seeds, as in 1,2,3")
-    parser.add_argument("--residues", type=int, default=500, help="fill: positions to cover")
+    parser.add_argument("--seeds", type=_seeds, default=(1,), help="fill: seeds, such as 1,2,3")
+    parser.add_argument("--residues", type=int, default=500, help="fill: number of positions")
     parser.add_argument("--feature_cache_dir", type=Path)
     parser.add_argument("--msa_cache_dir", type=Path)
     parser.add_argument("--jax_compilation_cache_dir", type=Path)

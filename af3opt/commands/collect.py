@@ -19,16 +19,15 @@ if TYPE_CHECKING:
 SUMMARY = "make one table of the scores of an output directory"
 
 _DESCRIPTION = """\
-Makes a table with a row for each sample: the scores that the engine wrote and those of an
-interface, such as ipSAE, pDockQ2 and iLIS. docs/scores.md says what each column means.
-Results of run_alphafold.py are read as well as af3opt's own.
+Makes a table with one row per sample: the scores of the engine, and the scores of an interface,
+such as ipSAE, pDockQ2 and iLIS. docs/scores.md explains each column. Reads results of af3opt
+and of run_alphafold.py.
 
-At a terminal you see the most important columns, rounded. Everywhere else the table is CSV
-with all columns.
+At a terminal, the table has the most important columns, rounded. Everywhere else it is CSV with
+all columns.
 
-af3opt writes the scores of interfaces into the run record. Where there is no record, they
-are computed from the files: for the best sample of each job, or for all samples with
---all_samples."""
+The run record of af3opt has the interface scores. Without a record, collect computes them from
+the files: for the best sample of each job, or with --all_samples for all samples."""
 
 _RANKING = "ranking_score"
 # More processes than this mostly wait for the disk.
@@ -149,7 +148,7 @@ def _parser() -> argparse.ArgumentParser:
         "--format",
         choices=("auto", "table", "csv"),
         default="auto",
-        help="on standard output: auto is a table at a terminal, CSV elsewhere "
+        help="format on standard output: auto is a table at a terminal, CSV elsewhere "
         "(default: %(default)s)",
     )
     parser.add_argument(
@@ -157,7 +156,7 @@ def _parser() -> argparse.ArgumentParser:
         metavar="COLUMN",
         nargs="?",
         const=_RANKING,
-        help="one row a job: the sample with the best value of a column "
+        help="one row per job: the sample with the best value of a column "
         f"(default column: {_RANKING})",
     )
     parser.add_argument(
@@ -171,14 +170,14 @@ def _parser() -> argparse.ArgumentParser:
         metavar="A:B",
         default="",
         help="show the scores of these two chains; default: the interface with the highest ipSAE, "
-        "or else the highest ipTM",
+        "or the highest ipTM if ipSAE is not defined",
     )
     parser.add_argument(
-        "--all_interfaces", action="store_true", help="a row for each pair of chains"
+        "--all_interfaces", action="store_true", help="one row for each pair of chains"
     )
     parser.add_argument(
         "--all_samples",
         action="store_true",
-        help="compute the scores of interfaces of all samples, not of the best of each job only",
+        help="compute the interface scores of all samples, not only of the best one of each job",
     )
     return parser

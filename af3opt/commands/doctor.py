@@ -11,18 +11,18 @@ SUMMARY = "check machine, engine, data and caches, with a fix for each problem"
 _HELP = """\
 Usage: af3opt doctor [--json] [flags of af3opt run]
 
-Looks at everything that af3opt run depends on: Python, engine, JAX and driver, processor,
-memory, GPUs, environment variables, weights, HMMER programs, databases and the disk they lie on,
-caches, free space, clock, Slurm. Each problem comes with a fix. Nothing is changed, no GPU is
-needed, and it takes less than ten seconds.
+Checks everything that af3opt run depends on: Python, engine, JAX and driver, processor, memory,
+GPUs, environment variables, weights, HMMER programs, databases and their disk, caches, free space,
+clock, Slurm. Names a fix for each problem. Changes nothing, needs no GPU, and takes less than ten
+seconds.
 
-Give it the flags you will give to af3opt run: what they leave out (--norun_data_pipeline,
---norun_inference) is not looked for.
+Give it the flags of your run. With --norun_data_pipeline or --norun_inference, it does not check
+what that stage needs.
 
 --json prints one JSON object: {"af3opt", "verdict", "checks": [{"group", "name", "verdict",
 "found", "fix"}]}. Verdicts are ok, skip, warn and fail.
 
-Exit code: 1 if something would keep the run from working, else 0.
+Exit code: 1 if the run would not work, else 0.
 """
 
 _JSON = "--json"

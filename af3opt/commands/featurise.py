@@ -22,22 +22,22 @@ if TYPE_CHECKING:
     from af3opt.features.options import FeatureOptions
     from af3opt.features.parallel import FeatureJob
 
-SUMMARY = "featurise inputs ahead into the feature cache, with several processes and no GPU"
+SUMMARY = "fill the feature cache in advance, with several processes and without a GPU"
 
 _HELP = """\
 Usage: af3opt featurise --input_dir=DIR [flags of af3opt run]
        af3opt featurise --json_path=FILE [flags of af3opt run]
 
-Featurises inputs that bring their alignments and templates (such as the <name>_data.json that
-af3opt run --norun_inference writes) and keeps the features in the feature cache. A run with
---norun_data_pipeline, the same inputs and the same flags then begins with the model at once. Meant
-for CPU nodes, between the searches and the jobs that hold a GPU.
+Computes the features of inputs and stores them in the feature cache. The inputs must have their
+alignments and templates, as in the <name>_data.json of af3opt run --norun_inference. A run with
+--norun_data_pipeline, the same inputs and the same flags then begins with the model at once. Use it
+on CPU nodes, between the searches and the GPU jobs.
 
---featurise_workers sets the number of processes; unset, as many as cores and memory allow when that
-pays. Inputs are padded to --buckets, or else to the buckets of a GPU run.
+--featurise_workers sets the number of processes. Unset: as many as cores and memory allow, if that
+is faster. Inputs are padded to --buckets; unset: to the buckets of a GPU run.
 
-Exit code: 3 if some inputs could not be featurised (each is named), 2 if the only one could not,
-else 0.
+Exit code: 3 if some inputs could not be featurised (each is named), 2 if the only input could not
+be featurised, else 0.
 """
 
 _log = logging.getLogger(__name__)

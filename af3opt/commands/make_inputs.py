@@ -18,19 +18,19 @@ if TYPE_CHECKING:
 SUMMARY = "make inputs from FASTA, CSV/TSV, SMILES, SDF or AlphaFold Server JSON"
 
 _DESCRIPTION = """\
-Makes one AlphaFold 3 JSON file a job. What a source is, its name tells:
+Makes one AlphaFold 3 JSON file per job. The ending of a file name says what the file is:
 
-  .fasta .fa .faa .fna   a record is a job; chains of a complex are separated by ':'
-  .csv .tsv              a row is a job; columns: name, sequence (chains with ':'), or one column a
-                         chain: protein1, protein2, rna, dna, ccd, smiles; for each of them
+  .fasta .fa .faa .fna   a record is a job; ':' separates the chains of a complex
+  .csv .tsv              a row is a job; columns: name, sequence (chains with ':'), or one column
+                         per chain: protein1, protein2, rna, dna, ccd, smiles; for each of them
                          X_copies, X_modifications (SEP@5; HYP@9), X_msa ('none' or an A3M file);
-                         seeds (1,2 or 1-5). A row may leave cells empty.
+                         seeds (1,2 or 1-5). Cells may be empty.
   .smi .smiles           a line is a ligand: SMILES and its name
   .sdf .mol              a molecule is a ligand (needs RDKit)
   .json                  AlphaFold Server's list, or an input of the alphafold3 dialect
 
-They may be compressed (.gz, .xz, .zst). A chain is a protein unless it says rna|..., dna|...,
-ccd|... or smiles|... .
+Files may be compressed (.gz, .xz, .zst). A chain is a protein, unless it is written as rna|...,
+dna|..., ccd|... or smiles|... .
 """
 
 _EPILOG = """\
@@ -41,9 +41,9 @@ examples:
   af3opt make-inputs --output_dir=inputs --targets=kinase.fasta ligands.smi
   af3opt make-inputs --output_dir=inputs fold_request.json
 
-Everything is checked as af3opt run checks it. What is wrong is named with file, line and column,
-all at once, and nothing is written; --skip_bad writes what is right.
-Exit code: 0 if all is written, 2 if nothing is, 3 if some was skipped.
+All jobs are checked as af3opt run checks them. If anything is wrong, all mistakes are listed with
+file, line and column, and nothing is written. With --skip_bad, the good jobs are written.
+Exit code: 0 if all jobs are written, 2 if none, 3 if some were skipped.
 """
 
 _log = logging.getLogger(__name__)
@@ -90,7 +90,10 @@ def _parser() -> CommandParser:
     )
     parser.add_argument("sources", nargs="+", type=Path, metavar="FILE", help="file or directory")
     parser.add_argument(
-        "--output_dir", type=Path, required=True, help="directory for the inputs; made if missing"
+        "--output_dir",
+        type=Path,
+        required=True,
+        help="directory for the inputs; it is made if missing",
     )
     parser.add_argument(
         "--targets",
@@ -98,39 +101,41 @@ def _parser() -> CommandParser:
         action="append",
         default=[],
         metavar="FILE",
-        help="each record of FILE is put together with each of the sources; may be repeated",
+        help="combine each record of FILE with each of the sources; can be repeated",
     )
-    parser.add_argument("--pairs", action="store_true", help="every two records make a job")
+    parser.add_argument("--pairs", action="store_true", help="make a job of every pair of records")
     parser.add_argument(
-        "--homodimers", action="store_true", help="with --pairs: each record with itself, too"
+        "--homodimers", action="store_true", help="with --pairs: also pair each record with itself"
     )
     parser.add_argument("--copies", default="1", help="copies of every record (default: 1)")
     parser.add_argument(
         "--kind",
         choices=("protein", "rna", "dna"),
-        help="kind of sequences that do not say it (default: protein, but ask if in doubt)",
+        help="kind of sequences without a prefix (default: protein; an error if it is not clear)",
     )
     parser.add_argument(
         "--designed",
         action="store_true",
-        help="the sources (not the targets) are designs without relatives: empty alignments, no "
-        "templates, nothing is searched",
+        help="the sources (not the targets) are designed proteins: empty alignments, no templates, "
+        "no search",
     )
     parser.add_argument(
-        "--upper_case", action="store_true", help="take lower-case letters as upper-case ones"
+        "--upper_case", action="store_true", help="convert lower-case letters to upper case"
     )
-    parser.add_argument("--seeds", default="1", help="such as 1,2,3 or 1-5 (default: 1)")
+    parser.add_argument("--seeds", default="1", help="seeds, such as 1,2,3 or 1-5 (default: 1)")
     parser.add_argument(
         "--dialect",
         choices=("alphafold3", "alphafoldserver"),
         default="alphafold3",
         help="dialect to write (default: alphafold3); alphafoldserver makes lists of 100 jobs",
     )
-    parser.add_argument("--skip_bad", action="store_true", help="leave out what is wrong")
-    parser.add_argument("--overwrite", action="store_true", help="replace files that are there")
-    parser.add_argument("--dry_run", action="store_true", help="list the jobs, write nothing")
     parser.add_argument(
-        "--most_jobs", type=int, default=100_000, help="refuse to make more (default: 100000)"
+        "--skip_bad", action="store_true", help="leave bad jobs out, write the others"
+    )
+    parser.add_argument("--overwrite", action="store_true", help="replace existing files")
+    parser.add_argument("--dry_run", action="store_true", help="list the jobs and write nothing")
+    parser.add_argument(
+        "--most_jobs", type=int, default=100_000, help="largest number of jobs (default: 100000)"
     )
     return parser
 

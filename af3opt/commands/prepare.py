@@ -26,14 +26,15 @@ from af3opt.data.repair import default_source
 from af3opt.data.sources import MMCIF_KIND, ComponentSource, mmcif_source
 from af3opt.data.synthetic_weights import DEPTHS, NOTE, write_synthetic_weights
 
-SUMMARY = "make the chemical data (and synthetic weights) that the engine needs"
+SUMMARY = "make the chemical component data that the engine needs, and synthetic weights"
 
 _DESCRIPTION = """\
-Builds, under AF3OPT_HOME/prepared, an index of the chemical component dictionary, the component
-sets and the data for solvent accessibility. The engine's own folder is never written to.
-Components come from --components_cif, else from the engine's own dictionary when it has one, else
-from the package biotite. Running it again is cheap: what is there is kept, data from a
---components_cif too, until --force or another file."""
+Makes an index of the chemical component dictionary, the component sets and the data for solvent
+accessibility, under AF3OPT_HOME/prepared. Never writes into the engine's folder.
+
+The components come from the first of these that exists: --components_cif, the engine's own
+dictionary, the package biotite. Running the command again keeps existing data, also those from
+--components_cif. --force, or another --components_cif, makes them again."""
 
 _log = logging.getLogger(__name__)
 
@@ -61,8 +62,8 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--synthetic_weights",
         action="store_true",
-        help="also make random weights of the engine's shapes, for tests and benchmarks; they "
-        "predict nothing",
+        help="also make random weights in the real shapes, for tests and benchmarks; structures "
+        "from them have no meaning",
     )
     parser.add_argument(
         "--depth",
@@ -75,12 +76,12 @@ def _parser() -> argparse.ArgumentParser:
         "--shared",
         type=Path,
         metavar="DIR",
-        help="make the chemical data in DIR for all users of a site, who export "
-        "AF3OPT_PREPARED_DIR=DIR; root must own it and all directories above it",
+        help="make the component data in DIR for all users of a site; users set "
+        "AF3OPT_PREPARED_DIR=DIR; DIR and all directories above it must belong to root",
     )
-    parser.add_argument("--force", action="store_true", help="build again what is already there")
-    parser.add_argument("--list", action="store_true", help="list what is there, then exit")
-    parser.add_argument("--quiet", action="store_true", help="log warnings and errors only")
+    parser.add_argument("--force", action="store_true", help="make existing data again")
+    parser.add_argument("--list", action="store_true", help="list the existing data, then exit")
+    parser.add_argument("--quiet", action="store_true", help="log only warnings and errors")
     return parser
 
 

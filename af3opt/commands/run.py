@@ -14,7 +14,7 @@ from af3opt.commands._run_settings import (
 from af3opt.settings.help_text import format_run_help
 from af3opt.settings.settings import Settings, check_run_settings, format_settings
 
-SUMMARY = "fold inputs: run_alphafold.py's flags and output"
+SUMMARY = "fold inputs, with the flags and output files of run_alphafold.py"
 
 
 def main(argv: list[str]) -> int:

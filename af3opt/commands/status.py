@@ -14,7 +14,7 @@ from af3opt.base.plain_text import visible
 if TYPE_CHECKING:
     from af3opt.execution.batch_progress import BatchProgress, JobState
 
-SUMMARY = "show what of an output directory is done, running, failed or left"
+SUMMARY = "show the jobs of an output directory: done, running, failed or left"
 
 # More lines than this are a file to read, not a status.
 _MOST_SHOWN = 20

@@ -22,22 +22,22 @@ SUMMARY = "run a batch on a cluster: a CPU array for searches, a GPU array for i
 _HELP = """\
 Usage: af3opt submit --site SITE.toml [--scheduler NAME] [--dry_run] [flags of af3opt run]
 
-Writes and submits two arrays for the inputs: one for the data pipeline, one for inference. A task
-of the second waits for the matching task of the first. A stage that is turned off
-(--norun_data_pipeline, --norun_inference) is left out. Inputs are shared out by padded size and by
-the estimated time of searches and inference. Run the same command again to do what is missing.
+Submits two job arrays: one for the data pipeline, one for inference. A task of the second array
+waits for the matching task of the first. If a stage is switched off (--norun_data_pipeline,
+--norun_inference), its array is left out. Inputs are distributed by padded size and by the
+estimated time of searches and inference. Run the same command again to do what is missing.
 
   --site       TOML file with the site's queues, limits and start-up lines, or the name of a shipped
                example (two-partitions, pbs-two-queues, lsf-two-queues, sge-two-queues)
-  --slurm      the same, for a file with the table [slurm]
+  --slurm      as --site, for a file with the table [slurm]
   --scheduler  auto (the one that the file describes), slurm, pbs, lsf or sge
-  --resubmit   submit although arrays of this output directory still wait or run, and submit what
-               is finished as well
+  --resubmit   submit even if arrays of this output directory still wait or run, and submit
+               finished jobs too
   --dry_run    print the scripts instead of submitting them
 
-Inputs are checked as af3opt run checks them. Those with a mistake are named, noted in failed.json
-and left out; then the exit code is 3.
-af3opt status DIR shows how far the batch is, af3opt collect DIR makes a table of its scores.
+Inputs are checked as af3opt run checks them. Inputs with a mistake are named, recorded in
+failed.json and left out; the exit code is then 3.
+af3opt status DIR shows the progress of the batch, af3opt collect DIR makes a table of its scores.
 """
 
 _INPUTS = frozenset(

@@ -24,15 +24,16 @@ from af3opt.host.host import Host, probe_host
 from af3opt.inference.tuning_probe import DIFFUSION_PASSES, TRUNK_PASSES
 from af3opt.settings.settings import resolve_settings
 
-SUMMARY = "measure which flags and precisions are fastest on this CPU"
+SUMMARY = "find the fastest XLA flags and precisions for this CPU"
 
 _HELP = """\
 Usage: af3opt tune
 
-Times representative blocks of the model (128 tokens, 5 samples) on the CPU under a few sets of XLA
-flags and precisions, compares every result with float32, and keeps the fastest choice for this
-processor, number of cores, jaxlib and engine. Takes a few minutes; let nothing else run meanwhile.
-af3opt run uses the result by itself and says so; --notuned ignores it.
+Measures blocks of the model (128 tokens, 5 samples) on the CPU with several sets of XLA flags and
+precisions. Compares every result with float32. Stores the fastest choice for this processor, number
+of cores, jaxlib and engine. Takes a few minutes; run nothing else at the same time.
+
+af3opt run uses the result and says so in the log. --notuned ignores it.
 """
 
 FLAG_SETS: tuple[tuple[str, ...], ...] = (

@@ -16,25 +16,25 @@ if TYPE_CHECKING:
     from af3opt.execution.job.session import Session
     from af3opt.features.engine_features import Batch
 
-SUMMARY = "compile the model ahead for the sizes to come"
+SUMMARY = "compile the model in advance"
 
 _HELP = """\
 Usage: af3opt warm --buckets 256,512 [flags of af3opt run]
        af3opt warm --from_inputs DIR [--buckets 256,512] [flags of af3opt run]
 
-Compiles the model for each bucket and keeps the result, so that the runs that follow start with
-it. Nothing is predicted. What is compiled depends on the host, the engine and on the flags that
-shape the model, so give the same ones as to af3opt run: --model_dir, --num_recycles,
---num_diffusion_samples, --save_embeddings, --save_distogram, --jax_backend and so on.
+Compiles the model for each bucket and stores the result, so that later runs start faster. Predicts
+nothing. The compiled model depends on the host, the engine and some flags. So give the same flags
+as to af3opt run: --model_dir, --num_recycles, --num_diffusion_samples, --save_embeddings,
+--save_distogram, --jax_backend and so on.
 
-  --from_inputs DIR  compile what the fold inputs (*.json) in DIR need: their padded sizes (with
-                     --buckets, among those only), and what else follows from their content, such
-                     as the rows of their MSAs. Without it every bucket of --buckets is compiled
-                     for a plain protein.
-  --msa_depths LIST  MSA rows to compile for where no MSA says: for --buckets, and for inputs that
-                     wait for their search (unless --norun_data_pipeline). Such as 16,all: no MSA
-                     to speak of, and a full one. Rounded up as in a run. Default: 16,128,512,all,
-                     which is all there are.
+  --from_inputs DIR  compile for the inputs (*.json) in DIR: for their padded sizes (with --buckets,
+                     only for these), and for other properties, such as the number of MSA rows.
+                     Without this flag, every bucket of --buckets is compiled for a protein without
+                     modifications.
+  --msa_depths LIST  numbers of MSA rows to compile for, if there is no MSA yet: for --buckets, and
+                     for inputs without a finished search (unless --norun_data_pipeline). Example:
+                     16,all for inputs without an MSA and for full MSAs. Numbers are rounded up as
+                     in a run. Default: 16,128,512,all (all that exist).
 """
 
 _FROM_INPUTS = "--from_inputs"

@@ -13,15 +13,18 @@ _HEAD = """\
 Usage: af3opt run --json_path=FILE --output_dir=DIR [flags]
        af3opt run --input_dir=DIR --output_dir=DIR [flags]
 
-Takes run_alphafold.py's flags in absl syntax: --flag=value, --flag value, --flag, --noflag,
---flagfile=FILE. A flag wins over its environment variable AF3OPT_<NAME>, that over the preset
-given by --config, that over the preset in AF3OPT_CONFIG, that over the default.
-absl's flags for logging (--verbosity, --logtostderr and others) are accepted; the log always goes
+Folds the inputs. Takes the flags of run_alphafold.py in absl syntax: --flag=value, --flag value,
+--flag, --noflag, --flagfile=FILE.
+
+A setting comes from the first of these that has it: the flag, the variable AF3OPT_<NAME>, the
+preset of --config, the preset of AF3OPT_CONFIG, the default.
+
+absl's flags for logging (--verbosity, --logtostderr and others) are accepted. The log always goes
 to standard error.
 """
 
 _OWN_HEAD = """\
-==== Flags of af3opt's own ====
+==== Flags of af3opt ====
 """
 
 _UPSTREAM_HEAD = """\

@@ -85,7 +85,7 @@ def _z_value(unit: str) -> Value:
 def _tool_cpus(tool: str, beyond: str = "") -> Value:
     return _up(
         _msa_tool_cpus,
-        f"CPUs for one {tool} process; above 8 there is little further speed-up{beyond}.",
+        f"CPUs for one {tool} process. More than 8 give little speed-up{beyond}.",
         group=TOOLS,
         lower_bound=0,
         default_text="usable cores, at most 8",
@@ -95,7 +95,7 @@ def _tool_cpus(tool: str, beyond: str = "") -> Value:
 def _max_shards(tool: str) -> Value:
     return _up(
         None,
-        f"Most {tool} processes at once when a database is sharded; unset: one per shard.",
+        f"Largest number of {tool} processes at once for a sharded database. Unset: one per shard.",
         group=TOOLS,
         lower_bound=1,
     )
@@ -132,8 +132,8 @@ class UpstreamOptions:
 
     db_dir: tuple[str, ...] = _result(
         lambda: (_in_home("public_databases"),),
-        "Directory with the databases. Give it several times (in a variable: separated by colons) "
-        "to search several directories in order.",
+        "Directory with the databases. You can give it several times (in a variable: separated by "
+        "colons); the directories are searched in order.",
         group=DATABASES,
         default_text="~/public_databases",
     )
@@ -170,79 +170,79 @@ class UpstreamOptions:
     )
 
     jackhmmer_n_cpu: int = _tool_cpus(
-        "Jackhmmer", " (but see docs/searches.md for the one of AlphaFold 3 v3.0.5)"
+        "Jackhmmer", ", except with the Jackhmmer of AlphaFold 3 v3.0.5 (see docs/searches.md)"
     )
     jackhmmer_max_parallel_shards: int | None = _max_shards("Jackhmmer")
     jackhmmer_n_workers: int = _up(
-        4, "Most Jackhmmer database searches at once.", group=TOOLS, lower_bound=1
+        4, "Largest number of Jackhmmer searches at once.", group=TOOLS, lower_bound=1
     )
     nhmmer_n_cpu: int = _tool_cpus("Nhmmer")
     nhmmer_max_parallel_shards: int | None = _max_shards("Nhmmer")
     nhmmer_n_workers: int = _up(
-        3, "Most Nhmmer database searches at once.", group=TOOLS, lower_bound=1
+        3, "Largest number of Nhmmer searches at once.", group=TOOLS, lower_bound=1
     )
     hmmsearch_n_cpu: int = _tool_cpus("Hmmsearch")
 
     resolve_msa_overlaps: bool = _result(
         True,
-        "Whether to remove from the unpaired MSA what the paired MSA holds, as in the AlphaFold 3 "
-        "paper. Set to false when a custom unpaired MSA is paired by hand and must stay as it is.",
+        "Whether to remove sequences of the paired MSA from the unpaired MSA, as in the AlphaFold "
+        "3 paper. Set to false if you paired a custom unpaired MSA by hand and it must not change.",
         group=PIPELINE,
     )
     max_template_date: str = _result(
         "2021-09-30",
-        "Ignore templates released after this date (YYYY-MM-DD). Also decides whether a CCD "
-        "component's model coordinates may stand in when RDKit finds no conformer and there are no "
-        "ideal coordinates: only for components released before it.",
+        "Ignore templates released after this date (YYYY-MM-DD). The date also applies to CCD "
+        "components: if RDKit finds no conformer and there are no ideal coordinates, the model "
+        "coordinates are used only for components released before it.",
         group=PIPELINE,
         check=_date_problem,
     )
     conformer_max_iterations: int | None = _result(
         None,
-        "Most iterations of RDKit's conformer search; unset: RDKit's own default.",
+        "Largest number of iterations of RDKit's conformer search. Unset: RDKit's own default.",
         group=PIPELINE,
         lower_bound=0,
     )
     fix_standalone_glycans: bool = _result(
         False,
-        "Keep the leaving atoms of glycan ligands that are bonded to nothing. The model was "
-        "trained without them, so this leaves the regime it was evaluated in.",
+        "Keep the leaving atoms of glycan ligands without bonds to other molecules. The model was "
+        "trained and evaluated without these atoms.",
         group=PIPELINE,
     )
 
     jax_compilation_cache_dir: str | None = _up(
         None,
-        "Directory of the JAX compilation cache; unset: a private one per host kind under "
+        "Directory of the JAX compilation cache. Unset: a private one per type of host under "
         "AF3OPT_HOME.",
         group=INFERENCE,
     )
     gpu_device: int = _up(
         0,
-        "Index of the device to run on, counted after CUDA_VISIBLE_DEVICES has been applied. Also "
-        "used for CPU and MPS devices.",
+        "Index of the device to run on, among those of CUDA_VISIBLE_DEVICES. Also used for CPU and "
+        "MPS devices.",
         group=INFERENCE,
         lower_bound=0,
     )
     jax_backend: str | None = _result(
         None,
-        "Backend to run the model on. Unset: a GPU when one is usable, else the CPU (said in the "
-        "log).",
+        "Backend to run the model on. Unset: a GPU if one is usable, else the CPU. The log says "
+        "which.",
         group=INFERENCE,
         choices=("cpu", "gpu", "mps"),
     )
     buckets: tuple[int, ...] | None = _result(
         None,
-        "Strictly increasing token counts that inputs are padded to, so that one compiled model "
-        "serves many inputs. A larger input gets a bucket of its own size. Unset: the list of the "
-        "engine's own script on a GPU (128 and 384 came after v3.0.4); finer ones on a CPU unless "
-        "--fidelity=exact.",
+        "Sizes in tokens to which inputs are padded, in increasing order, so that one compiled "
+        "model serves many inputs. An input larger than all buckets gets a bucket of its own size. "
+        "Unset: on a GPU the list of the engine's script (128 and 384 are newer than v3.0.4); on a "
+        "CPU finer sizes, unless --fidelity=exact.",
         group=INFERENCE,
         default_text=",".join(map(str, DEFAULT_BUCKETS)) + " (finer on a CPU)",
         check=_bucket_problem,
     )
     flash_attention_implementation: str | None = _result(
         None,
-        "Attention kernels: triton and cudnn need an Ampere GPU or later, xla runs anywhere. "
+        "Attention kernels. triton and cudnn need an Ampere GPU or later; xla runs on any device. "
         "Unset: triton on a GPU that supports it, else xla.",
         group=INFERENCE,
         choices=("triton", "cudnn", "xla"),
@@ -253,8 +253,8 @@ class UpstreamOptions:
     )
     num_seeds: int | None = _up(
         None,
-        "Number of seeds. The input must then give exactly one, and the following integers are "
-        "used. Unset: the seeds of the input.",
+        "Number of seeds. The input must have exactly one seed; that seed and the following "
+        "integers are used. Unset: the seeds of the input.",
         group=INFERENCE,
         lower_bound=1,
     )
@@ -274,7 +274,7 @@ class UpstreamOptions:
     )
     force_output_dir: bool = _up(
         False,
-        "Use the job's output directory even when it exists and is not empty; otherwise a "
+        "Use the job's output directory even if it exists and is not empty. Without this flag, a "
         "directory with a time stamp is made.",
         group=OUTPUT,
     )
