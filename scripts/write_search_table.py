@@ -44,8 +44,8 @@ def measured_tables(results: Mapping[Path, SearchResult]) -> str:
 def calculated_tables(results: Mapping[Path, SearchResult]) -> str:
     """Returns what would be on other machines."""
     parts = [
-        f"Calculated from the rates of {result.host.get('cpu')}, for {TOTAL_GB:.0f} GB and memory "
-        f"that gives {MEMORY_GB_S:.0f} GB/s:\n\n{costs_table(result)}"
+        f"Calculated from the rates of {result.host.get('cpu')}, for {TOTAL_GB:.0f} GB and "
+        f"a memory bandwidth of {MEMORY_GB_S:.0f} GB/s:\n\n{costs_table(result)}"
         for result in results.values()
         if result.rates is not None
     ]

@@ -173,18 +173,18 @@ def format_search_result(result: SearchResult) -> str:
 def circumstances(result: SearchResult) -> str:
     """Says in one paragraph on what a result was measured."""
     return (
-        f"{result.host.get('cpu')}, {result.threads} thread(s) for either side. Queries have "
-        f"{result.residues} residues, and {result.relatives:.2%} of the targets of a made database "
-        "are relatives of each. Seconds are medians; speed-ups are medians of the ratios of "
-        "each repeat."
+        f"{result.host.get('cpu')}, {result.threads} thread(s) on each side. A query has "
+        f"{result.residues} residues. In a made database, {result.relatives:.2%} of the targets "
+        "are homologs of each query. Seconds are medians; a speed-up is the median of the ratios "
+        "of the repeats."
     )
 
 
 def comparison_table(result: SearchResult) -> str:
-    """Returns both sides: seconds a query, and whether the results were the same."""
+    """Returns both sides: seconds per query, and whether the results were the same."""
     head = table_head(
-        *("Search", "Scan", "GB", "Engine, s a query", "af3opt, s a query"),
-        *("of which the scan", "Speed-up", "Same bytes"),
+        *("Search", "Instruction set", "GB", "Engine, s per query", "af3opt, s per query"),
+        *("Scan, s per query", "Speed-up", "Same bytes"),
     )
     return "\n".join([*head, *(table_row(_cells(one)) for one in result.comparisons)])
 
@@ -216,7 +216,7 @@ def _curve_table(curve: Sequence[CurvePoint]) -> str:
         return ""
     speeds = sorted({one.megabytes_per_second or 0.0 for one in curve})
     titles = [f"{speed:g} MB/s" if speed else "page cache" for speed in speeds]
-    lines = table_head("Queries in a pass", *(f"{title}, s a query and GB" for title in titles))
+    lines = table_head("Queries in a pass", *(f"{title}, s per query and GB" for title in titles))
     for queries in sorted({one.queries for one in curve}):
         row = {
             one.megabytes_per_second or 0.0: f"{one.seconds / queries / one.gigabytes:.2f}"
@@ -234,20 +234,20 @@ def _steps_table(result: SearchResult) -> str:
         one, every = _median(rates.one_thread), _median(rates.all_threads)
         per_gb = rates.gigabytes
         lines += [
-            ("scan alone, one thread", f"{one / per_gb:.2f} s a GB"),
+            ("scan alone, one thread", f"{one / per_gb:.2f} s per GB"),
             (
                 f"scan alone, {result.threads} threads",
-                f"{every / per_gb:.2f} s a GB ({one / every:.2f}x)",
+                f"{every / per_gb:.2f} s per GB ({one / every:.2f}x)",
             ),
             ("reading from memory", f"{per_gb / _median(rates.read):.1f} GB/s"),
             ("jackhmmer's parser", f"{per_gb / _median(rates.parser):.2f} GB/s"),
             (
-                "jackhmmer over everything",
-                f"{_median(rates.engine_processor) / per_gb:.2f} processor seconds a GB",
+                "jackhmmer on all targets",
+                f"{_median(rates.engine_processor) / per_gb:.2f} processor seconds per GB",
             ),
             (
                 "jackhmmer on the survivors",
-                f"{_median(rates.survivors_processor) / per_gb:.2f} processor seconds a GB",
+                f"{_median(rates.survivors_processor) / per_gb:.2f} processor seconds per GB",
             ),
         ]
     if result.memory is not None:
