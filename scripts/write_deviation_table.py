@@ -40,10 +40,10 @@ def section(path: Path, result: DeviationResult) -> str:
         "Distance from float32:",
         table(result, FROM_FLOAT32),
         verdict(result),
-        "Distance from the engine as it is (`--fidelity=exact`):",
+        "Distance from the unchanged engine (`--fidelity=exact`):",
         table(result, FROM_ENGINE),
         legend(result),
-        f"By example, what each variant consists of, and commands: "
+        f"Single examples, definitions of the variants, and commands: "
         f"[{path.stem}](../benchmarks/deviation/{path.stem}.md).",
     ]
     return "\n\n".join(parts)

@@ -22,13 +22,13 @@ def format_deviations(result: DeviationResult) -> str:
     parts = [
         f"# Deviations: {title(result)}",
         circumstances(result),
-        "## From float32",
+        "## Distance from float32",
         table(result, FROM_FLOAT32),
         verdict(result),
-        "## From the engine as it is",
+        "## Distance from the unchanged engine",
         table(result, FROM_ENGINE),
         legend(result),
-        "## By example: coordinates from float32",
+        "## Coordinates of each example: distance from float32",
         example_table(result),
         "## Variants",
         variant_table(result),
@@ -106,17 +106,17 @@ def legend(result: DeviationResult) -> str:
         f"{one.title} in {one.unit}" for one in QUANTITIES.values() if not one.relative
     )
     return (
-        "Cells: RMS over all entries of all examples / the largest of one entry (of one atom, for "
-        "coordinates), and in brackets the RMS by that of the engine as it is. Embeddings are "
-        f"given as a share of their RMS, {units}. Superposed: each sample moved onto the other by "
-        f"least squares. Atoms lie {result.scale(POSITIONS).rms:.1f} Å (RMS) from the centre of "
-        "their sample. Padding is left out; every variant gets the same features, weights and "
-        "random key."
+        "Cells: RMS of the difference over all entries of all examples / largest difference of one "
+        "entry (for coordinates: of one atom). In brackets: the RMS divided by that of the "
+        f"unchanged engine. Units: embeddings as a share of their RMS, {units}. Superposed: after "
+        "least-squares superposition of each sample. For comparison: atoms are "
+        f"{result.scale(POSITIONS).rms:.1f} Å (RMS) from the centre of their sample. Padding is "
+        "left out. Every variant gets the same features, weights and random key."
     )
 
 
 def verdict(result: DeviationResult) -> str:
-    """Returns which variants are further from float32 than the engine as it is."""
+    """Returns which variants are further from float32 than the unchanged engine."""
     ratios = {
         (variant.name, quantity): ratio(result, variant.name, quantity)
         for variant in result.variants
@@ -132,9 +132,10 @@ def verdict(result: DeviationResult) -> str:
     variant, quantity = max(ratios, key=ratios.__getitem__)
     error = standard_error(result, variant, quantity)
     return (
-        "Of the reordered and precision variants, further from float32 than the engine as it is by "
-        f"more than {CHANCE:.0%} of the RMS, and than two standard errors over the examples: "
-        f"{', '.join(found) or 'none'}. The largest ratio is {ratios[variant, quantity]:.3f}"
+        "Reordered and precision variants that are further from float32 than the unchanged engine, "
+        f"by more than {CHANCE:.0%} of the RMS and by more than two standard errors over the "
+        f"examples: {', '.join(found) or 'none'}. The largest ratio is "
+        f"{ratios[variant, quantity]:.3f}"
         f"{f' ± {error:.3f}' if error else ''} (`{variant}`, {QUANTITIES[quantity].title})."
     )
 
