@@ -101,8 +101,8 @@ def format_help() -> str:
     listing = "\n".join(f"  {name:<{width}}  {command_summary(name)}" for name in command_names())
     return (
         "Usage: af3opt COMMAND [flags]\n\n"
-        "Runs AlphaFold 3 with the flags of run_alphafold.py. It is faster, and you can interrupt\n"
-        "and continue a run at any time.\n\n"
+        "Runs AlphaFold 3 with the flags of run_alphafold.py, but faster. You can interrupt and\n"
+        "continue a run at any time.\n\n"
         f"Commands:\n{listing}\n\n"
         "af3opt help COMMAND describes a command. Flags without a command mean af3opt run.\n"
         "af3opt version prints the version. --debug shows tracebacks and the engine's messages.\n"
