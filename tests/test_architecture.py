@@ -83,7 +83,6 @@ SETS_ATTRIBUTES = {
     "engine/model.py",
     "engine/plain_run.py",
     "execution/script/model.py",
-    "features/msa_cache.py",
 }
 
 

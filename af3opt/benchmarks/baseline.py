@@ -7,6 +7,7 @@ build.
 """
 
 import argparse
+import contextlib
 import importlib
 import os
 import pickle
@@ -28,7 +29,7 @@ from af3opt.engine.discovery import find_engine
 from af3opt.engine.own_script import engine_buckets
 from af3opt.engine.plain_run import (
     PlainOptions,
-    load_components_from,
+    components_from,
     run,
     write_component_index,
 )
@@ -42,11 +43,13 @@ def main(argv: Sequence[str] | None = None) -> None:
     if options.jax_backend == "cpu":
         os.environ.setdefault("JAX_PLATFORMS", "cpu")
     if component_pickle:
-        _use_component_pickle()
+        components = use_component_pickle()
     else:
         redirect_resources(find_prepared())
+        components = contextlib.nullcontext()
     _empty_command_line()
-    run(options)
+    with components:
+        run(options)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -103,16 +106,15 @@ def _component_pickle(prepared: PreparedData) -> Path:
     return folder / prepared.root.name / engine_ccd_file().name
 
 
-def _use_component_pickle() -> None:
-    """Lets the engine load its component dictionary in its own way."""
+def use_component_pickle() -> contextlib.AbstractContextManager[object]:
+    """Lets the engine load its component dictionary in its own way, inside a block."""
     path = build_component_pickle()
     prepared = find_prepared()
     if prepared is not None:
         offer_libcifpp_data(prepared)
     redirect_resources(prepared)
     leave_dictionary_to_engine()
-    if path is not None:
-        load_components_from(path)
+    return components_from(path) if path is not None else contextlib.nullcontext()
 
 
 def _empty_command_line() -> None:

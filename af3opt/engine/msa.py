@@ -16,7 +16,7 @@ from af3opt.base.errors import SetupError
 from af3opt.engine.console import prints_to_log
 from af3opt.engine.inputs import FoldInput, needs_search
 from af3opt.engine.modules import engine_module
-from af3opt.engine.protocols import ProteinChain
+from af3opt.engine.protocols import PipelineConfig, ProteinChain
 from af3opt.engine.template_files import MissingTemplateFiles
 from af3opt.settings.settings import Settings
 
@@ -28,16 +28,18 @@ _BINARIES = ("jackhmmer", "nhmmer", "hmmalign", "hmmsearch", "hmmbuild")
 class DataPipeline:
     """Runs the engine's searches; needs tools and databases only if something is searched."""
 
-    def __init__(self, settings: Settings, adapt: Callable[[Any, Any], None] | None = None) -> None:
+    def __init__(
+        self, settings: Settings, derive: Callable[[type, PipelineConfig], type] | None = None
+    ) -> None:
         """Prepares; the engine's pipeline is made at the first search.
 
         Args:
             settings: Names tools and databases.
-            adapt: Is given the engine's pipeline and its configuration once they are
-                made, to put a cache around the searches.
+            derive: From the engine's class of a pipeline, and the configuration that it will
+                be made with, to one that has a cache around its searches.
         """
         self._settings = settings
-        self._adapt = adapt
+        self._derive = derive
         self._pipeline: Any = None
         self._missing_files = MissingTemplateFiles()
         self._template_directory = ""
@@ -89,9 +91,10 @@ class DataPipeline:
         if self._pipeline is None:
             config = data_pipeline_config(self._settings)
             self._template_directory = str(config.pdb_database_path)
-            self._pipeline = engine_module("data.pipeline").DataPipeline(config)
-            if self._adapt is not None:
-                self._adapt(self._pipeline, config)
+            pipeline_class = engine_module("data.pipeline").DataPipeline
+            if self._derive is not None:
+                pipeline_class = self._derive(pipeline_class, config)
+            self._pipeline = pipeline_class(config)
         return self._pipeline
 
 
@@ -162,7 +165,7 @@ def _fill_without_search(fold_input: FoldInput) -> FoldInput:
     return filled
 
 
-def data_pipeline_config(settings: Settings) -> Any:
+def data_pipeline_config(settings: Settings) -> PipelineConfig:
     """Builds the engine's `DataPipelineConfig`; options it does not know are reported.
 
     Raises:
@@ -185,7 +188,8 @@ def data_pipeline_config(settings: Settings) -> Any:
         if settings.sources.get(name, "default") != "default":
             _log.warning("--%s has no effect: the installed engine has no such option", name)
         del values[name]
-    return config_class(**values)
+    config: PipelineConfig = config_class(**values)
+    return config
 
 
 def _binary(settings: Settings, name: str) -> str:

@@ -24,9 +24,9 @@ which they are listed decides nothing. Sets may be nested and closed in any orde
 several threads: what a digest is taken of is always the engine's own function, and a patch
 that goes while others lie on it is taken out from below them.
 
-What replaces no function of the engine is no patch, and `docs/architecture.md` says what that
-is: a package that is not imported yet, a file that a module reads while it is imported, an
-object that af3opt has made itself, the stream that the engine prints to.
+What replaces nothing that a module or class of the engine holds is no patch, and
+`docs/architecture.md` says what that is: a package that is not imported yet, a file that a module
+reads while it is imported, a class of the user's own script, the stream that the engine prints to.
 """
 
 import contextlib

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from af3opt.engine.modules import engine_module
+from af3opt.engine.patching import Patch, PatchSet, Target
 from af3opt.engine.protocols import Device, FoldInput, InferenceResult, ModelConfig
 
 _MANIFEST = "af3opt_synthetic.json"
@@ -77,14 +78,20 @@ def write_component_index(components: Mapping[str, Any], path: Path) -> None:
         write_index(components, path)
 
 
-def load_components_from(path: Path) -> None:
+def components_from(path: Path) -> PatchSet[Path]:
     """Lets the engine load its component dictionary from another file than its package's.
 
     Args:
         path: The dictionary in the engine's own form.
+
+    Returns:
+        It is so inside the block of this; entering it raises SetupError if the engine does not
+        name its file as known.
     """
     kind = path.suffix.removeprefix(".").upper()
-    setattr(engine_module("constants.chemical_components"), f"_CCD_{kind}_FILE", path)
+    name = Target("constants.chemical_components", f"_CCD_{kind}_FILE", None)
+    own_file = Patch[Path](name="component_file", replacements=((name, lambda _, own: own),))
+    return PatchSet([own_file], path, required=True)
 
 
 def model_config(args: PlainOptions) -> ModelConfig:

@@ -199,6 +199,16 @@ class ProteinChain(PolymerChain, Protocol):
         """The engine's templates, None if they are to be searched."""
 
 
+class PipelineConfig(Protocol):
+    """The engine's `DataPipelineConfig`, a data class: programs, databases and options."""
+
+    __dataclass_fields__: ClassVar[dict[str, Field[Any]]]
+
+    @property
+    def pdb_database_path(self) -> str:
+        """Directory of the templates' structures."""
+
+
 class FoldInput(Protocol):
     """The engine's `folding_input.Input`, a data class."""
 

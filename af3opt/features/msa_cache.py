@@ -8,6 +8,7 @@ never mixed.
 
 import contextlib
 import dataclasses
+import functools
 import hashlib
 import inspect
 import json
@@ -16,7 +17,6 @@ import os
 import time
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import Any
 
 import zstandard
 
@@ -35,6 +35,7 @@ from af3opt.caching.manager import CacheManager
 from af3opt.engine.discovery import find_engine
 from af3opt.engine.modules import engine_module
 from af3opt.engine.msa import found_rows
+from af3opt.engine.protocols import Argument, EngineFunction, PipelineConfig, PolymerChain
 from af3opt.environment.neutral import engine_variables
 from af3opt.settings.settings import Settings
 
@@ -49,9 +50,10 @@ _PROGRAM = "_binary_path"
 # Settings that change how fast a search is, not what it finds.
 _SPEED_ONLY = ("_n_cpu", "_n_workers", "_max_parallel_shards")
 
-# A chain of the engine's, whose fields depend on its kind.
-type Chain = Any
-type Process = Callable[[Chain], Chain]
+# The methods of the engine's pipeline that search for a chain.
+SEARCHES = ("process_protein_chain", "process_rna_chain")
+
+type Search = Callable[[PolymerChain], PolymerChain]
 
 
 class MsaCache:
@@ -66,7 +68,8 @@ class MsaCache:
         self.manager = manager
         # Why a chain is not searched, by its key; None where it may be.
         self.known_failure: Callable[[CacheKey], str | None] = lambda _: None
-        self._config: Any = None
+        # Of the pipeline that this is put around; None before there is one.
+        self.config: PipelineConfig | None = None
         self._side_by_side = 1
 
     @classmethod
@@ -76,19 +79,53 @@ class MsaCache:
             return None
         return cls(open_cache("msa", settings.msa_cache_dir, settings.msa_cache_gb))
 
-    def wrap(self, pipeline: Any, config: Any) -> None:
-        """Lets a pipeline look here before it searches, and keep what it finds.
+    def pipeline_class(self, engines: type, config: PipelineConfig) -> type:
+        """Derives a pipeline that looks here before it searches, and keeps what it finds.
 
         Args:
-            pipeline: The engine's `DataPipeline`; changed in place.
-            config: The `DataPipelineConfig` it was made with.
+            engines: The engine's `DataPipeline`.
+            config: The `DataPipelineConfig` it will be made with.
         """
-        self._config = config
-        for name in ("process_protein_chain", "process_rna_chain"):
-            process = getattr(pipeline, name)
-            setattr(pipeline, name, self._reusing(process))
+        self.config = config
+        methods = {name: self._reusing(getattr(engines, name)) for name in SEARCHES}
+        return type(engines.__name__, (engines,), methods)
 
-    def key(self, chain: Chain) -> CacheKey | None:
+    def searched(self, search: Search, chain: PolymerChain) -> PolymerChain:
+        """Returns a chain with the results that are kept of it, or searches and keeps them.
+
+        Args:
+            search: Gives the chain with results that are searched for.
+            chain: A chain of the engine's.
+
+        Raises:
+            RuntimeError: its search has failed before, see `known_failure`, or fails.
+        """
+        if self.config is None:  # A pipeline that was never made: nothing is searched.
+            return search(chain)
+        before = states_of_files(_searched_files(self.config))
+        key = self.key(chain)
+        if key is None:
+            return search(chain)
+        found = self._load(key, chain)
+        if found is not None:
+            _log.info("Using the stored search results of chain %s.", chain.id)
+            return found
+        failure = self.known_failure(key)
+        if failure is not None:
+            raise RuntimeError(failure)  # As the engine's tools do.
+        started = time.monotonic()
+        processed = search(chain)
+        if states_of_files(_searched_files(self.config)) == before:
+            self._save(key, processed, time.monotonic() - started)
+        else:
+            _log.warning(
+                "Chain %s: a database or program changed during its search; what was found "
+                "is used, but not kept",
+                chain.id,
+            )
+        return processed
+
+    def key(self, chain: PolymerChain) -> CacheKey | None:
         """Returns the key of a chain's results, or None if nothing is to be kept of it.
 
         That is so where nothing is searched, or a database cannot be read. The key is of
@@ -97,8 +134,9 @@ class MsaCache:
         given = {name: getattr(chain, name) for name in _RESULTS if hasattr(chain, name)}
         if all(value is not None for value in given.values()):
             return None
+        assert self.config is not None, "a key is of a pipeline's databases"
         try:
-            searched_with = search_material(self._config)
+            searched_with = search_material(self.config)
         except OSError as error:
             _log.warning("Chain %s: its search is not kept: %s", chain.id, error)
             return None
@@ -118,7 +156,7 @@ class MsaCache:
             }
         )
 
-    def missing(self, chain: Chain) -> CacheKey | None:
+    def missing(self, chain: PolymerChain) -> CacheKey | None:
         """Returns the key of results that a pipeline would have to search for, or None.
 
         Args:
@@ -142,34 +180,14 @@ class MsaCache:
         finally:
             self._side_by_side = 1
 
-    def _reusing(self, process: Process) -> Process:
-        def process_chain(chain: Chain) -> Chain:
-            before = states_of_files(_searched_files(self._config))
-            key = self.key(chain)
-            if key is None:
-                return process(chain)
-            found = self._load(key, chain)
-            if found is not None:
-                _log.info("Using the stored search results of chain %s.", chain.id)
-                return found
-            failure = self.known_failure(key)
-            if failure is not None:
-                raise RuntimeError(failure)  # As the engine's tools do.
-            started = time.monotonic()
-            processed = process(chain)
-            if states_of_files(_searched_files(self._config)) == before:
-                self._save(key, processed, time.monotonic() - started)
-            else:
-                _log.warning(
-                    "Chain %s: a database or program changed during its search; what was found "
-                    "is used, but not kept",
-                    chain.id,
-                )
-            return processed
+    def _reusing(self, engines: EngineFunction) -> EngineFunction:
+        @functools.wraps(engines)
+        def process_chain(pipeline: Argument, chain: PolymerChain) -> PolymerChain:
+            return self.searched(functools.partial(engines, pipeline), chain)
 
         return process_chain
 
-    def _load(self, key: CacheKey, chain: Chain) -> Chain | None:
+    def _load(self, key: CacheKey, chain: PolymerChain) -> PolymerChain | None:
         packed = self.manager.get(key)
         if packed is None:
             return None
@@ -180,7 +198,7 @@ class MsaCache:
             self.manager.quarantine(path, f"cannot be decoded ({error})")
             return None
 
-    def _save(self, key: CacheKey, chain: Chain, seconds: float) -> None:
+    def _save(self, key: CacheKey, chain: PolymerChain, seconds: float) -> None:
         results = {
             name: _plain(name, getattr(chain, name)) for name in _RESULTS if hasattr(chain, name)
         }
@@ -195,7 +213,7 @@ class MsaCache:
         self.manager.put(key, [packed], information)
 
 
-def search_material(config: Any) -> JsonObject:
+def search_material(config: PipelineConfig) -> JsonObject:
     """Everything but the chain that decides what a search finds.
 
     Args:
@@ -228,7 +246,7 @@ def search_material(config: Any) -> JsonObject:
     }
 
 
-def _searched_files(config: Any) -> Iterator[Path]:
+def _searched_files(config: PipelineConfig) -> Iterator[Path]:
     for field in dataclasses.fields(config):
         value = str(getattr(config, field.name))
         if field.name.endswith(_DATABASE):
@@ -269,7 +287,7 @@ def _is_result(name: str, value: Json) -> bool:
     )
 
 
-def _with_results(chain: Chain, results: Mapping[str, Json]) -> Chain:
+def _with_results(chain: PolymerChain, results: Mapping[str, Json]) -> PolymerChain:
     """Makes the chain that the pipeline would have returned."""
     restored = dict(results)
     if "templates" in restored:
@@ -278,6 +296,8 @@ def _with_results(chain: Chain, results: Mapping[str, Json]) -> Chain:
             template(mmcif=mmcif, query_to_template_map=dict(map(tuple, pairs)))
             for mmcif, pairs in restored["templates"]
         ]
-    accepted = list(inspect.signature(type(chain)).parameters)
+    make: EngineFunction = type(chain)
+    accepted = list(inspect.signature(make).parameters)
     kept = {name: getattr(chain, name) for name in accepted if name not in restored}
-    return type(chain)(**kept, **restored)
+    made: PolymerChain = make(**kept, **restored)
+    return made

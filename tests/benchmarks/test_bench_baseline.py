@@ -9,13 +9,14 @@ from af3opt.benchmarks.comparison import build_baseline_data, child_environ
 
 LOAD = """
 from af3opt.benchmarks import baseline
-baseline._use_component_pickle()
+own_file = baseline.use_component_pickle()
 from af3opt.data.resources import CCD_LOADERS
 from af3opt.engine.modules import engine_module
 components = engine_module("constants.chemical_components")
 (loader,) = [loader for loader in CCD_LOADERS if loader.obstacle() is None]
 assert getattr(components, loader.qualname) is loader.original()
-print(components.Ccd()["ALA"]["_chem_comp.type"][0])
+with own_file:
+    print(components.Ccd()["ALA"]["_chem_comp.type"][0])
 """
 
 

@@ -17,7 +17,7 @@ from af3opt.execution.script import record as script_record
 from af3opt.execution.script import stages as script_stages
 from af3opt.execution.script.model import ScriptModel
 from af3opt.execution.script.record import ScriptRecords
-from af3opt.execution.script.stages import ScriptStages
+from af3opt.execution.script.stages import PATCHES, ScriptStages
 from af3opt.output.run_record import (
     EngineRecord,
     HostRecord,
@@ -192,24 +192,28 @@ def test_synthetic_weights_are_said_in_what_the_script_writes(tmp_path, monkeypa
     assert summary == {"ptm": 0.5, "af3opt_note": SYNTHETIC_NOTE}
 
 
-def test_searches_are_looked_up_and_a_missing_database_is_left_to_the_search(tmp_path, caplog):
+@pytest.mark.parametrize("kept", [True, False])
+@pytest.mark.parametrize("name", ["process_protein_chain", "process_rna_chain"])
+def test_searches_are_looked_up(tmp_path, kept, name):
     class Cache:
-        def wrap(self, pipeline, config):
-            if config == "no database":
-                raise FileNotFoundError("/db")
-            pipeline.wrapped = config
+        def searched(self, search, chain):
+            return f"{search(chain)}, looked up with {self.config}"
 
-    def original(self, data_pipeline_config):
-        self.config = data_pipeline_config
+    class DataPipeline:
+        def __init__(self, data_pipeline_config):
+            self.config = data_pipeline_config
 
-    initialise = script_stages._pipeline(original, made_stages(tmp_path, msa=Cache()))
-    pipeline = types.SimpleNamespace()
-    initialise(pipeline, data_pipeline_config="config")
-    assert (pipeline.config, pipeline.wrapped) == ("config", "config")
-    other = types.SimpleNamespace()
-    initialise(other, "no database")
-    assert other.config == "no database"
-    assert "MSA cache: off: /db" in caplog.text
+        def process(self, chain):
+            return f"{chain} searched with {self.config}"
+
+    stages = made_stages(tmp_path, msa=Cache() if kept else None)
+    makes = {target.qualname: make for patch in PATCHES for target, make in patch.replacements}
+    initialise = makes["DataPipeline.__init__"](DataPipeline.__init__, stages)
+    search = makes[f"DataPipeline.{name}"](DataPipeline.process, stages)
+    pipeline = object.__new__(DataPipeline)
+    initialise(pipeline, data_pipeline_config="this")
+    looked_up = ", looked up with this" if kept else ""
+    assert search(pipeline, "A") == f"A searched with this{looked_up}"
 
 
 FACTS = RunFacts(

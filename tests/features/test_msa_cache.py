@@ -69,13 +69,12 @@ def config(tmp_path):
 
 @pytest.fixture
 def searcher(engine, tmp_path):
-    """Makes a wrapped pipeline, as a new process would."""
+    """Makes a pipeline with a cache, as a new process would."""
     from af3opt.features.msa_cache import MsaCache
 
     def make(config):
-        pipeline = _Pipeline()
-        MsaCache(CacheManager("MSA cache", tmp_path / "cache")).wrap(pipeline, config)
-        return pipeline
+        cache = MsaCache(CacheManager("MSA cache", tmp_path / "cache"))
+        return cache.pipeline_class(_Pipeline, config)()
 
     return make
 
@@ -242,8 +241,8 @@ def test_chains_that_share_a_pass_share_its_time(engine, config, tmp_path, monke
 
     ticks = iter([100.0, 140.0, 200.0, 205.0])
     monkeypatch.setattr("af3opt.features.msa_cache.time.monotonic", lambda: next(ticks))
-    cache, pipeline = MsaCache(CacheManager("MSA cache", tmp_path / "cache")), _Pipeline()
-    cache.wrap(pipeline, config)
+    cache = MsaCache(CacheManager("MSA cache", tmp_path / "cache"))
+    pipeline = cache.pipeline_class(_Pipeline, config)()
     with cache.side_by_side(8):
         pipeline.process_protein_chain(_protein("A"))
     pipeline.process_protein_chain(_protein("A", "ACDEFGHIKL"))
@@ -255,8 +254,8 @@ def test_chains_that_share_a_pass_share_its_time(engine, config, tmp_path, monke
 def test_a_search_that_failed_in_this_run_is_not_tried(engine, config, tmp_path):
     from af3opt.features.msa_cache import MsaCache
 
-    cache, pipeline = MsaCache(CacheManager("MSA cache", tmp_path / "cache")), _Pipeline()
-    cache.wrap(pipeline, config)
+    cache = MsaCache(CacheManager("MSA cache", tmp_path / "cache"))
+    pipeline = cache.pipeline_class(_Pipeline, config)()
     failed = cache.missing(_protein("A"))
     cache.known_failure = lambda key: "no licence" if key == failed else None
     with pytest.raises(RuntimeError, match="no licence"):

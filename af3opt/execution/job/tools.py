@@ -106,7 +106,7 @@ def make_pipeline(settings: Settings, cache: MsaCache | None) -> DataPipeline | 
     """
     if not settings.run_data_pipeline:
         return None
-    return DataPipeline(settings, cache.wrap if cache is not None else None)
+    return DataPipeline(settings, cache.pipeline_class if cache is not None else None)
 
 
 def start_model(session: Session, engine: EngineInfo) -> Model:

@@ -7,23 +7,20 @@ same. Each takes the engine's own arguments and steps aside for a call that it d
 import dataclasses
 import functools
 import inspect
-import logging
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
 from af3opt.data.synthetic_weights import read_manifest
 from af3opt.engine.outputs import mark_processed
-from af3opt.engine.patching import Patch, PatchSet, Target
-from af3opt.engine.protocols import EngineFunction, FoldInput, InferenceResult
+from af3opt.engine.patching import Make, Patch, PatchSet, Target
+from af3opt.engine.protocols import Argument, EngineFunction, FoldInput, InferenceResult
 from af3opt.features.cache import FeatureCache
 from af3opt.features.engine_features import Batch
 from af3opt.features.featurise import featurise
-from af3opt.features.msa_cache import MsaCache
+from af3opt.features.msa_cache import SEARCHES, MsaCache
 from af3opt.features.options import FeatureOptions
-
-_log = logging.getLogger(__name__)
 
 _OPTIONS = frozenset(field.name for field in dataclasses.fields(FeatureOptions))
 # Arguments of the engine's `featurise_input` that decide nothing in the features.
@@ -71,7 +68,7 @@ def _featurise_input(original: EngineFunction, stages: ScriptStages) -> EngineFu
     signature = inspect.signature(original)
 
     @functools.wraps(original)  # Others ask for its signature.
-    def featurise_input(*positional: Any, **named: Any) -> Sequence[Batch]:
+    def featurise_input(*positional: Argument, **named: Argument) -> Sequence[Batch]:
         call = signature.bind(*positional, **named)
         # The stage itself asks the engine, seed by seed.
         if stages.featurising or not _is_known(call, signature):
@@ -113,20 +110,27 @@ def _is_known(call: inspect.BoundArguments, signature: inspect.Signature) -> boo
 
 def _pipeline(original: EngineFunction, stages: ScriptStages) -> EngineFunction:
     @functools.wraps(original)
-    def initialise(self: Any, data_pipeline_config: Any) -> None:
+    def initialise(self: Argument, data_pipeline_config: Argument) -> None:
         original(self, data_pipeline_config)
         if stages.msa is not None:
-            try:
-                stages.msa.wrap(self, data_pipeline_config)
-            except OSError as error:  # The search will name what is missing.
-                _log.warning("MSA cache: off: %s", error)
+            stages.msa.config = data_pipeline_config
 
     return initialise
 
 
+def _search(original: EngineFunction, stages: ScriptStages) -> EngineFunction:
+    @functools.wraps(original)
+    def process_chain(self: Argument, chain: Argument) -> Argument:
+        if stages.msa is None:
+            return original(self, chain)
+        return stages.msa.searched(functools.partial(original, self), chain)
+
+    return process_chain
+
+
 def _post_process(original: EngineFunction, stages: ScriptStages) -> EngineFunction:
     @functools.wraps(original)
-    def post_process_inference_result(*positional: Any, **named: Any) -> Any:
+    def post_process_inference_result(*positional: Argument, **named: Argument) -> Argument:
         processed = original(*positional, **named)
         return mark_processed(processed) if stages.synthetic else processed
 
@@ -137,7 +141,7 @@ def _write_output(original: EngineFunction, stages: ScriptStages) -> EngineFunct
     signature = inspect.signature(original)
 
     @functools.wraps(original)
-    def write_output(*positional: Any, **named: Any) -> None:
+    def write_output(*positional: Argument, **named: Argument) -> None:
         original(*positional, **named)
         values = signature.bind(*positional, **named).arguments
         if stages.listener is not None:
@@ -147,20 +151,26 @@ def _write_output(original: EngineFunction, stages: ScriptStages) -> EngineFunct
     return write_output
 
 
-def _patch(name: str, target: Target, make: Any) -> Patch[ScriptStages]:
-    return Patch(name=name, replacements=((target, make),))
+def _patch(
+    name: str, module: str, replaced: Mapping[str, Make[ScriptStages]]
+) -> Patch[ScriptStages]:
+    """Each passes the call on with its own arguments, so any source of a function will do."""
+    targets = ((Target(module, qualname, None), make) for qualname, make in replaced.items())
+    return Patch(name=name, replacements=tuple(targets))
 
 
-# Each passes the call on with its own arguments, so any source of the function will do.
 PATCHES = (
+    _patch("script_features", "data.featurisation", {"featurise_input": _featurise_input}),
     _patch(
-        "script_features", Target("data.featurisation", "featurise_input", None), _featurise_input
+        "script_searches",
+        "data.pipeline",
+        {"DataPipeline.__init__": _pipeline}
+        | {f"DataPipeline.{name}": _search for name in SEARCHES},
     ),
-    _patch("script_searches", Target("data.pipeline", "DataPipeline.__init__", None), _pipeline),
     _patch(
         "script_marks",
-        Target("model.post_processing", "post_process_inference_result", None),
-        _post_process,
+        "model.post_processing",
+        {"post_process_inference_result": _post_process},
     ),
-    _patch("script_record", Target("model.post_processing", "write_output", None), _write_output),
+    _patch("script_record", "model.post_processing", {"write_output": _write_output}),
 )
