@@ -10,6 +10,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from af3opt.base.child_process import interpreter_command, module_command
 from af3opt.base.errors import SetupError
 from af3opt.benchmarks.process import ProcessRun, run_measured
 from af3opt.benchmarks.results import BASELINE, COLD, WARM, CaseResult, Run
@@ -221,7 +222,12 @@ def synthetic_weights(python: str, depth: str) -> Path:
     Raises:
         SetupError: they cannot be made.
     """
-    command = [python, "-m", "af3opt", "prepare", "--synthetic_weights", f"--depth={depth}"]
+    command = [
+        *module_command("af3opt", python),
+        "prepare",
+        "--synthetic_weights",
+        f"--depth={depth}",
+    ]
     completed = subprocess.run(
         command, env=child_environ(_original_home()), capture_output=True, text=True, check=False
     )
@@ -248,7 +254,7 @@ def build_baseline_data(python: str) -> None:
     """
     code = "from af3opt.benchmarks.baseline import build_component_pickle as b; b()"
     completed = subprocess.run(
-        [python, "-c", code],
+        [*interpreter_command(python), "-c", code],
         env=child_environ(_original_home()),
         capture_output=True,
         text=True,

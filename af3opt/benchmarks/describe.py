@@ -9,6 +9,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from af3opt.base.child_process import module_command
 from af3opt.base.errors import Af3optError, SetupError
 from af3opt.base.json_types import JsonObject
 from af3opt.data.synthetic_weights import SyntheticManifest
@@ -36,7 +37,7 @@ def describe_python(python: str, environ: Mapping[str, str]) -> JsonObject:
     """
     try:
         completed = subprocess.run(
-            [python, "-m", "af3opt.benchmarks.describe"],
+            module_command("af3opt.benchmarks.describe", python),
             env=dict(environ),
             capture_output=True,
             text=True,

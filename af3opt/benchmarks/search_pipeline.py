@@ -6,10 +6,10 @@ then starts its four jackhmmers side by side, as always.
 
 import json
 import shutil
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from af3opt.base.child_process import module_command
 from af3opt.base.errors import SetupError
 from af3opt.base.paths import af3opt_home
 from af3opt.benchmarks.comparison import child_environ
@@ -78,7 +78,7 @@ class PipelineCase:
         for folder in (output, cache):
             shutil.rmtree(folder, ignore_errors=True)
         command = [
-            *(sys.executable, "-m", "af3opt", "run", f"--json_path={self._folder / 'input.json'}"),
+            *(*module_command("af3opt"), "run", f"--json_path={self._folder / 'input.json'}"),
             *(f"--output_dir={output}", f"--msa_cache_dir={cache}", "--norun_inference"),
             *(self._flags if isa is not None else [*self._flags, "--noexact_search"]),
         ]

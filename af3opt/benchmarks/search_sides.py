@@ -3,11 +3,11 @@
 import dataclasses
 import os
 import subprocess
-import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
 
+from af3opt.base.child_process import module_command
 from af3opt.base.errors import SetupError
 from af3opt.base.json_files import from_json, to_json
 from af3opt.benchmarks.read_limit import hold_back
@@ -94,7 +94,7 @@ class Searching:
             threads=threads or self.threads,
         )
         child = subprocess.Popen(
-            [sys.executable, "-m", "af3opt.benchmarks.search_child"],
+            module_command("af3opt.benchmarks.search_child"),
             env={**os.environ, ISA_VARIABLE: isa},
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,

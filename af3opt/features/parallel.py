@@ -11,7 +11,6 @@ import concurrent.futures
 import dataclasses
 import itertools
 import logging
-import multiprocessing
 import multiprocessing.connection
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -23,6 +22,7 @@ import psutil
 
 from af3opt.base.errors import InputError
 from af3opt.base.logs import messages_of_job
+from af3opt.base.spawning import spawn_context
 from af3opt.caching.locations import open_cache
 from af3opt.engine.inputs import make_ccd
 from af3opt.engine.protocols import FoldInput
@@ -209,7 +209,7 @@ class _Pool:
     """Worker processes and the inputs they are busy with."""
 
     def __init__(self, count: int, store: _Store | None) -> None:
-        self._context = multiprocessing.get_context("spawn")
+        self._context = spawn_context()
         self._store = store
         self._workers = [self._start() for _ in range(count)]
 

@@ -2,11 +2,11 @@
 
 import concurrent.futures
 import dataclasses
-import multiprocessing
 from collections.abc import Sequence
 from pathlib import Path
 
 from af3opt.base.json_files import read_json
+from af3opt.base.spawning import spawn_context
 from af3opt.scores.interface import FORMULAS, InterfaceScores
 from af3opt.scores.reading.confidences import Scores, read_ranking, read_scores
 from af3opt.scores.reading.files import UnreadableFileError
@@ -170,9 +170,7 @@ def score_missing(samples: Sequence[CollectedSample], processes: int) -> None:
     large = [s for s in waiting if _is_large(s.files)]
     small = [s for s in waiting if not _is_large(s.files)]
     if processes > 1 and len(small) >= _WORTH_PROCESSES:
-        # Not forked: threads of numerical libraries would not survive it.
-        context = multiprocessing.get_context("spawn")
-        with concurrent.futures.ProcessPoolExecutor(processes, mp_context=context) as pool:
+        with concurrent.futures.ProcessPoolExecutor(processes, spawn_context()) as pool:
             results = list(pool.map(_try_to_score, [s.files for s in small], chunksize=8))
     else:
         results = [_try_to_score(s.files) for s in small]
