@@ -21,7 +21,12 @@ from af3opt.base.errors import Af3optError, ExitCode, UsageError
 from af3opt.base.garbage import skip_last_collection
 from af3opt.base.logs import DEBUG_VARIABLE, Verbosity, configure_logging, debug_exported
 from af3opt.base.plain_text import visible
-from af3opt.base.standard_streams import open_closed_streams
+from af3opt.base.standard_streams import (
+    discard_output,
+    flush_out,
+    open_closed_streams,
+    write_out,
+)
 from af3opt.base.version import __version__
 
 _DEFAULT_COMMAND = "run"
@@ -43,7 +48,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     skip_last_collection()
     try:
         code = _dispatch(arguments)
-        sys.stdout.flush()
+        flush_out()
         return code
     except KeyboardInterrupt:
         _complain("interrupted")
@@ -55,9 +60,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return error.exit_code
     except Exception as error:  # the last resort: a bug must still be one readable line
         if isinstance(error, BrokenPipeError) and _reader_went_away():
-            # Not an error. Python flushes stdout once more at exit, so point it
-            # somewhere that accepts the rest.
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            discard_output()  # Not an error.
             return ExitCode.OK
         if debug:
             traceback.print_exc()
@@ -113,9 +116,9 @@ def _dispatch(arguments: list[str]) -> int:
     command, rest = _split(arguments)
     if command is None:
         if rest[:1] in ([f"--{_VERSION}"], [_VERSION]):
-            sys.stdout.write(f"af3opt {__version__}\n")
+            write_out(f"af3opt {__version__}\n")
             return ExitCode.OK
-        sys.stdout.write(format_help())
+        write_out(format_help())
         return ExitCode.OK if rest else ExitCode.USAGE
     if command not in command_names():
         nearest = difflib.get_close_matches(command, command_names(), n=1, cutoff=0.0)[0]

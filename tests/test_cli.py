@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from af3opt import cli
-from af3opt.base.errors import InputError
+from af3opt.base.errors import ExitCode, InputError
 from af3opt.base.logs import Verbosity
 from af3opt.base.version import __version__
 from af3opt.settings.catalogue import all_options
@@ -234,3 +234,19 @@ def test_closed_streams_are_no_error_and_no_file(tmp_path, closed):
     assert completed.returncode == 0, completed.stderr
     assert "Error" not in completed.stderr
     assert (tmp_path / "file").read_text() == "kept"
+
+
+@pytest.mark.parametrize("arguments", [["--version"], ["help"], ["doctor", "--help"]])
+def test_output_that_cannot_be_written_is_one_line(arguments):
+    with Path("/dev/full").open("w") as full:
+        ended = subprocess.run(
+            [sys.executable, "-m", "af3opt", *arguments],
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            cwd=REPOSITORY,
+            check=False,
+        )
+    assert ended.returncode == ExitCode.FAILURE
+    (line,) = ended.stderr.splitlines()
+    assert line.startswith("af3opt: error: standard output cannot be written: No space left")

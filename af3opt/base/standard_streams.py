@@ -1,9 +1,13 @@
-"""Standard streams that a caller has closed."""
+"""Standard streams: those that a caller has closed, and output that cannot be written."""
 
+import contextlib
 import io
 import os
 import sys
+from collections.abc import Iterator
 from typing import TextIO
+
+from af3opt.base.errors import Af3optError
 
 _NAMES = ("stdin", "stdout", "stderr")
 
@@ -21,6 +25,42 @@ def open_closed_streams() -> None:
             os.set_inheritable(number, True)
         if getattr(sys, name) is None:
             setattr(sys, name, _text_stream(number))
+
+
+def write_out(text: str) -> None:
+    """Writes to standard output.
+
+    Raises:
+        Af3optError: it cannot be written, as on a full disk.
+        BrokenPipeError: nobody reads it any more.
+    """
+    with _writing():
+        sys.stdout.write(text)
+
+
+def flush_out() -> None:
+    """Writes what standard output still keeps; raises as `write_out` does."""
+    with _writing():
+        sys.stdout.flush()
+
+
+@contextlib.contextmanager
+def _writing() -> Iterator[None]:
+    try:
+        yield
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        discard_output()
+        raise Af3optError(
+            f"standard output cannot be written: {error.strerror}; what is there is not whole: "
+            "write it to another place"
+        ) from error
+
+
+def discard_output() -> None:
+    """Lets standard output accept everything from now on: Python writes its rest at exit."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _is_open(number: int) -> bool:

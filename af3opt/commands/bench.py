@@ -16,6 +16,7 @@ from af3opt.base.command_parser import CommandParser
 from af3opt.base.errors import ExitCode, SetupError, UsageError
 from af3opt.base.json_types import JsonObject
 from af3opt.base.paths import af3opt_home, private_directory
+from af3opt.base.standard_streams import write_out
 from af3opt.benchmarks import comparison, describe, suites
 from af3opt.benchmarks.markdown import format_result
 from af3opt.benchmarks.plot import write_plot
@@ -95,7 +96,7 @@ def main(argv: list[str]) -> int:
         # After each case: a later one that fails must not cost the hours before it.
         _write(result, place)
     _draw(result, place)
-    sys.stdout.write(format_result(result))
+    write_out(format_result(result))
     return ExitCode.OK
 
 

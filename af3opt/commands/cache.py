@@ -4,7 +4,6 @@ import argparse
 import json
 import math
 import os
-import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -15,6 +14,7 @@ from af3opt.base.errors import ExitCode, UsageError
 from af3opt.base.json_types import Json, JsonObject
 from af3opt.base.logs import Verbosity, configure_logging
 from af3opt.base.plain_text import visible
+from af3opt.base.standard_streams import write_out
 from af3opt.caching.locations import CACHES, open_cache
 from af3opt.caching.manager import CacheManager, EntryInfo
 from af3opt.commands._cache_explain import explain_entries
@@ -53,7 +53,7 @@ def main(argv: list[str]) -> int:
     caches = {key: manager for name in names for key, manager in _open(name, flags).items()}
     product, lines = _ACTIONS[flags.action](caches, flags)
     text = json.dumps(product, indent=2) if flags.json else "\n".join(lines)
-    sys.stdout.write(visible(f"{text}\n", keep="\n"))
+    write_out(visible(f"{text}\n", keep="\n"))
     bad = flags.action == "verify" and any(
         report["damaged"] or report["untrusted"] for report in product.values()
     )

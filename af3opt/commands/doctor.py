@@ -1,9 +1,9 @@
 """`af3opt doctor`: looks at everything a run depends on, and says how to mend it."""
 
 import os
-import sys
 
 from af3opt.base.errors import ExitCode
+from af3opt.base.standard_streams import write_out
 from af3opt.commands._run_settings import asks_for_help, read_settings
 
 SUMMARY = "check machine, engine, data and caches, with a fix for each problem"
@@ -35,12 +35,12 @@ def main(argv: list[str]) -> int:
         UsageError: a flag is wrong.
     """
     if asks_for_help(argv):
-        sys.stdout.write(_HELP)
+        write_out(_HELP)
         return ExitCode.OK
     settings = read_settings([word for word in argv if word != _JSON])
     from af3opt.doctor.check import Verdict
     from af3opt.doctor.examination import examine, format_json, format_text, worst
 
     groups = examine(settings, os.environ)
-    sys.stdout.write(format_json(groups) if _JSON in argv else format_text(groups))
+    write_out(format_json(groups) if _JSON in argv else format_text(groups))
     return ExitCode.FAILURE if worst(groups) is Verdict.FAIL else ExitCode.OK

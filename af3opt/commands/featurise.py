@@ -2,11 +2,11 @@
 
 import logging
 import os
-import sys
 import time
 from typing import TYPE_CHECKING
 
 from af3opt.base.errors import ExitCode, InputError, UsageError
+from af3opt.base.standard_streams import write_out
 from af3opt.commands._run_settings import (
     asks_for_help,
     read_settings,
@@ -55,7 +55,7 @@ def main(argv: list[str]) -> int:
         SetupError: the engine or its data cannot be used.
     """
     if asks_for_help(argv):
-        sys.stdout.write(_HELP)
+        write_out(_HELP)
         return ExitCode.OK
     settings = with_input_to_read_again(read_settings(argv))
     given = (settings.json_path, settings.input_dir, settings.input_list)

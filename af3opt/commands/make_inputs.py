@@ -3,13 +3,13 @@
 import argparse
 import logging
 import shlex
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from af3opt.base.command_parser import CommandParser
 from af3opt.base.errors import ExitCode, InputError, SetupError, UsageError
 from af3opt.base.plain_text import visible
+from af3opt.base.standard_streams import write_out
 
 if TYPE_CHECKING:
     from af3opt.inputs.components import Dictionary
@@ -191,8 +191,8 @@ def _dictionary() -> "Dictionary | None":
 
 def _list(made: "Made") -> None:
     for job in made.jobs:
-        sys.stdout.write(f"{job.name}: {visible(job.summary)}\n")
-    sys.stdout.write(f"{len(made.jobs)} job(s)\n")
+        write_out(f"{job.name}: {visible(job.summary)}\n")
+    write_out(f"{len(made.jobs)} job(s)\n")
 
 
 def _write(made: "Made", arguments: argparse.Namespace, *, server: bool) -> None:
@@ -205,7 +205,7 @@ def _write(made: "Made", arguments: argparse.Namespace, *, server: bool) -> None
     if others:
         _log.warning("%s has %d other *.json file(s); a run folds them as well", directory, others)
     there = f", {same} of them as before" if same else ""
-    sys.stdout.write(f"{len(made.jobs)} job(s) in {len(texts)} file(s) in {directory}{there}\n")
+    write_out(f"{len(made.jobs)} job(s) in {len(texts)} file(s) in {directory}{there}\n")
     if not server:
         folder = shlex.quote(str(directory))
-        sys.stdout.write(f"next: af3opt run --input_dir={folder} --output_dir=OUTPUT\n")
+        write_out(f"next: af3opt run --input_dir={folder} --output_dir=OUTPUT\n")

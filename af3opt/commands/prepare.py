@@ -3,7 +3,6 @@
 import argparse
 import logging
 import os
-import sys
 import time
 from pathlib import Path
 
@@ -11,6 +10,7 @@ from af3opt.base.atomic import is_temporary
 from af3opt.base.command_parser import CommandParser
 from af3opt.base.errors import ExitCode, UsageError
 from af3opt.base.logs import Verbosity, configure_logging
+from af3opt.base.standard_streams import write_out
 from af3opt.data.build import build_prepared
 from af3opt.data.libcifpp import find_mmcif_dictionary
 from af3opt.data.prepared import (
@@ -168,7 +168,7 @@ def _prepare_weights(flags: argparse.Namespace) -> None:
     _report(f"Synthetic weights ({flags.depth})", folder, built, start)
     _log.info("Use them with --model_dir=%s. %s", folder, NOTE)
     # For scripts: the directory is the one thing on standard output.
-    sys.stdout.write(f"{folder}\n")
+    write_out(f"{folder}\n")
 
 
 def _report(what: str, folder: Path, built: bool, start: float) -> None:
@@ -189,4 +189,4 @@ def _print_list() -> None:
     for folder in folders:
         if folder.is_dir() and not is_temporary(folder):
             made = time.strftime("%Y-%m-%d %H:%M", time.localtime(folder.stat().st_mtime))
-            print(f"{_size_text(folder):>10}  {made}  {folder}")  # noqa: T201
+            write_out(f"{_size_text(folder):>10}  {made}  {folder}\n")

@@ -1,11 +1,11 @@
 """`af3opt report`: pages that show the results of a job or a batch."""
 
 import argparse
-import sys
 from pathlib import Path
 
 from af3opt.base.command_parser import CommandParser
 from af3opt.base.errors import ExitCode, UsageError
+from af3opt.base.standard_streams import write_out
 
 SUMMARY = "write an HTML page (and PNG, CSV) of a job's or a batch's results"
 
@@ -36,7 +36,7 @@ def main(argv: list[str]) -> int:
         job_pages=not arguments.nojob_pages,
     )
     write = write_report if is_job_directory(directory) else write_batch_report
-    sys.stdout.write(f"{write(directory, output, files)}\n")
+    write_out(f"{write(directory, output, files)}\n")
     return ExitCode.OK
 
 

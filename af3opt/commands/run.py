@@ -1,11 +1,11 @@
 """`af3opt run`: fold inputs."""
 
 import os
-import sys
 import time
 from pathlib import Path
 
 from af3opt.base.errors import ExitCode, UnifiedMemoryNeededError
+from af3opt.base.standard_streams import write_out
 from af3opt.commands._run_settings import (
     asks_for_help,
     read_settings,
@@ -20,11 +20,11 @@ SUMMARY = "fold inputs, with the flags and output files of run_alphafold.py"
 def main(argv: list[str]) -> int:
     """Runs `af3opt run` with the given flags and returns the exit code."""
     if asks_for_help(argv):
-        sys.stdout.write(format_run_help())
+        write_out(format_run_help())
         return ExitCode.OK
     settings = read_settings(argv)
     if settings.print_settings:
-        sys.stdout.write(format_settings(settings))
+        write_out(format_settings(settings))
         return ExitCode.OK
     if settings.print_env:
         return _print_environment(settings)
@@ -43,7 +43,7 @@ def _print_environment(settings: Settings) -> int:
     from af3opt.environment.environment import format_exports
     from af3opt.environment.startup import plan_startup
 
-    sys.stdout.write(format_exports(plan_startup(settings).variables))
+    write_out(format_exports(plan_startup(settings).variables))
     return ExitCode.OK
 
 
@@ -64,7 +64,7 @@ def _run(settings: Settings) -> int:
         from af3opt.execution.launch import preview_batch
 
         for line in preview_batch(settings, prepare_process(settings)):
-            sys.stdout.write(f"{line}\n")
+            write_out(f"{line}\n")
         return ExitCode.OK
     if settings.gpus is not None or settings.cpu_workers is not None:
         from af3opt.execution.pool.slots import find_slots

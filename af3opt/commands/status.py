@@ -2,7 +2,6 @@
 
 import dataclasses
 import json
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -10,6 +9,7 @@ from typing import TYPE_CHECKING
 from af3opt.base.command_parser import CommandParser
 from af3opt.base.errors import ExitCode, UsageError
 from af3opt.base.plain_text import visible
+from af3opt.base.standard_streams import write_out
 
 if TYPE_CHECKING:
     from af3opt.execution.batch_progress import BatchProgress, JobState
@@ -39,7 +39,7 @@ def main(argv: list[str]) -> int:
         )
     progress = read_progress(arguments.directory)
     text = _as_json(progress) if arguments.json else _as_text(progress)
-    sys.stdout.write(visible(text, keep="\n\t"))
+    write_out(visible(text, keep="\n\t"))
     return ExitCode.OK
 
 

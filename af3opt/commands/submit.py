@@ -3,12 +3,12 @@
 import dataclasses
 import logging
 import os
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from af3opt.base.errors import ExitCode, UsageError
+from af3opt.base.standard_streams import write_out
 from af3opt.commands._run_settings import asks_for_help, read_settings
 
 if TYPE_CHECKING:
@@ -58,7 +58,7 @@ def main(argv: list[str]) -> int:
         SetupError: the submitting command is missing or refuses.
     """
     if asks_for_help(argv):
-        sys.stdout.write(_HELP)
+        write_out(_HELP)
         return ExitCode.OK
     from af3opt.base.extra_flag import take_flag, take_switch
     from af3opt.settings.settings import check_run_settings
@@ -81,7 +81,7 @@ def main(argv: list[str]) -> int:
     _say_what_is_left_out(intake)
     if settings.dry_run:
         for name, text in submission.scripts.items():
-            sys.stdout.write(f"# ---- {name}\n{text}\n")
+            write_out(f"# ---- {name}\n{text}\n")
     else:
         _submit(submission, intake)
     return ExitCode.SOME_FAILED if intake.unusable else ExitCode.OK
@@ -231,4 +231,4 @@ def _submit(submission: "Submission", intake: "Intake") -> None:
         write_failures(submission.output_dir, failed)
     if intake.jobs:
         for name, job in submit_arrays(submission).items():
-            sys.stdout.write(f"{name}: job {job}\n")
+            write_out(f"{name}: job {job}\n")

@@ -5,13 +5,13 @@ import json
 import logging
 import os
 import subprocess
-import sys
 from collections.abc import Callable, Iterator
 
 from af3opt.base.child_process import module_command
 from af3opt.base.errors import Af3optError, ExitCode, UsageError
 from af3opt.base.json_types import JsonObject
 from af3opt.base.logs import configure_logging
+from af3opt.base.standard_streams import write_out
 from af3opt.environment.known_flags import LEAN_SCHEDULE, LIGHT_CODEGEN, NO_FUSION, WIDE_VECTORS
 from af3opt.environment.tuning import (
     DIFFUSION_PRECISIONS,
@@ -68,7 +68,7 @@ def main(argv: list[str]) -> int:
         Af3optError: no candidate could be measured.
     """
     if {"--help", "-help", "-h"}.intersection(argv):
-        sys.stdout.write(_HELP)
+        write_out(_HELP)
         return ExitCode.OK
     if argv:
         raise UsageError(f"af3opt tune takes no arguments, not {argv[0]!r}; see --help")

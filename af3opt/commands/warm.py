@@ -2,13 +2,13 @@
 
 import dataclasses
 import logging
-import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from af3opt.base.errors import ExitCode, UsageError
 from af3opt.base.extra_flag import take_flag
+from af3opt.base.standard_streams import write_out
 from af3opt.commands._run_settings import asks_for_help, read_settings
 from af3opt.settings.settings import Settings
 
@@ -53,7 +53,7 @@ def main(argv: list[str]) -> int:
         SetupError: engine, weights, device or inputs cannot be used.
     """
     if asks_for_help(argv):
-        sys.stdout.write(_HELP)
+        write_out(_HELP)
         return ExitCode.OK
     name, rest = take_flag(argv, _FROM_INPUTS, "a directory")
     depths, rest = take_flag(rest, _MSA_DEPTHS, f"numbers of rows or {_ALL_ROWS}")
