@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING
 from af3opt.base.command_parser import CommandParser
 from af3opt.base.errors import ExitCode, SetupError, UsageError
 from af3opt.base.plain_text import visible
+from af3opt.base.standard_streams import write_out
 
 if TYPE_CHECKING:
-    from af3opt.scores.collecting import CollectedSample
+    from af3opt.scores.collecting import Collected, CollectedSample
     from af3opt.scores.columns import Row
 
 SUMMARY = "make one table of the scores of an output directory"
@@ -56,7 +57,7 @@ def main(argv: list[str]) -> int:
         as_table = arguments.format == "table" or (
             arguments.format == "auto" and sys.stdout.isatty()
         )
-        sys.stdout.write(as_text(rows) if as_table else as_csv(rows))
+        write_out(as_text(rows) if as_table else as_csv(rows))
         return ExitCode.OK
     try:
         write_table(arguments.output, rows)
@@ -76,7 +77,11 @@ def _check(arguments: argparse.Namespace) -> None:
     from af3opt.scores.columns import COLUMNS
 
     if not arguments.directory.is_dir():
-        raise UsageError(f"af3opt collect: {arguments.directory}: no such directory")
+        what = "is a file" if arguments.directory.exists() else "no such directory"
+        raise UsageError(
+            f"af3opt collect: {arguments.directory}: {what}; give the output directory of a batch "
+            "or a job"
+        )
     for flag in ("sort_by", "best"):
         column = getattr(arguments, flag)
         if column is not None and column not in COLUMNS:
@@ -91,7 +96,9 @@ def _collect(arguments: argparse.Namespace) -> "list[Row]":
     from af3opt.scores.collecting import collect_samples
     from af3opt.scores.columns import best_rows, rows_of, sorted_rows
 
-    samples = collect_samples(arguments.directory)
+    collected = collect_samples(arguments.directory)
+    _say_left_out(collected)
+    samples = collected.samples
     by_other_score = arguments.best not in (None, _RANKING)
     if arguments.best == _RANKING:
         samples = [sample for sample in samples if sample.best]
@@ -104,6 +111,21 @@ def _collect(arguments: argparse.Namespace) -> "list[Row]":
     if arguments.sort_by:
         rows = sorted_rows(rows, arguments.sort_by, reverse=arguments.reverse)
     return rows
+
+
+def _say_left_out(collected: "Collected") -> None:
+    """Says what is not in the table, in a line each."""
+    from af3opt.scores.reading.layout import left_out_text
+
+    if collected.left_out:
+        _log.warning("%s", left_out_text(collected.left_out))
+    if collected.unranked:
+        _log.warning(
+            "Samples that the ranking table of their job does not list are left out: %d (%s%s)",
+            len(collected.unranked),
+            visible(str(collected.unranked[0])),
+            ", ..." if len(collected.unranked) > 1 else "",
+        )
 
 
 def _score(samples: "Sequence[CollectedSample]", *, every: bool) -> None:

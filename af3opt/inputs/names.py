@@ -1,5 +1,6 @@
 """Job names: upstream's rule for files, and which names cannot be used."""
 
+import re
 import string
 from collections.abc import Collection
 
@@ -7,6 +8,8 @@ from af3opt.inputs.findings import Place, shown, type_name
 
 NAME_CHARACTERS = frozenset(string.ascii_letters + string.digits + "_-.")
 
+# As the directories of a job's samples.
+_SAMPLE = re.compile(r"seed-[0-9]+_sample-[0-9]+.*")
 # The longest name of a file that file systems take, in bytes.
 _MOST_BYTES = 255
 # Upstream's default.
@@ -20,6 +23,15 @@ def sanitised_name(name: str) -> str:
     is dropped (source: `folding_input.Input.sanitised_name`).
     """
     return "".join(letter for letter in name.replace(" ", "_") if letter in NAME_CHARACTERS)
+
+
+def is_sample_name(name: str) -> bool:
+    """Tells whether a directory of this name would look like that of a sample of a job.
+
+    Args:
+        name: A sanitised name.
+    """
+    return _SAMPLE.fullmatch(name) is not None
 
 
 def longest_name(largest_seed: int, samples: int = _USUAL_SAMPLES) -> int:

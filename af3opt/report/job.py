@@ -187,7 +187,10 @@ def _load_scores(files: SampleFiles, ranking: dict[tuple[int, int], float]) -> S
     if files.seed is not None and files.sample is not None:
         key = (files.seed, files.sample)
         sample.ranking_score = ranking.get(key, sample.ranking_score)
-    sample.excluded = bool(files.mark)
+        if ranking and key not in ranking and not files.mark:
+            sample.excluded = True
+            sample.flags.append("not in the ranking table, not ranked")
+    sample.excluded = sample.excluded or bool(files.mark)
     if files.mark:
         sample.flags.append(f"marked {files.mark!r}, not ranked")
     if sample.scores.has_clash:

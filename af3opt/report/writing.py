@@ -1,6 +1,7 @@
 """Writing reports beside the results they show."""
 
 import dataclasses
+import logging
 import os
 import urllib.parse
 from pathlib import Path
@@ -13,7 +14,14 @@ from af3opt.report.job import Job, load_job
 from af3opt.report.page import batch_page, job_page
 from af3opt.report.payload import job_payload
 from af3opt.report.tables import scores_csv
-from af3opt.scores.reading.layout import find_job_directories, is_job_directory
+from af3opt.scores.reading.layout import (
+    find_job_directories,
+    is_job_directory,
+    left_out,
+    left_out_text,
+)
+
+_log = logging.getLogger(__name__)
 
 # Enough for five seeds of five samples.
 DEFAULT_MAX_SAMPLES = 25
@@ -95,6 +103,9 @@ def write_batch_report(
     if not directories and not (batch_dir / _FAILED_FILE).is_file():
         raise InputError(_no_results(batch_dir))
     _check_wanted(wanted)
+    skipped = left_out(batch_dir)
+    if skipped:
+        _log.warning("%s", left_out_text(skipped))
     page = output or batch_dir / BATCH_PAGE
     rows, jobs = [], []
     for directory in directories:

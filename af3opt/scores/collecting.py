@@ -16,8 +16,9 @@ from af3opt.scores.reading.layout import (
     find_job_directories,
     find_job_files,
     is_job_directory,
+    left_out,
 )
-from af3opt.scores.samples import sample_scores
+from af3opt.scores.samples import sample_files_digest, sample_scores
 
 # Fewer samples are scored before other processes have started.
 _WORTH_PROCESSES = 40
@@ -79,8 +80,23 @@ class _RecordedScores:
     seeds: tuple[_RecordedSeed, ...] = ()
 
 
-def collect_samples(output_dir: Path) -> list[CollectedSample]:
-    """Lists the ranked samples of all jobs, job by job.
+@dataclasses.dataclass(slots=True)
+class Collected:
+    """What an output directory holds.
+
+    Attributes:
+        samples: The ranked samples of all jobs, job by job.
+        unranked: Directories of samples that the ranking table of their job does not list.
+        left_out: Directories that may hold results and were not read, see `left_out`.
+    """
+
+    samples: list[CollectedSample] = dataclasses.field(default_factory=list)
+    unranked: list[Path] = dataclasses.field(default_factory=list)
+    left_out: list[Path] = dataclasses.field(default_factory=list)
+
+
+def collect_samples(output_dir: Path) -> Collected:
+    """Lists the ranked samples of all jobs; the ranking table of a job decides which count.
 
     Upstream's own output can be read as well. Scores of interfaces are those of the run
     record; `score_missing` computes others.
@@ -90,11 +106,15 @@ def collect_samples(output_dir: Path) -> list[CollectedSample]:
     """
     alone = is_job_directory(output_dir)
     directories = [output_dir.absolute()] if alone else find_job_directories(output_dir)
-    jobs = (find_job_files(directory) for directory in directories)
-    return [sample for job in jobs for sample in _samples_of(job)]
+    collected = Collected(left_out=[] if alone else left_out(output_dir))
+    for directory in directories:
+        job = find_job_files(directory)
+        collected.left_out += left_out(directory)
+        _add_samples(job, collected)
+    return collected
 
 
-def _samples_of(job: JobFiles) -> list[CollectedSample]:
+def _add_samples(job: JobFiles, collected: Collected) -> None:
     ranking = _ranking(job)
     recorded = _recorded(job)
     files = {
@@ -102,8 +122,13 @@ def _samples_of(job: JobFiles) -> list[CollectedSample]:
         for files in job.samples
         if files.seed is not None and files.sample is not None and not files.mark
     }
+    if ranking:
+        collected.unranked += [
+            job.directory / found.label for key, found in files.items() if key not in ranking
+        ]
     samples = []
-    for key in dict.fromkeys([*ranking, *files]):
+    # What the table does not list is of another run, or not finished.
+    for key in ranking or files:
         seed, number = key
         found = files.get(key)
         summary = _summary(found)
@@ -119,13 +144,13 @@ def _samples_of(job: JobFiles) -> list[CollectedSample]:
                 ranking_score=score,
                 summary=summary,
                 files=found,
-                interfaces=recorded.get(key),
+                interfaces=_of_these_files(recorded.get(key), found),
             )
         )
     best = max(samples, key=lambda sample: sample.ranking_score, default=None)
     if best is not None:
         best.best = True
-    return samples
+    collected.samples += samples
 
 
 def _ranking(job: JobFiles) -> dict[tuple[int, int], float]:
@@ -148,6 +173,18 @@ def _recorded(job: JobFiles) -> dict[tuple[int, int], InterfaceScores]:
         for sample in seed.samples
         if sample.interface_scores and sample.interface_scores.formulas == FORMULAS
     }
+
+
+def _of_these_files(
+    recorded: InterfaceScores | None, files: SampleFiles | None
+) -> InterfaceScores | None:
+    """Recorded scores, unless other files lie there by now, such as those of a later run."""
+    if recorded is None or files is None:
+        return recorded
+    try:
+        return recorded if recorded.files == sample_files_digest(files) else None
+    except UnreadableFileError:
+        return None
 
 
 def _summary(files: SampleFiles | None) -> Scores:

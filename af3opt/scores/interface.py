@@ -93,10 +93,12 @@ class InterfaceScores:
     Attributes:
         formulas: `FORMULAS` of the version that computed them.
         interfaces: One entry a pair of chains.
+        files: Which files they were computed from, see `sample_files_digest`.
     """
 
     formulas: int
     interfaces: tuple[Interface, ...]
+    files: str | None = None
 
 
 def main_interface(interfaces: tuple[Interface, ...]) -> Interface | None:

@@ -1,12 +1,14 @@
 """Scores of the interfaces of one sample, from its files."""
 
+import hashlib
 from pathlib import Path
 
+from af3opt.base.key import json_digest
 from af3opt.scores.complexes import Complex, build_complex
 from af3opt.scores.interface import FORMULAS, Interface, InterfaceScores
 from af3opt.scores.interfaces import score_interfaces
 from af3opt.scores.reading.confidences import Confidences, Scores, read_confidences, read_scores
-from af3opt.scores.reading.files import UnreadableFileError
+from af3opt.scores.reading.files import UnreadableFileError, read_bytes
 from af3opt.scores.reading.layout import SampleFiles
 from af3opt.scores.reading.structure import read_structure
 from af3opt.scores.reading.tokens import tokens_of_confidences, tokens_of_topology
@@ -37,7 +39,36 @@ def sample_scores(files: SampleFiles) -> InterfaceScores:
         UnreadableFileError: as for `score_sample`.
     """
     rounded = tuple(interface.rounded() for interface in score_sample(files))
-    return InterfaceScores(formulas=FORMULAS, interfaces=rounded)
+    digest = sample_files_digest(files)
+    return InterfaceScores(formulas=FORMULAS, interfaces=rounded, files=digest)
+
+
+def sample_files_digest(files: SampleFiles) -> str:
+    """Digest that tells a sample's files from those of another result in their place.
+
+    Structure and summary count whole. Of the confidences, which are large, the size counts:
+    another matrix gives another summary.
+
+    Args:
+        files: The files.
+
+    Returns:
+        40 hexadecimal digits.
+
+    Raises:
+        UnreadableFileError: a file cannot be read.
+    """
+    whole = [
+        hashlib.sha256(read_bytes(path)).hexdigest() if path else None
+        for path in (files.structure, files.summary)
+    ]
+    try:
+        size = files.confidences.stat().st_size if files.confidences else None
+    except OSError as error:
+        raise UnreadableFileError(
+            Path(files.label, "confidences.json"), error.strerror or "cannot be read"
+        ) from error
+    return json_digest([*whole, size])
 
 
 def load_complex(files: SampleFiles) -> Complex:

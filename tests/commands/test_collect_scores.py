@@ -2,10 +2,14 @@
 
 import csv
 import io
+import shutil
+import subprocess
+from pathlib import Path
 
 import pytest
 
 from af3opt import cli
+from af3opt.base.child_process import module_command
 from af3opt.base.errors import ExitCode
 from tests.scores.batches import write_job
 from tests.scores.models import heterodimer, protein_dna
@@ -143,3 +147,148 @@ def test_mistakes_are_one_line_before_anything_is_read(batch, capfd, flag, messa
     assert text == ""
     assert message in error
     assert len(error.splitlines()) == 1
+
+
+def table(capfd, directory):
+    """What identifies the rows of a table, and what was said."""
+    code, text, error = collect(capfd, directory)
+    assert code == ExitCode.OK
+    found = [
+        (row["directory"], row["seed"], row["sample"], row["ranking_score"], row["best"])
+        for row in rows(text)
+    ]
+    return found, error
+
+
+def copy_top(job):
+    """The copy of the best structure, as af3opt and upstream leave it."""
+    (origin,) = job.glob("seed-1_sample-0/*_model.cif")
+    return shutil.copy(origin, job / f"{job.name}_model.cif")
+
+
+@pytest.mark.parametrize("stray", ["model.cif", "data.json", "summary_confidences.json.zst"])
+def test_files_of_jobs_beside_the_jobs_do_not_make_them_one_job(batch, capfd, stray):
+    expected = table(capfd, batch)
+    for job in sorted(batch.iterdir()):
+        shutil.copy(copy_top(job), batch / f"{job.name}_{stray}")
+        shutil.copy(copy_top(job), batch / f"{batch.name}_{stray}")
+    assert table(capfd, batch) == expected
+
+
+def test_a_table_among_the_jobs_does_not_make_them_one_job(batch, capfd):
+    expected = table(capfd, batch)
+    for _ in range(2):
+        assert collect(capfd, batch, f"--output={batch / 'ranking_scores.csv'}")[0] == ExitCode.OK
+        assert table(capfd, batch) == expected
+
+
+def test_everything_of_all_jobs_copied_beside_them_changes_nothing(batch, capfd):
+    expected = table(capfd, batch)
+    for job in sorted(batch.iterdir()):
+        shutil.copytree(job, batch, dirs_exist_ok=True)
+    assert table(capfd, batch) == expected
+
+
+def test_a_job_with_an_earlier_result_put_aside_stays_one_job(batch, capfd):
+    expected = table(capfd, batch / "dna")
+    shutil.copytree(batch / "binder_1", batch / "dna" / "earlier")
+    assert table(capfd, batch / "dna") == expected
+
+
+def test_a_job_may_have_the_name_of_a_sample(batch, capfd):
+    expected, _ = table(capfd, batch)
+    write_job(batch, "seed-1_sample-0", heterodimer(), (0.3, 0.4), recorded=True)
+    copy_top(batch / "seed-1_sample-0")
+    found, _ = table(capfd, batch)
+    assert found[:-2] == expected
+    assert [row[:4] for row in found[-2:]] == [
+        ("seed-1_sample-0", "1", "0", "0.3"),
+        ("seed-1_sample-0", "1", "1", "0.4"),
+    ]
+    assert table(capfd, batch / "seed-1_sample-0")[0] == found[-2:]
+
+
+def test_samples_that_the_ranking_does_not_list_are_left_out_and_counted(batch, capfd):
+    expected, _ = table(capfd, batch)
+    origin = batch / "binder_1" / "seed-1_sample-1"
+    for seed in (2, 3):
+        sample = shutil.copytree(origin, origin.with_name(f"seed-{seed}_sample-0"))
+        for path in list(sample.iterdir()):
+            path.rename(path.with_name(path.name.replace("seed-1_sample-1", sample.name)))
+    found, error = table(capfd, batch)
+    assert found == expected
+    assert "Samples that the ranking table of their job does not list are left out: 2" in error
+
+
+def test_recorded_scores_of_other_files_are_not_shown(batch, capfd):
+    _, before, _ = collect(capfd, batch, "--best")
+    for path in (batch / "binder_1" / "seed-1_sample-0").iterdir():
+        other = path.name.replace("sample-0", "sample-1")
+        shutil.copy(path, batch / "binder_1" / "seed-1_sample-1" / other)
+    _, after, _ = collect(capfd, batch, "--best")
+    one, other = ({row["job"]: row["ipsae_min"] for row in rows(text)} for text in (before, after))
+    assert one["binder_1"] != other["binder_1"]
+    assert one["binder_2"] == other["binder_2"]
+    (batch / "binder_1" / "binder_1_af3opt.json").unlink()
+    assert collect(capfd, batch, "--best")[1] == after
+
+
+def test_one_changed_atom_is_another_file(batch, capfd):
+    _, before, _ = collect(capfd, batch, "--best", "--interface=A:B")
+    (path,) = batch.glob("binder_1/seed-1_sample-1/*_model.cif")
+    text = path.read_text()
+    moved = text.replace("0", "9")
+    assert len(moved) == len(text)
+    path.write_text(moved)
+    assert collect(capfd, batch, "--best", "--interface=A:B")[1] != before
+
+
+def test_the_ranking_under_the_jobs_own_name_counts(batch, capfd):
+    expected = table(capfd, batch)
+    header = "seed,sample,ranking_score\n"
+    (batch / "binder_1" / "ranking_scores.csv").write_text(f"{header}1,0,0.99\n7,0,0.98\n")
+    (batch / "binder_1" / "a_ranking_scores.csv").write_text(f"{header}1,0,0.97\n")
+    assert table(capfd, batch) == expected
+
+
+def test_links_to_results_are_not_followed_and_said(batch, tmp_path, capfd):
+    expected, _ = table(capfd, batch)
+    elsewhere = shutil.move(batch / "dna", tmp_path / "dna")
+    (batch / "dna").symlink_to(elsewhere)
+    (batch / "latest").symlink_to(batch / "binder_2")
+    (batch / "inputs").symlink_to(tmp_path)
+    sample = batch / "binder_1" / "seed-1_sample-0"
+    shutil.move(sample, tmp_path / "sample")
+    sample.symlink_to(tmp_path / "sample")
+    found, error = table(capfd, batch)
+    assert found == [row for row in expected if row[0] != "dna"]
+    assert f"are left out: 2 ({batch / 'dna'}, {sample})" in error
+    cli.main(["report", str(batch)])
+    assert f"are left out: 1 ({batch / 'dna'})" in capfd.readouterr().err
+
+
+def test_a_file_is_no_directory(batch, capfd):
+    path = batch / "file"
+    path.write_text("")
+    code, _, error = collect(capfd, path)
+    assert (code, error.count("\n")) == (ExitCode.USAGE, 1)
+    assert f"{path}: is a file; give the output directory" in error
+    assert "no such directory" in collect(capfd, batch / "none")[2]
+
+
+@pytest.mark.parametrize("times", [0, 40])
+def test_a_full_disk_is_said_in_one_line(batch, times):
+    for number in range(times):
+        shutil.copytree(batch / "binder_1", batch / f"x{number}")
+    with Path("/dev/full").open("w") as full:
+        ended = subprocess.run(
+            [*module_command("af3opt"), "collect", batch],
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            check=False,
+        )
+    (line,) = (one for one in ended.stderr.splitlines() if "error" in one)
+    assert "standard output cannot be written: No space left on device" in line
+    assert "Exception ignored" not in ended.stderr
+    assert ended.returncode == ExitCode.FAILURE

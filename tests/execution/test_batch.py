@@ -146,6 +146,17 @@ def test_a_name_leads_to_no_directory_but_the_jobs_own(runs, inputs, tmp_path, n
     assert not (tmp_path / "alone").exists()
 
 
+def test_a_job_of_a_batch_has_no_name_of_a_sample(runs, inputs, tmp_path):
+    path = write_input(inputs, "seed-1_sample-0", [1])
+    assert runs.run(inputs, tmp_path / "out") == ExitCode.SOME_FAILED
+    (failed,) = json.loads((tmp_path / "out" / "failed.json").read_text())
+    assert "the name 'seed-1_sample-0' is that of a sample's directory" in failed["reason"]
+    assert not (tmp_path / "out" / "seed-1_sample-0").exists()
+    # Alone it is called as upstream calls it.
+    assert runs.run(path, tmp_path / "alone") == ExitCode.OK
+    assert (tmp_path / "alone" / path.stem / f"{path.stem}_model.cif").is_file()
+
+
 def test_a_seed_waits_for_the_last_ones_files_where_memory_is_short(runs, inputs, tmp_path):
     def short_of_memory():
         from af3opt.execution.job import memory_fit, writing

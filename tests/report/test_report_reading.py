@@ -97,6 +97,16 @@ def test_values_that_are_not_finite_are_flagged_and_never_replaced(job_dir):
     assert sample.pae.values[0, 1] == sample.pae.values[2, 2] == 255
 
 
+def test_samples_that_the_ranking_does_not_list_are_not_ranked(job_dir):
+    table = job_dir / "demo_ranking_scores.csv"
+    kept = [line for line in table.read_text().splitlines() if not line.startswith("1,")]
+    table.write_text("\n".join(kept) + "\n")
+    samples = {sample.files.label: sample for sample in load_job(job_dir, 25).samples}
+    assert samples["seed-1_sample-0"].rank is None
+    assert "not in the ranking table, not ranked" in samples["seed-1_sample-0"].flags
+    assert {samples["seed-12_sample-0"].rank, samples["seed-12_sample-1"].rank} == {1, 2}
+
+
 def test_directory_with_only_the_top_ranked_copies(job_dir):
     for directory in job_dir.glob("seed-*"):
         shutil.rmtree(directory)

@@ -13,12 +13,12 @@ from tests.scores.models import heterodimer, protein_dna
 def test_recorded_scores_are_taken_and_equal_computed_ones(tmp_path, monkeypatch):
     write_job(tmp_path / "a", "x", heterodimer(), (0.5, 0.9), recorded=True)
     write_job(tmp_path / "b", "x", heterodimer(), (0.5, 0.9))
-    computed = collect_samples(tmp_path / "b")
+    computed = collect_samples(tmp_path / "b").samples
     assert not any(sample.interfaces for sample in computed)
     score_missing(computed, 1)
     # From here on nothing may be computed.
     monkeypatch.setattr(collecting, "sample_scores", None)
-    recorded = collect_samples(tmp_path / "a")
+    recorded = collect_samples(tmp_path / "a").samples
     score_missing(recorded, 1)
     assert list(rows_of(recorded)) == list(rows_of(computed))
     assert [row["best"] for row in rows_of(recorded)] == [False, True]
@@ -26,7 +26,7 @@ def test_recorded_scores_are_taken_and_equal_computed_ones(tmp_path, monkeypatch
 
 def test_scores_by_other_formulas_are_computed_again(tmp_path):
     write_job(tmp_path, "x", heterodimer(), (0.9,), recorded=True, formulas=FORMULAS + 1)
-    (sample,) = collect_samples(tmp_path)
+    (sample,) = collect_samples(tmp_path).samples
     assert sample.interfaces is None
     score_missing([sample], 1)
     assert sample.interfaces.formulas == FORMULAS
@@ -39,7 +39,7 @@ def test_scores_by_other_formulas_are_computed_again(tmp_path):
 def test_a_damaged_record_is_as_good_as_none(tmp_path, record):
     directory = write_job(tmp_path, "x", heterodimer(), (0.9,))
     (directory / "x_af3opt.json").write_text(record)
-    (sample,) = collect_samples(tmp_path)
+    (sample,) = collect_samples(tmp_path).samples
     assert sample.interfaces is None
     assert sample.ranking_score == 0.9
 
@@ -48,9 +48,9 @@ def test_several_processes_give_what_one_gives(tmp_path):
     for name in ("x", "y"):
         write_job(tmp_path, name, heterodimer(), (0.5, 0.7, 0.9))
     (tmp_path / "y" / "seed-1_sample-1" / "y_seed-1_sample-1_model.cif").write_text("nothing")
-    alone = collect_samples(tmp_path)
+    alone = collect_samples(tmp_path).samples
     # Enough to be worth processes.
-    together = [sample for _ in range(8) for sample in collect_samples(tmp_path)]
+    together = [sample for _ in range(8) for sample in collect_samples(tmp_path).samples]
     score_missing(alone, 1)
     score_missing(together, 2)
     assert list(rows_of(together)) == 8 * list(rows_of(alone))
@@ -60,11 +60,11 @@ def test_several_processes_give_what_one_gives(tmp_path):
 
 def test_large_files_are_scored_one_at_a_time(tmp_path, monkeypatch):
     write_job(tmp_path, "x", heterodimer(), (0.5, 0.9))
-    for sample in collect_samples(tmp_path):
+    for sample in collect_samples(tmp_path).samples:
         with sample.files.confidences.open("a") as file:
             file.write(" " * (33 << 20))
     # Enough to be worth processes, were they small.
-    samples = [sample for _ in range(20) for sample in collect_samples(tmp_path)]
+    samples = [sample for _ in range(20) for sample in collect_samples(tmp_path).samples]
     monkeypatch.setattr(collecting.concurrent.futures, "ProcessPoolExecutor", None)
     score_missing(samples, 8)
     assert all(sample.interfaces for sample in samples)
@@ -73,7 +73,7 @@ def test_large_files_are_scored_one_at_a_time(tmp_path, monkeypatch):
 def test_samples_without_a_ranking_table_have_their_own_score(tmp_path):
     directory = write_job(tmp_path, "x", heterodimer(), (0.5, 0.9))
     (directory / "x_ranking_scores.csv").unlink()
-    samples = collect_samples(tmp_path)
+    samples = collect_samples(tmp_path).samples
     assert [(sample.ranking_score, sample.best) for sample in samples] == [
         (0.5, False),
         (0.9, True),
@@ -84,7 +84,7 @@ def test_samples_set_apart_and_those_without_files(tmp_path):
     directory = write_job(tmp_path, "x", heterodimer(), (0.5, 0.9))
     (directory / "seed-1_sample-1").rename(directory / "seed-1_sample-1_nonfinite")
     (directory / "x_ranking_scores.csv").write_text("seed,sample,ranking_score\n1,0,0.5\n2,3,0.4\n")
-    samples = collect_samples(tmp_path)
+    samples = collect_samples(tmp_path).samples
     assert [(sample.seed, sample.sample) for sample in samples] == [(1, 0), (2, 3)]
     score_missing(samples, 1)
     rows = list(rows_of(samples))
@@ -97,7 +97,7 @@ def test_samples_set_apart_and_those_without_files(tmp_path):
 def mixed(tmp_path):
     write_job(tmp_path, "dna", protein_dna(), (0.9, 0.5), recorded=True)
     write_job(tmp_path, "pair", heterodimer(), (0.8, 0.6), recorded=True)
-    return collect_samples(tmp_path)
+    return collect_samples(tmp_path).samples
 
 
 def test_rows_have_all_columns_with_values_of_their_kind(mixed):

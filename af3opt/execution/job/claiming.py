@@ -19,7 +19,7 @@ from af3opt.execution.planning.plan import PlannedJob
 from af3opt.execution.state_directory import FAILED_FILE, STATE_DIRECTORY
 from af3opt.inputs.checking import check_job
 from af3opt.inputs.findings import shown
-from af3opt.inputs.names import longest_name
+from af3opt.inputs.names import is_sample_name, longest_name
 from af3opt.output.checked_files import UNCHECKED, CheckedFiles
 from af3opt.report.writing import BATCH_PAGE
 from af3opt.settings.settings import Settings
@@ -124,6 +124,12 @@ def check_name(planned: PlannedJob, settings: Settings) -> None:
         raise InputError(
             f"{planned.path}: the name {planned.name!r} cannot be a job's, whose results go to "
             "a directory of that name; give it another"
+        )
+    if settings.json_path is None and is_sample_name(name):
+        raise InputError(
+            f"{planned.path}: the name {planned.name!r} is that of a sample's directory, and other "
+            "programs could not tell the job from a sample; give it another, or run it alone by "
+            "--json_path"
         )
 
 

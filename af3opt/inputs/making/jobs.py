@@ -9,7 +9,7 @@ from af3opt.base.json_types import Json, JsonObject
 from af3opt.inputs.alphafold3 import DIALECT
 from af3opt.inputs.chain import chain_id
 from af3opt.inputs.making.records import POLYMERS, Part, Record
-from af3opt.inputs.names import longest_name
+from af3opt.inputs.names import is_sample_name, longest_name
 from af3opt.inputs.polymers import MODIFICATION_FIELDS
 
 # Between the names of what is combined; upstream keeps it in file names.
@@ -138,7 +138,10 @@ class Names:
         """
         # Upstream would drop what files cannot have, and sp|P1|X would become spP1X.
         plain = _UNSAFE.sub("_", wanted).strip("_.-") or "job"
-        plain = f"{plain}_" if plain in _TAKEN_NAMES else plain
+        if plain in _TAKEN_NAMES:
+            plain = f"{plain}_"
+        elif is_sample_name(plain):
+            plain = f"job_{plain}"
         name, number = plain[: self._most], 1
         while name.lower() in self._given:
             number += 1

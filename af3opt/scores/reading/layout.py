@@ -5,16 +5,28 @@ and that of AlphaFold 3.0.0 and 3.0.1 (`seed-1_sample-0/model.cif`), compressed 
 """
 
 import dataclasses
+import os
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from af3opt.base.atomic import is_temporary
+from af3opt.base.plain_text import visible
 
-# Anything after the sample number is a mark, such as that of non-finite samples.
-_SAMPLE_DIRECTORY = re.compile(r"seed-(\d+)_sample-(\d+)(.*)", re.DOTALL)
-_JOB_FILE_ENDINGS = ("ranking_scores.csv", "_data.json", "_af3opt.json", "summary_confidences.json")
+# Anything after the sample number is a mark, such as that of non-finite samples. Numbers are
+# as they are written to names, so that no two directories are the same sample.
+_NUMBER = "(0|[1-9][0-9]*)"
+_SAMPLE_DIRECTORY = re.compile(rf"seed-{_NUMBER}_sample-{_NUMBER}(?![0-9])(.*)", re.DOTALL)
+# Files that a job has and none of its samples.
+_ABOVE_SAMPLES = ("ranking_scores.csv", "_data.json", "_data.json.zst", "_af3opt.json")
+_JOB_FILE_ENDINGS = (*_ABOVE_SAMPLES, "summary_confidences.json", "summary_confidences.json.zst")
+_MOST_NAMED = 3
 _STRUCTURE_ENDINGS = ("model.cif", "model.cif.zst")
+# Behind a job's name, in the order in which they are believed.
+_NAMED_ENDINGS = (
+    *("_ranking_scores.csv", "_data.json", "_data.json.zst", "_af3opt.json"),
+    *("_model.cif", "_model.cif.zst"),
+)
 _CONFIDENCE_ENDINGS = ("confidences.json", "confidences.json.zst")
 _SUMMARY_ENDINGS = ("summary_confidences.json", "summary_confidences.json.zst")
 
@@ -84,6 +96,12 @@ def _pick(files: Iterable[Path], endings: tuple[str, ...], preferred: str) -> Pa
     return matches[0] if matches else None
 
 
+def _first(files: Iterable[Path], *names: str) -> Path | None:
+    """The first of some names that is there."""
+    there = {path.name: path for path in files}
+    return next((there[name] for name in names if name in there), None)
+
+
 def _sample_files(
     files: list[Path], prefix: str, label: str, identity: tuple[int | None, int | None, str]
 ) -> SampleFiles:
@@ -101,20 +119,87 @@ def _sample_files(
 
 
 def is_job_directory(directory: Path) -> bool:
-    """Tells whether `directory` looks like the output of one job, even a partial one."""
-    for path in _entries(directory):
-        if _SAMPLE_DIRECTORY.fullmatch(path.name) and _is_own_directory(path):
-            return True
-        if path.name.endswith((*_JOB_FILE_ENDINGS, *_STRUCTURE_ENDINGS)) and path.is_file():
-            return True
-    return False
+    """Tells whether `directory` looks like the output of one job, even a partial one.
+
+    A directory of jobs may hold a job's files as well, such as copies of all structures or
+    a table of scores: it stays one of jobs.
+    """
+    entries = _entries(directory)
+    if not _holds_results(entries):
+        return False
+    if not any(_is_job_below(path) for path in entries):
+        return True
+    # A job's own directory may hold an earlier result that somebody has put aside.
+    own = any(
+        directory.absolute().name == name or directory.absolute().name.startswith(f"{name}_")
+        for name in _job_names(entries)
+    )
+    return own and any(map(_is_sample_directory, entries))
 
 
 def find_job_directories(directory: Path) -> list[Path]:
     """Returns the job directories directly inside `directory`, sorted by name."""
+    return [path for path in _entries(directory) if _is_job_below(path)]
+
+
+def left_out(directory: Path) -> list[Path]:
+    """Returns what lies directly inside `directory`, may hold results and is not read.
+
+    These are links to directories with results, unless they lead to a directory beside
+    them, and directories that cannot be listed.
+    """
     return [
-        path for path in _entries(directory) if _is_own_directory(path) and is_job_directory(path)
+        path
+        for path in _entries(directory)
+        if path.is_dir() and (_leads_to_results(path) if path.is_symlink() else _is_closed(path))
     ]
+
+
+def left_out_text(directories: Sequence[Path]) -> str:
+    """One line that names the first of what `left_out` found."""
+    names = ", ".join(visible(str(path)) for path in directories[:_MOST_NAMED])
+    more = ", ..." if len(directories) > _MOST_NAMED else ""
+    return (
+        f"Directories that are links, or cannot be read, are left out: {len(directories)} "
+        f"({names}{more}); give the directory itself"
+    )
+
+
+def _leads_to_results(link: Path) -> bool:
+    if link.resolve().parent == link.parent.resolve():
+        return False
+    is_sample = _SAMPLE_DIRECTORY.fullmatch(link.name) is not None
+    return is_sample or _holds_results(_entries(link))
+
+
+def _is_closed(directory: Path) -> bool:
+    return not os.access(directory, os.R_OK | os.X_OK)
+
+
+def _is_job_below(path: Path) -> bool:
+    """Whether a directory among others is a job's; one of jobs is not, nor a sample's."""
+    if not _is_own_directory(path) or _is_sample_directory(path):
+        return False
+    return is_job_directory(path)
+
+
+def _holds_results(entries: Iterable[Path]) -> bool:
+    """Whether some of the content of a directory is a job's."""
+    endings = (*_JOB_FILE_ENDINGS, *_STRUCTURE_ENDINGS)
+    return any(
+        _is_sample_directory(path) or (path.name.endswith(endings) and path.is_file())
+        for path in entries
+    )
+
+
+def _is_sample_directory(path: Path) -> bool:
+    """Tells a sample's directory from that of a job with such a name, by what is in it."""
+    if not _SAMPLE_DIRECTORY.fullmatch(path.name) or not _is_own_directory(path):
+        return False
+    return not any(
+        entry.name.endswith(_ABOVE_SAMPLES) or _is_sample_directory(entry)
+        for entry in _entries(path)
+    )
 
 
 def _is_own_directory(path: Path) -> bool:
@@ -130,13 +215,10 @@ def find_job_files(directory: Path) -> JobFiles:
     """
     entries = _entries(directory)
     files = [path for path in entries if path.is_file()]
-    ranking = _pick(files, ("ranking_scores.csv",), "")
-    data = _pick(files, ("_data.json", "_data.json.zst"), "")
-    record = _pick(files, ("_af3opt.json",), "")
-    prefix = _prefix(directory, ranking, data, record, _pick(files, _STRUCTURE_ENDINGS, ""))
+    prefix = _prefix(directory, files)
     samples = []
     for path in entries:
-        sample = find_sample_files(path, prefix) if _is_own_directory(path) else None
+        sample = find_sample_files(path, prefix) if _is_sample_directory(path) else None
         if sample is not None:
             samples.append(sample)
     top = _sample_files(files, f"{prefix}_", "top-ranked", (None, None, ""))
@@ -148,10 +230,10 @@ def find_job_files(directory: Path) -> JobFiles:
         prefix=prefix,
         samples=tuple(samples),
         top_ranked=top.structure is not None,
-        data=data,
-        ranking=ranking,
-        record=record,
-        terms=_pick(files, ("TERMS_OF_USE.md",), ""),
+        data=_first(files, f"{prefix}_data.json", f"{prefix}_data.json.zst"),
+        ranking=_first(files, f"{prefix}_ranking_scores.csv", "ranking_scores.csv"),
+        record=_first(files, f"{prefix}_af3opt.json"),
+        terms=_first(files, "TERMS_OF_USE.md"),
     )
 
 
@@ -170,13 +252,26 @@ def find_sample_files(directory: Path, prefix: str) -> SampleFiles | None:
     return _sample_files(files, f"{prefix}_{directory.name}_", directory.name, identity)
 
 
-def _prefix(directory: Path, *found: Path | None) -> str:
-    """The sanitised job name in front of the job's own files, else the directory's name."""
-    pattern = re.compile(
-        r"(.+)_(?:ranking_scores\.csv|data\.json(?:\.zst)?|af3opt\.json|model\.cif(?:\.zst)?)"
-    )
-    for path in found:
-        match = path and pattern.fullmatch(path.name)
-        if match:
-            return match[1]
-    return directory.absolute().name
+def _prefix(directory: Path, files: Iterable[Path]) -> str:
+    """The sanitised job name in front of the job's own files, else the directory's name.
+
+    Files of another job may lie among them: the directory has the job's name, perhaps with
+    a stamp behind it.
+    """
+    own = directory.absolute().name
+    names = _job_names(files)
+    stamped = [name for name in names if own.startswith(f"{name}_")]
+    if own in names:
+        return own
+    return max(stamped, key=len) if stamped else next(iter(names), own)
+
+
+def _job_names(files: Iterable[Path]) -> list[str]:
+    """The names in front of a job's files, those that tell most first."""
+    listed = list(files)
+    return [
+        path.name.removesuffix(ending)
+        for ending in _NAMED_ENDINGS
+        for path in listed
+        if path.name.endswith(ending) and path.name != ending and path.is_file()
+    ]

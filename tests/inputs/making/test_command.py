@@ -178,12 +178,21 @@ def test_names_are_safe_and_unique(make):
     make.source(
         "x.fasta",
         ">sp|P1|A_X\nMQIE\n>a/b|c\nMQIF\n>abc\nMQIW\n>ABC\nMQIY\n>failed.json\nMQIH\n>日本\nMQIK\n>../x\nMQIL\n"
-        f">{'n' * 300}\nMQIM\n",
+        f">seed-1_sample-0\nMQIP\n>{'n' * 300}\nMQIM\n",
     )
     code, _, err = make("x.fasta")
     assert code == ExitCode.OK
     names = list(written(make))
-    assert {"sp_P1_A_X", "a_b_c", "abc", "ABC_2", "failed.json_", "job", "x"} < {*names}
+    assert {
+        "sp_P1_A_X",
+        "a_b_c",
+        "abc",
+        "ABC_2",
+        "failed.json_",
+        "job",
+        "x",
+        "job_seed-1_sample-0",
+    } < {*names}
     assert max(map(len, names)) < 220
     assert "x.fasta:3: 'a/b|c' becomes a_b_c" in err
     for path in make.out.iterdir():
