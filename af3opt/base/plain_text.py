@@ -1,13 +1,33 @@
-"""Text from files and names made harmless for a terminal or a spreadsheet."""
+"""Text of other people: its lines, and made harmless for a terminal or a spreadsheet."""
 
 import unicodedata
 
-# Direction overrides make text read as something else; separators begin a line unseen.
+# Direction overrides make text read as something else; separators begin a line unseen, and
+# characters without width make two texts look the same.
 _UNWANTED = ("Cc", "Zl", "Zp")
-_DIRECTIONS = frozenset("\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
+_UNSEEN = frozenset(
+    "\u200b\u2060\ufeff\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"
+)
 
 # A cell that starts like this is run as a formula by spreadsheets.
 _FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
+
+
+def text_lines(text: str) -> list[str]:
+    r"""Splits at `\n`, `\r\n` and `\r` only.
+
+    `str.splitlines` splits at vertical tabs, form feeds and separators of Unicode as well:
+    what stands behind one in a header would become a line of its own.
+
+    Args:
+        text: Any text; a byte order mark in front of it does not count.
+
+    Returns:
+        Its lines without their ends; none of an empty text.
+    """
+    plain = text.removeprefix("\ufeff").replace("\r\n", "\n").replace("\r", "\n")
+    lines = plain.split("\n")
+    return lines if lines[-1] else lines[:-1]
 
 
 def visible(text: str, *, keep: str = "") -> str:
@@ -36,7 +56,7 @@ def inert_cell(text: str) -> str:
 
 
 def _is_unwanted(character: str) -> bool:
-    return character in _DIRECTIONS or unicodedata.category(character) in _UNWANTED
+    return character in _UNSEEN or unicodedata.category(character) in _UNWANTED
 
 
 def _escaped(character: str) -> str:

@@ -69,7 +69,7 @@ def default_buckets(script: Path) -> tuple[int, ...] | None:
         The sizes; None where it does not state them as a plain list of numbers.
     """
     try:
-        tree = ast.parse(script.read_text(encoding="utf-8"))
+        tree = ast.parse(script.read_text(encoding="utf-8-sig"))
     except (OSError, SyntaxError, ValueError):
         return None
     for node in ast.walk(tree):

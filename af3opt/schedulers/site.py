@@ -86,7 +86,7 @@ def _read_file(name_or_path: str, where: str) -> JsonObject:
         named = (path for path in _shipped() if path.stem == name_or_path)
         path = next(named, Path(name_or_path))
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
+        return tomllib.loads(path.read_text(encoding="utf-8-sig"))
     except FileNotFoundError as error:
         raise UsageError(
             f"{where}: no such file; shipped examples are {', '.join(shipped_sites())}"

@@ -45,6 +45,31 @@ def test_a_list_names_inputs_relative_to_itself(inputs):
     assert [job.name for job in plan(f"--input_list={listing}")] == ["c", "a"]
 
 
+@pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
+def test_a_list_may_have_a_byte_order_mark_and_comments_behind_names(inputs, end):
+    write_input(inputs, "f #1", [1])
+    lines = ["c.json", "a.json  # the long one", "\t# none", "f #1.json", "b.json\t#b"]
+    listing = inputs / "list.txt"
+    listing.write_bytes(("\ufeff" + end.join(lines)).encode())
+    names = [job.name for job in plan(f"--input_list={listing}", "--order=input")]
+    assert names == ["c", "a", "f #1", "b"]
+
+
+def test_only_ends_of_lines_separate_the_names_of_a_list(inputs):
+    listing = inputs / "list.txt"
+    listing.write_text("a\u2028b.json\n")
+    assert list(planning.listed_files(listing)) == [inputs / "a\u2028b.json"]
+
+
+def test_files_that_end_in_upper_case_are_said(inputs, caplog):
+    for name in ("x.JSON", "y.Json", "z.txt"):
+        (inputs / name).write_text("{}")
+    assert len(plan(f"--input_dir={inputs}")) == 4
+    (line,) = caplog.messages
+    assert f"--input_dir={inputs}: files that end in .JSON" in line
+    assert line.endswith("are left out: 2 (x.JSON, ...)")
+
+
 def test_a_missing_list_or_an_empty_directory_is_an_error(tmp_path):
     with pytest.raises(InputError, match="--input_list="):
         plan(f"--input_list={tmp_path / 'none.txt'}")

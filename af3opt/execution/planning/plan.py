@@ -17,6 +17,7 @@ from pathlib import Path
 from af3opt.base.errors import InputError, UsageError
 from af3opt.base.json_types import Json
 from af3opt.base.padding import padded_size
+from af3opt.base.plain_text import text_lines, visible
 from af3opt.execution.state_directory import FAILED_FILE, STATE_DIRECTORY
 from af3opt.host.queues.every import find_own_place
 from af3opt.inputs.making.sources import is_source
@@ -30,6 +31,7 @@ _log = logging.getLogger(__name__)
 # Upstream makes one token of a standard residue and of each atom of anything else.
 # Ligands are not looked up here; this is a typical number of heavy atoms.
 _LIGAND_TOKENS = 25
+_COMMENT = re.compile(r"(?:^|\s+)#")
 _SMILES_ATOM = re.compile(r"\[[^\]]*\]|Br|Cl|[BCNOPSFIbcnops]")
 
 
@@ -98,7 +100,10 @@ def _hint(directory: Path | None) -> str:
 
 
 def listed_files(path: Path) -> Iterator[Path]:
-    """Yields the input files that a text file names, one a line; `#` starts a comment.
+    """Yields the input files that a text file names, one a line.
+
+    A `#` at the start of a line, or behind white space, starts a comment. A file whose own
+    name has one there can be named all the same.
 
     Args:
         path: The list; relative names in it start from its own directory.
@@ -107,12 +112,14 @@ def listed_files(path: Path) -> Iterator[Path]:
         InputError: the list cannot be read.
     """
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
+        lines = text_lines(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(f"--input_list={path}: cannot be read: {error}") from error
     for line in lines:
         name = line.strip()
-        if name and not name.startswith("#"):
+        if _COMMENT.search(name) and not (path.parent / name).exists():
+            name = _COMMENT.split(name, maxsplit=1)[0]
+        if name:
             yield path.parent / name
 
 
@@ -133,6 +140,13 @@ def input_files(directory: Path, *, recursive: bool) -> Iterator[Path]:
         entries = sorted(os.scandir(directory), key=lambda entry: entry.name)
     except OSError as error:
         raise InputError(f"--input_dir={directory}: cannot be read: {error.strerror}") from error
+    others = [entry.name for entry in entries if _is_almost_json(entry.name)]
+    if others:
+        _log.warning(
+            "--input_dir=%s: files that end in .JSON, not in .json, are left out: %d (%s%s)",
+            *(visible(str(directory)), len(others), visible(others[0])),
+            ", ..." if len(others) > 1 else "",
+        )
     has_outputs = any(entry.name == STATE_DIRECTORY for entry in entries)
     for entry in entries:
         path = Path(entry.path)
@@ -141,6 +155,11 @@ def input_files(directory: Path, *, recursive: bool) -> Iterator[Path]:
                 yield path
         elif recursive and path.is_dir() and not (has_outputs and _is_output(path)):
             yield from input_files(path, recursive=True)
+
+
+def _is_almost_json(name: str) -> bool:
+    """Whether a name ends in .json but for upper case, which upstream passes over as well."""
+    return name.lower().endswith(".json") and not name.endswith(".json")
 
 
 def _is_to_be_read(entry: os.DirEntry[str]) -> bool:

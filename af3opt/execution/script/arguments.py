@@ -34,7 +34,7 @@ def script_flags(script: Path) -> frozenset[str]:
         SetupError: it cannot be read or parsed, or defines no `output_dir`.
     """
     try:
-        tree = ast.parse(script.read_text(encoding="utf-8"))
+        tree = ast.parse(script.read_text(encoding="utf-8-sig"))
     except OSError as error:
         raise SetupError(f"--run_alphafold_script={script}: {error.strerror}") from error
     except (SyntaxError, ValueError) as error:

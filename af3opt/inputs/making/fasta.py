@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from af3opt.base.plain_text import text_lines
 from af3opt.inputs.findings import shown
 from af3opt.inputs.making.cells import parse_chains
 from af3opt.inputs.making.records import BadCellError, Harvest, Origin, Record
@@ -23,7 +24,7 @@ def read_fasta(text: str, path: Path, kind: str | None) -> Harvest:
     harvest = Harvest()
     header: tuple[int, str] | None = None
     lines: list[str] = []
-    for number, line in enumerate(text.splitlines(), start=1):
+    for number, line in enumerate(text_lines(text), start=1):
         if line.startswith(">"):
             _finish(harvest, header, lines, path, kind)
             header, lines = (number, line[1:].strip()), []

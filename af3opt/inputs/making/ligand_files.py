@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any  # RDKit has no types
 
 from af3opt.base.errors import SetupError
+from af3opt.base.plain_text import text_lines
 from af3opt.inputs.findings import shown
 from af3opt.inputs.making.records import Harvest, Origin, Part, Record
 
@@ -27,7 +28,7 @@ def read_smiles(text: str, path: Path) -> Harvest:
         path: The file, for messages and names.
     """
     harvest = Harvest()
-    for number, line in enumerate(text.splitlines(), start=1):
+    for number, line in enumerate(text_lines(text), start=1):
         words = _SPACE.split(line.strip(), maxsplit=1)
         if not words[0] or words[0].startswith("#"):
             continue
@@ -88,7 +89,7 @@ def _molecules(text: str) -> Iterator[tuple[int, str]]:
     """Yields the first line's number and the mol block of each molecule."""
     lines: list[str] = []
     first = 1
-    for number, line in enumerate(text.splitlines(), start=1):
+    for number, line in enumerate(text_lines(text), start=1):
         if line.startswith(_END):
             yield first, "\n".join(lines) + "\n"
             lines, first = [], number + 1

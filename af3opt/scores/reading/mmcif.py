@@ -8,6 +8,8 @@ row (that row is dropped). Grammar: CIF 1.1, International Tables vol. G, 2.2.7.
 import re
 from collections.abc import Iterator
 
+from af3opt.base.plain_text import text_lines
+
 # A quoted value ends at its quote only before white space (`'O5' is a value`).
 _TOKEN = re.compile(r"""'((?:[^'\n]|'(?=\S))*)'(?=\s|$)|"((?:[^"\n]|"(?=\S))*)"(?=\s|$)|(\S+)""")
 # Quotes, comments, and what every structural word has.
@@ -35,7 +37,7 @@ def _lines(text: str) -> Iterator[tuple[list[str], list[tuple[str, bool]]]]:
         (value, was quoted) of any other. One of the two lists is empty.
     """
     block: list[str] | None = None
-    for line in text.splitlines():
+    for line in text_lines(text):
         if block is not None:
             if line.startswith(";"):
                 yield [], [("\n".join(block), True), *_tokens_of_line(line[1:])]

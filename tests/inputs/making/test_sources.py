@@ -41,6 +41,30 @@ def test_fasta(read):
     assert [record.origin.line for record in harvest.records] == [1, 5]
 
 
+# What `str.splitlines` takes for the end of a line, and editors do not.
+SEPARATORS = ["\v", "\f", "\x1c", "\x1d", "\x1e", "\x85", "\u2028", "\u2029"]
+
+
+@pytest.mark.parametrize("separator", SEPARATORS)
+def test_no_other_character_ends_a_line(read, separator):
+    fasta = read("x.fasta", f">P1 human{separator}KINASE\nMKV\n>P2{separator}>P3\nMQ\n")
+    assert contents(fasta) == {"P1": [("protein", "MKV", 1)], "P2": [("protein", "MQ", 1)]}
+    smiles = read("x.smi", f"CCO mol{separator}CCN evil\n")
+    assert [part.content for record in smiles.records for part in record.parts] == ["CCO"]
+    (job,) = read("x.csv", f"name,protein\na{separator}b,MQ\n").records
+    assert [part.content for part in job.parts] == ["MQ"]
+
+
+@pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
+@pytest.mark.parametrize("mark", ["", "\ufeff"])
+def test_every_usual_end_of_a_line_is_one(read, end, mark):
+    harvest = read("x.fasta", mark + end.join([">a one", "MQ", "IF", ">b", "MK", ""]))
+    assert contents(harvest) == {"a": [("protein", "MQIF", 1)], "b": [("protein", "MK", 1)]}
+    assert [record.origin.line for record in harvest.records] == [1, 4]
+    harvest = read("x.smi", mark + end.join(["CCO one", "CCN two"]))
+    assert list(contents(harvest)) == ["one", "two"]
+
+
 def test_every_mistake_of_a_fasta_file_is_named(read, tmp_path):
     text = ">a\n>b\nMQ\n>\nMQ\n>c\nGATTACAGATTACA\n>d\nxyz|MQ\n"
     harvest = read("x.fa", text)
