@@ -53,7 +53,7 @@ def _writing() -> Iterator[None]:
     except OSError as error:
         discard_output()
         raise Af3optError(
-            f"standard output cannot be written: {error.strerror}; what is there is not whole: "
+            f"standard output cannot be written: {error.strerror}; the output is not complete: "
             "write it to another place"
         ) from error
 
