@@ -2,7 +2,7 @@
 
 import functools
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Protocol
 
@@ -238,6 +238,7 @@ def create_model_runner(
     device_index: int = 0,
     *,
     optimizations: tuple[str, ...] = (),
+    weights_digest: Callable[[], str] | None = None,
 ) -> ModelRunner:
     """Makes the runner that a set of settings asks for.
 
@@ -247,6 +248,7 @@ def create_model_runner(
         backend: "cpu", "gpu" or "mps", already decided.
         device_index: Position among the devices of that backend.
         optimizations: Names of the active optimisations.
+        weights_digest: Gives the digest of the weights that results are recorded with.
 
     Returns:
         A runner that has read and compiled nothing yet.
@@ -283,5 +285,7 @@ def create_model_runner(
         ),
         cache=configure_compile_cache(settings.jax_compilation_cache_dir, device),
     )
-    weights = ModelWeights(model_dir, device, use_copy=settings.weights_copy)
+    weights = ModelWeights(
+        model_dir, device, use_copy=settings.weights_copy, digest=weights_digest
+    )
     return ModelRunner(compiler, weights)

@@ -3,7 +3,7 @@
 import dataclasses
 import logging
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +13,13 @@ from af3opt.engine.parameters import DamagedParametersError, load_parameters
 from af3opt.engine.protocols import Array, Device
 from af3opt.inference.results import IDENTIFIER
 from af3opt.inference.weights_ahead import layout_ahead, take_ahead
-from af3opt.inference.weights_copy import file_digest, make_copy, open_copy
+from af3opt.inference.weights_copy import (
+    changed_while_read,
+    file_digest,
+    file_states,
+    make_copy,
+    open_copy,
+)
 from af3opt.inference.weights_format import (
     FormatUnknownError,
     Record,
@@ -87,6 +93,7 @@ class ModelWeights:
         *,
         use_copy: bool = True,
         announced: WeightsLayout | None = None,
+        digest: Callable[[], str] | None = None,
     ) -> None:
         """Reads nothing yet.
 
@@ -95,11 +102,14 @@ class ModelWeights:
             device: The JAX device.
             use_copy: Use, or make, the local copy of the weights.
             announced: What they are going to be, where that is known before they are read.
+            digest: Gives the digest that results will be recorded with; weights of another
+                are refused. None where nothing is recorded.
         """
         self._model_dir = model_dir
         self._device = device
         self._use_copy = use_copy
         self._announced = announced
+        self._digest = digest
         self._loaded: LoadedWeights | None = None
 
     @property
@@ -129,11 +139,17 @@ class ModelWeights:
             The weights with their identifier and digest.
 
         Raises:
-            SetupError: no readable weights in the model directory.
+            SetupError: no readable weights in the model directory, or not those that
+                results will be recorded with.
         """
         if self._loaded is None:
             weights = load_weights(self._model_dir, self._device, use_copy=self._use_copy)
-            if self._announced is not None and self._announced.sha256 != weights.sha256:
+            told = {weights.sha256}
+            if self._announced is not None:
+                told.add(self._announced.sha256)
+            if self._digest is not None:
+                told.add(self._digest())
+            if len(told) > 1:
                 raise SetupError(
                     f"--model_dir={self._model_dir}: the model parameters changed while they "
                     "were read; run again"
@@ -253,14 +269,18 @@ def _to_device(
 def _load_with_engine(files: WeightFiles, model_dir: Path, device: Device) -> _Loaded:
     import jax
 
+    states = file_states(files)
     try:
         params = load_parameters(model_dir)
     except DamagedParametersError as error:
         raise SetupError(f"{files.label}: {error}") from error
+    digest = file_digest(files)
+    if file_states(files) != states:
+        raise changed_while_read(files)
     identifier = params.get(_META, {}).get(IDENTIFIER)
     return _Loaded(
         jax.device_put(params, device),
         None if identifier is None else np.asarray(identifier).tobytes(),
-        file_digest(files),
+        digest,
         "engine's loader",
     )

@@ -23,7 +23,7 @@ from pathlib import Path
 
 from af3opt.base.child_process import module_command
 from af3opt.base.errors import Af3optError
-from af3opt.base.json_types import JsonObject
+from af3opt.base.json_types import Json, JsonObject
 from af3opt.inference.weights_copy import (
     ReadFiles,
     copy_directory,
@@ -54,7 +54,7 @@ class _Ahead:
     files: WeightFiles
     process: subprocess.Popen[str]
     # Of the files before the process began to read them.
-    states: list[list[int]]
+    states: list[list[Json]]
 
     @functools.cached_property
     def sha256(self) -> str | None:
@@ -176,8 +176,8 @@ def _guess(model_dir: Path) -> WeightFiles | None:
     return _single_file(found[0])
 
 
-def _states(files: WeightFiles) -> list[list[int]]:
-    """Size and time of each file; nothing where one is gone."""
+def _states(files: WeightFiles) -> list[list[Json]]:
+    """The state of each file; nothing where one is gone."""
     try:
         return file_states(files)
     except OSError:

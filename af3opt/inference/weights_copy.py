@@ -7,7 +7,7 @@ XLA:CPU computes from the mapped pages without a copy of its own. Weights that s
 products read side by side follow in that order, too: a sixth more of the file.
 
 The copy lies under AF3OPT_HOME, readable by the user alone. It is used only while
-the original has the size and time (or else the digest) it was made from.
+the original is in the state (see `base.file_state`), or else has the digest, it was made from.
 """
 
 import contextlib
@@ -32,7 +32,8 @@ from af3opt.base.atomic import (
     temporary_sibling,
 )
 from af3opt.base.errors import SetupError
-from af3opt.base.json_types import JsonObject
+from af3opt.base.file_state import file_state
+from af3opt.base.json_types import Json, JsonObject
 from af3opt.base.ownership import RefusedFileError
 from af3opt.base.paths import af3opt_home, private_directory
 from af3opt.inference.block_writer import BLOCK, BlockWriter
@@ -46,10 +47,10 @@ from af3opt.inference.weights_map import (
     VERSION,
     DamagedCopyError,
     MappedWeights,
-    file_state,
     map_arrays,
     map_weights,
     read_index,
+    size_and_time,
     write_index,
 )
 from af3opt.memory.aligned import ALIGNMENT
@@ -72,7 +73,7 @@ class ReadFiles:
     """
 
     sha256: str
-    states: list[list[int]]
+    states: list[list[Json]]
 
 
 def copy_directory(files: WeightFiles) -> Path:
@@ -131,13 +132,18 @@ def check_copies() -> Iterator[tuple[Path, str | None]]:
             yield directory, None
 
 
-def file_states(files: WeightFiles) -> list[list[int]]:
-    """Size and time of each file, which tell whether it has been changed.
+def file_states(files: WeightFiles) -> list[list[Json]]:
+    """What tells of each file whether it has been changed; see `base.file_state`.
 
     Raises:
         OSError: one is gone.
     """
     return [file_state(path) for path in files.paths]
+
+
+def changed_while_read(files: WeightFiles) -> SetupError:
+    """The error of files whose digest is not that of what was read."""
+    return SetupError(f"{files.label}: changed while it was read; run again")
 
 
 def _matches_original(index: JsonObject, files: WeightFiles, directory: Path) -> bool:
@@ -147,7 +153,7 @@ def _matches_original(index: JsonObject, files: WeightFiles, directory: Path) ->
     sizes = [state[0] for state in states]
     if [state[0] for state in index["original"]] != sizes:
         return False
-    # Another time and the same size: copied again, or changed. Only the content tells.
+    # Another state and the same size: copied again, or changed. Only the content tells.
     if file_digest(files) != index["sha256"]:
         return False
     with contextlib.suppress(OSError):
@@ -321,12 +327,12 @@ def _write_copy(files: WeightFiles, scratch: Path, known: ReadFiles | None) -> M
             for index, one in enumerate(operands_to_join(written), start=len(arrays))
         ]
     if known and file_states(files) != known.states:
-        raise SetupError(f"{files.label}: changed while it was read; run again")
+        raise changed_while_read(files)
     index = {
         "version": VERSION,
         "sha256": known.sha256 if known else stream.sha256,
         "original": states,
-        "copy": file_state(arrays_path),
+        "copy": size_and_time(arrays_path),
         "arrays": arrays,
         "joined": joined,
         "blocks": output.checksums,

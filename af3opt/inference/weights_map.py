@@ -57,8 +57,8 @@ class MappedWeights:
     sha256: str
 
 
-def file_state(path: Path) -> list[int]:
-    """Size and time of a file, which tell whether it has been changed.
+def size_and_time(path: Path) -> list[int]:
+    """Size and time of the copy's file; that nothing in it has changed the checksums tell.
 
     Raises:
         OSError: it is gone.

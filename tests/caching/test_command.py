@@ -12,7 +12,7 @@ from af3opt.commands.cache import main
 from af3opt.data.prepared import write_record
 from af3opt.doctor import storage
 from af3opt.inference.block_writer import block_checksum
-from af3opt.inference.weights_map import VERSION, file_state, write_index
+from af3opt.inference.weights_map import VERSION, size_and_time, write_index
 
 HOST = "cpu-jaxlib0.0.1-0123456789ab"
 
@@ -161,7 +161,7 @@ def test_verify_reads_prepared_data_and_copies_of_weights_too(home, run):
     copy.mkdir(parents=True)
     (copy / "arrays.bin").write_bytes(b"x" * 100)
     index = {"version": VERSION, "sha256": "", "original": [], "arrays": [], "joined": []}
-    index |= {"copy": file_state(copy / "arrays.bin"), "blocks": [block_checksum(b"x" * 100)]}
+    index |= {"copy": size_and_time(copy / "arrays.bin"), "blocks": [block_checksum(b"x" * 100)]}
     write_index(copy, index)
     code, text = run("verify", "--json")
     assert code == 0

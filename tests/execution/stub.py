@@ -56,7 +56,7 @@ class StubRunner(StubbedRunner):
             os.kill(os.getpid(), signal.SIGKILL)
 
 
-def make_stub_runner(engine, settings, backend, device_index=0, *, optimizations=()):
+def make_stub_runner(engine, settings, backend, device_index=0, **_):
     return StubRunner(
         float(os.environ.get("AF3_STUB_SECONDS", "0")),
         settings.num_diffusion_samples,

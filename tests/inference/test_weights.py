@@ -2,6 +2,7 @@
 
 import errno
 import fcntl
+import hashlib
 import json
 import os
 import random
@@ -19,7 +20,8 @@ from af3opt.base.atomic import temporary_sibling
 from af3opt.base.errors import ExitCode, SetupError
 from af3opt.data.bootstrap import bootstrap_engine
 from af3opt.engine.modules import engine_module
-from af3opt.inference.weights import load_weights
+from af3opt.execution.job.weights_digest import weights_digest
+from af3opt.inference.weights import ModelWeights, load_weights
 from af3opt.inference.weights_copy import (
     FINISHER_THREAD,
     check_copies,
@@ -200,6 +202,57 @@ def test_changed_original_makes_the_copy_anew(tmp_path, device):
     np.testing.assert_array_equal(
         params["diffuser/linear"]["weights"], changed["diffuser/linear", "weights"]
     )
+
+
+@pytest.mark.parametrize("in_place", [True, False])
+def test_other_weights_of_equal_size_and_time_are_not_taken_for_the_old_ones(
+    in_place, tmp_path, device
+):
+    model_dir = write_model(tmp_path / "model", "af3.bin")
+    path = model_dir / "af3.bin"
+    os.utime(path, (0, 0))
+    assert weights_digest(model_dir, find_weight_files) == load_weights(model_dir, device).sha256
+    finish_copy()
+    changed = dict(ARRAYS)
+    changed["diffuser/linear", "weights"] = ARRAYS["diffuser/linear", "weights"] + 1
+    new = path if in_place else tmp_path / "new"
+    new.write_bytes(encode(changed))
+    new.rename(path)
+    os.utime(path, (0, 0))
+    loaded = load_weights(model_dir, device)
+    np.testing.assert_array_equal(
+        loaded.params["diffuser/linear"]["weights"], changed["diffuser/linear", "weights"]
+    )
+    assert loaded.sha256 == hashlib.sha256(path.read_bytes()).hexdigest()
+    assert weights_digest(model_dir, find_weight_files) == loaded.sha256
+
+
+@pytest.mark.parametrize("use_copy", [True, False])
+def test_weights_of_another_digest_than_results_are_recorded_with_are_refused(
+    use_copy, tmp_path, device
+):
+    model_dir = write_model(tmp_path / "model", "af3.bin")
+    right = hashlib.sha256((model_dir / "af3.bin").read_bytes()).hexdigest()
+    ModelWeights(model_dir, device, use_copy=use_copy, digest=lambda: right).load()
+    finish_copy()
+    weights = ModelWeights(model_dir, device, use_copy=use_copy, digest=lambda: "0" * 64)
+    with pytest.raises(SetupError, match="changed while they were read; run again"):
+        weights.load()
+
+
+def test_weights_that_change_under_the_engines_loader_are_refused(tmp_path, device, monkeypatch):
+    model_dir = write_model(tmp_path / "model", "af3.bin")
+    params = engine_module("model.params")
+    real = params.get_model_haiku_params
+
+    def overtaken(*arguments, **named):
+        read = real(*arguments, **named)
+        (model_dir / "af3.bin").write_bytes(encode(ARRAYS))
+        return read
+
+    monkeypatch.setattr(params, "get_model_haiku_params", overtaken)
+    with pytest.raises(SetupError, match="changed while it was read"):
+        load_weights(model_dir, device)
 
 
 def test_touched_but_equal_original_keeps_the_copy(tmp_path):

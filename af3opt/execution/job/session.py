@@ -3,6 +3,7 @@
 import dataclasses
 import functools
 import logging
+from collections.abc import Callable
 from pathlib import Path
 from typing import Protocol
 
@@ -43,6 +44,7 @@ class RunnerFactory(Protocol):
         device_index: int = 0,
         *,
         optimizations: tuple[str, ...] = (),
+        weights_digest: Callable[[], str] | None = None,
     ) -> ModelRunner:
         """Makes a runner that has read and compiled nothing yet."""
 

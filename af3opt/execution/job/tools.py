@@ -129,6 +129,7 @@ def start_model(session: Session, engine: EngineInfo) -> Model:
         backend.name,
         settings.gpu_device,
         optimizations=tuple(one.name for one in optimizations if one.active),
+        weights_digest=lambda: session.weights_digest,
     )
     _log.info("Checking that model parameters can be loaded...")
     runner.weights.describe()

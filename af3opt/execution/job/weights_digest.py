@@ -2,7 +2,8 @@
 
 Reading a gigabyte, or importing the engine that knows which files count, only to find
 that nothing is left to do would be slow. So digests are remembered under AF3OPT_HOME
-for as long as names, sizes and times of the files in the model directory stay.
+for as long as names and states of the files in the model directory stay; see
+`base.file_state`.
 """
 
 import contextlib
@@ -11,6 +12,7 @@ from pathlib import Path
 
 from af3opt.base.atomic import atomic_write_text
 from af3opt.base.errors import SetupError
+from af3opt.base.file_state import file_state
 from af3opt.base.foreign_files import read_private
 from af3opt.base.json_files import parse_sealed, sealed_json
 from af3opt.base.json_types import Json
@@ -52,10 +54,9 @@ def weights_digest(model_dir: Path, find_files: Callable[[Path], WeightFiles]) -
 
 
 def _state(model_dir: Path) -> list[list[Json]]:
-    """Name, size, time and inode of every file that may hold weights."""
+    """Name and state of every file that may hold weights."""
     states = []
     with contextlib.suppress(OSError):
         for path in sorted(model_dir.glob("*.bin*")):
-            status = path.stat()
-            states.append([path.name, status.st_size, status.st_mtime_ns, status.st_ino])
+            states.append([path.name, *file_state(path)])
     return states

@@ -118,7 +118,12 @@ class ScriptModel:
             device = runner._device
             made = ModelRunner(
                 ModelCompiler(config=config, device=device, identity=identity, cache=self.cache),
-                ModelWeights(model_dir, device, use_copy=self.copy_weights),
+                ModelWeights(
+                    model_dir,
+                    device,
+                    use_copy=self.copy_weights,
+                    digest=lambda: self.stages.weights_digest,
+                ),
             )
             setattr(runner, _OURS, made)
         return made

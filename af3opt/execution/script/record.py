@@ -14,9 +14,7 @@ from af3opt.engine.discovery import EngineInfo
 from af3opt.engine.protocols import FoldInput, InferenceResult
 from af3opt.environment.startup import Startup
 from af3opt.execution.job.loading import resolved_digest
-from af3opt.execution.job.weights_digest import weights_digest
 from af3opt.features.engine_features import Batch
-from af3opt.inference.weights_format import find_weight_files
 from af3opt.optimizations import ActiveOptimization
 from af3opt.output.record_builder import RecordBuilder
 from af3opt.output.record_parts import (
@@ -115,7 +113,7 @@ def script_facts(
     startup: Startup,
     engine: EngineInfo,
     considered: Sequence[ActiveOptimization],
-    model: Callable[[], tuple[Path, bool]],
+    weights: Callable[[], WeightsRecord],
 ) -> RunFacts:
     """What the records of all jobs of a script have in common.
 
@@ -124,17 +122,12 @@ def script_facts(
         startup: The machine, and what was set.
         engine: The engine.
         considered: All optimisations.
-        model: Gives directory of the weights and whether they are synthetic.
+        weights: Gives what is recorded of the weights.
     """
-    directory, synthetic = model()
     return RunFacts(
         command=sys.orig_argv,
         engine=engine_record(engine),
-        weights=WeightsRecord(
-            directory=str(directory),
-            digest=weights_digest(directory, find_weight_files),
-            synthetic=synthetic,
-        ),
+        weights=weights(),
         host=host_record(startup.host, startup.backend),
         backend=backend_record(startup.backend, None),
         settings=all_settings(settings),

@@ -92,7 +92,7 @@ def _stages(
     )
     facts = functools.partial(
         script_facts, settings, startup, engine, considered,
-        lambda: (stages.model_dir, stages.synthetic),
+        stages.weights_record,
     )  # fmt: skip
     records = ScriptRecords(facts, str(settings.json_path or settings.input_dir))
     if settings.run_record and settings.run_inference:

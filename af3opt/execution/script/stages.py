@@ -16,11 +16,14 @@ from af3opt.data.synthetic_weights import read_manifest
 from af3opt.engine.outputs import mark_processed
 from af3opt.engine.patching import Make, Patch, PatchSet, Target
 from af3opt.engine.protocols import Argument, EngineFunction, FoldInput, InferenceResult
+from af3opt.execution.job.weights_digest import weights_digest
 from af3opt.features.cache import FeatureCache
 from af3opt.features.engine_features import Batch
 from af3opt.features.featurise import featurise
 from af3opt.features.msa_cache import SEARCHES, MsaCache
 from af3opt.features.options import FeatureOptions
+from af3opt.inference.weights_format import find_weight_files
+from af3opt.output.run_record import WeightsRecord
 
 _OPTIONS = frozenset(field.name for field in dataclasses.fields(FeatureOptions))
 # Arguments of the engine's `featurise_input` that decide nothing in the features.
@@ -58,6 +61,21 @@ class ScriptStages:
     def synthetic(self) -> bool:
         """Whether results come from synthetic weights and must say so."""
         return read_manifest(self.model_dir) is not None
+
+    @functools.cached_property
+    def weights_digest(self) -> str:
+        """Digest of the weights, which records name; asked for when the model begins.
+
+        Raises:
+            SetupError: there are none.
+        """
+        return weights_digest(self.model_dir, find_weight_files)
+
+    def weights_record(self) -> WeightsRecord:
+        """What is recorded of the weights."""
+        return WeightsRecord(
+            directory=str(self.model_dir), digest=self.weights_digest, synthetic=self.synthetic
+        )
 
     def in_force(self) -> PatchSet["ScriptStages"]:
         """Puts the stages under the engine's library inside a block."""
