@@ -80,16 +80,20 @@ class JobTree:
 
     def results(self) -> list[Path]:
         """What is there of predictions: directories of seeds, the ranking, the best sample."""
-        endings = ("", _COMPRESSED)
-        best = {
-            f"{self.name}_{suffix}{ending}" for suffix in _SAMPLE_SUFFIXES for ending in endings
-        }
-        names = {*best, self.ranking_csv.name}
+        names = {*self.names_of_best(), self.ranking_csv.name}
         return sorted(
             path
             for path in self.root.iterdir()
             if path.name in names or _SEED_DIRECTORY.match(path.name)
         )
+
+    def names_of_best(self) -> set[str]:
+        """Names that the files of the best sample can have under the job's name."""
+        return {
+            f"{self.name}_{suffix}{ending}"
+            for suffix in _SAMPLE_SUFFIXES
+            for ending in ("", _COMPRESSED)
+        }
 
     def extra_name(self, seed: int) -> str:
         """Prefix of a seed's embeddings or distogram file."""
@@ -100,6 +104,8 @@ def write_ranking(
     tree: JobTree, scores: Iterable[SampleScore], files: CheckedFiles = UNCHECKED
 ) -> SampleScore | None:
     """Rewrites the ranking table and the best sample's copies; returns the best.
+
+    Copies of another sample that the best one does not replace are removed.
 
     Args:
         tree: The job.
@@ -116,8 +122,14 @@ def write_ranking(
     source = tree.sample_dir(best.seed, best.sample)
     # Listed, not asked for one by one: a name that is too long would be an error, not absent.
     written = {path.name for path in source.iterdir()} if source.is_dir() else set()
-    for origin, target in copies_of_best(tree, best, written):
+    copies = copies_of_best(tree, best, written)
+    for origin, target in copies:
         _copy(origin, target, files)
+    # A run with other options may have used the directory before: compressed, or with PDB files.
+    outdated = tree.names_of_best() - {target.name for _, target in copies}
+    for path in [path for path in tree.root.iterdir() if path.name in outdated]:
+        files.check()
+        path.unlink(missing_ok=True)
     files.text(tree.ranking_csv, ranking_text(rows))
     return best
 

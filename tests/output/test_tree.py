@@ -2,6 +2,9 @@
 
 import csv
 
+import pytest
+
+from af3opt.output.checked_files import CheckedFiles
 from af3opt.output.tree import JobTree, SampleScore, write_ranking
 
 
@@ -37,6 +40,33 @@ def test_ranking_is_rewritten_when_a_better_sample_comes(tmp_path):
     write_ranking(tree, [SampleScore(1, 0, 0.1)])
     write_ranking(tree, [SampleScore(1, 0, 0.1), SampleScore(2, 0, 0.9)])
     assert (tmp_path / "job_model.cif").read_text() == "seed 2"
+
+
+def test_copies_that_the_best_sample_does_not_have_are_removed(tmp_path):
+    tree = JobTree(tmp_path, "job")
+    _write_sample(tree, 1, 0, "new")
+    stale = {"job_model.pdb", "job_model.cif.zst", "job_confidences.json.zst", "job_model.pdb.zst"}
+    kept = {"job_data.json", "job_report.html", "job2_model.pdb", "model.pdb"}
+    for name in stale | kept:
+        (tmp_path / name).write_text("old")
+    write_ranking(tree, [SampleScore(1, 0, 0.5)])
+    found = {path.name for path in tmp_path.iterdir() if path.is_file()}
+    copies = {f"job_{end}" for end in ("model.cif", "confidences.json", "summary_confidences.json")}
+    assert found == kept | copies | {"job_ranking_scores.csv"}
+    assert (tmp_path / "job_model.cif").read_text() == "new"
+
+
+def test_nothing_is_removed_by_a_process_that_has_lost_its_job(tmp_path):
+    tree = JobTree(tmp_path, "job")
+    tree.sample_dir(1, 0).mkdir()
+    (tmp_path / "job_model.pdb").write_text("theirs")
+
+    def lost():
+        raise RuntimeError("taken over")
+
+    with pytest.raises(RuntimeError, match="taken over"):
+        write_ranking(tree, [SampleScore(1, 0, 0.5)], CheckedFiles(lost))
+    assert (tmp_path / "job_model.pdb").read_text() == "theirs"
 
 
 def test_nothing_is_ranked_without_samples(tmp_path):
