@@ -92,7 +92,7 @@ def states_of_files(paths: Iterable[Path]) -> tuple[FileState | None, ...]:
     for path in paths:
         try:
             found.append(_state(path))
-        except OSError:
+        except (OSError, ValueError):  # A name that no file can have.
             found.append(None)
     return tuple(found)
 

@@ -6,13 +6,15 @@ import logging
 from collections.abc import Iterator
 from pathlib import Path
 
+from af3opt.base.databases import states_of_files
 from af3opt.base.errors import InputError
 from af3opt.engine.input_checks import check_alignments, check_template_structures
 from af3opt.engine.modules import engine_module
 from af3opt.engine.protocols import ComponentDictionary
 from af3opt.engine.protocols import FoldInput as FoldInput
 from af3opt.engine.refusals import RefusedInputError, refusals
-from af3opt.inputs.checking import check_file, check_job
+from af3opt.inputs.checking import check_content, check_file, check_job, read_file_of_job
+from af3opt.inputs.digest import external_files, job_digest
 from af3opt.inputs.job import CheckedJob
 
 _log = logging.getLogger(__name__)
@@ -41,6 +43,33 @@ def load_fold_input(path: Path, position: int = 0) -> FoldInput:
     return _load(check_job(path, position, _versions()))
 
 
+def load_digested_input(path: Path, position: int = 0) -> tuple[FoldInput, str]:
+    """Returns one fold input of a JSON file, checked whole, and the digest of what was read.
+
+    The file may be saved again at any time, so it is not read a second time for its digest.
+
+    Args:
+        path: JSON file in AlphaFold 3's or AlphaFold Server's dialect.
+        position: Index of the job among those of the file.
+
+    Returns:
+        The fold input, and the digest as `inputs.digest.job_digest` gives it.
+
+    Raises:
+        InputError: a file cannot be read or changes meanwhile, or the job is not a valid
+            input.
+    """
+    content, doubled = read_file_of_job(path, position)
+    entry = content[position] if isinstance(content, list) else content
+    named = external_files(entry, path.parent)
+    before = states_of_files(named)
+    fold_input = _load(check_content(content, path, position, _versions(), doubled))
+    digest = job_digest(entry, path.parent)
+    if states_of_files(named) != before:
+        raise InputError(f"{path}: a file that it names changed while it was read; run again")
+    return fold_input, digest
+
+
 def load_fold_inputs(path: Path) -> Iterator[FoldInput]:
     """Yields the fold inputs of one JSON file (several in AlphaFold Server's dialect).
 
@@ -51,7 +80,6 @@ def load_fold_inputs(path: Path) -> Iterator[FoldInput]:
         InputError: the file cannot be read, or a job of it is not a valid input.
     """
     for job in check_file(path, _versions()):
-        job.raise_if_refused()
         yield _load(job)
 
 
@@ -91,6 +119,7 @@ def _versions() -> tuple[int, ...]:
 
 def _load(job: CheckedJob) -> FoldInput:
     """Loads a job that has passed its checks, and checks what takes the engine to see."""
+    job.raise_if_refused()
     loader = engine_module("common.folding_input").Input
     try:
         with refusals():

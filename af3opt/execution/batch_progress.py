@@ -7,13 +7,13 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from af3opt.execution.claims.verdicts import Sign, Standing, look_at_claims
-from af3opt.execution.job.identity import input_digest
 from af3opt.execution.job.run_journal import read_seed_record
 from af3opt.execution.job.state_files import RunFile, read_data_file, read_run_file
 from af3opt.execution.outcomes import FailureNote, read_failures
 from af3opt.execution.planning.kept_plans import ExpectedJob, Source, read_plans
 from af3opt.execution.planning.observed_times import ObservedTimes
 from af3opt.execution.state_directory import jobs_directory
+from af3opt.inputs.digest import input_digest
 from af3opt.inputs.names import sanitised_name
 
 

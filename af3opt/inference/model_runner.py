@@ -285,7 +285,5 @@ def create_model_runner(
         ),
         cache=configure_compile_cache(settings.jax_compilation_cache_dir, device),
     )
-    weights = ModelWeights(
-        model_dir, device, use_copy=settings.weights_copy, digest=weights_digest
-    )
+    weights = ModelWeights(model_dir, device, use_copy=settings.weights_copy, digest=weights_digest)
     return ModelRunner(compiler, weights)

@@ -49,12 +49,22 @@ def check_job(path: Path, position: int, versions: Collection[int] = VERSIONS) -
     Raises:
         InputError: the file or the job cannot be used.
     """
-    content, doubled = read_json(path)
-    if position >= (len(content) if isinstance(content, list) else 1):
-        raise InputError(f"{path}: holds no fold job; see the input format")
+    content, doubled = read_file_of_job(path, position)
     job = check_content(content, path, position, versions, doubled)
     job.raise_if_refused()
     return job
+
+
+def read_file_of_job(path: Path, position: int) -> tuple[Json, list[str]]:
+    """Parses an input file, which must have a job at a position; see `read_json`.
+
+    Raises:
+        InputError: the file cannot be read, or holds no such job.
+    """
+    content, doubled = read_json(path)
+    if position >= (len(content) if isinstance(content, list) else 1):
+        raise InputError(f"{path}: holds no fold job; see the input format")
+    return content, doubled
 
 
 def check_content(

@@ -9,11 +9,12 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from af3opt.base.json_types import Json
-from af3opt.execution.job.identity import Computing, data_identity, input_digest, run_identity
+from af3opt.execution.job.identity import Computing, data_identity, run_identity
 from af3opt.execution.job.journal import JobJournal
 from af3opt.execution.job.run_journal import RunJournal
 from af3opt.execution.job.state_files import read_run_file
 from af3opt.execution.planning.plan import PlannedJob
+from af3opt.inputs.digest import input_digest
 from af3opt.settings.settings import Settings
 
 # What is known where a job runs only.

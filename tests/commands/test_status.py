@@ -12,11 +12,11 @@ from af3opt.base.errors import ExitCode
 from af3opt.execution.claims import claim as claims
 from af3opt.execution.claims import verdicts
 from af3opt.execution.claims.holder import newest_claim, read_holder
-from af3opt.execution.job.identity import input_digest
 from af3opt.execution.outcomes import Outcome, Status, write_failures
 from af3opt.execution.planning.kept_plans import write_plan
 from af3opt.execution.planning.plan import read_jobs
 from af3opt.execution.state_directory import STATE_DIRECTORY, jobs_directory
+from af3opt.inputs.digest import input_digest
 from tests.execution.conftest import write_input
 
 

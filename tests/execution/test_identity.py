@@ -5,12 +5,7 @@ import dataclasses
 import pytest
 
 from af3opt.base.version import DECIDING, deciding_versions, installed_version
-from af3opt.execution.job.identity import (
-    Computing,
-    data_identity,
-    differences,
-    run_identity,
-)
+from af3opt.execution.job.identity import Computing, data_identity, differences, run_identity
 from af3opt.settings.settings import resolve_settings
 
 COMPUTING = Computing(

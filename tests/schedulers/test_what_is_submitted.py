@@ -9,8 +9,9 @@ from af3opt import cli
 from af3opt.base.errors import ExitCode
 from af3opt.base.key import CacheKey
 from af3opt.caching.locations import open_cache
-from af3opt.execution.job.identity import Computing, data_identity, input_digest, run_identity
+from af3opt.execution.job.identity import Computing, data_identity, run_identity
 from af3opt.execution.job.journal import JobJournal
+from af3opt.inputs.digest import input_digest
 from af3opt.output.tree import JobTree, SampleScore, write_ranking
 from af3opt.schedulers.search_work import chains_to_search, find_search_costs
 from af3opt.schedulers.shares import FileWork, share_out

@@ -3,10 +3,10 @@
 from af3opt.base.errors import InputError
 from af3opt.execution.claims.claim import newest_holder
 from af3opt.execution.job.claiming import job_journal
-from af3opt.execution.job.identity import input_digest
 from af3opt.execution.job.loading import find_data, wanted_seeds
 from af3opt.execution.job.session import Session
 from af3opt.execution.planning.plan import PlannedJob
+from af3opt.inputs.digest import input_digest
 
 
 def is_finished(session: Session, planned: PlannedJob) -> bool:

@@ -10,8 +10,6 @@ digest, so that a difference can be explained.
 
 import contextlib
 import dataclasses
-import hashlib
-import json
 import string
 from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
@@ -19,7 +17,7 @@ from pathlib import Path
 from af3opt.base.databases import database_identity
 from af3opt.base.json_types import Json, JsonObject
 from af3opt.base.key import text_digest
-from af3opt.inputs.reading import read_json
+from af3opt.inputs.digest import canonical_json
 from af3opt.settings.field import spec_of
 from af3opt.settings.settings import Settings
 
@@ -58,11 +56,6 @@ def differences(
     ]
 
 
-def canonical_json(value: Json) -> str:
-    """JSON with sorted keys and no spare space: equal values give equal text."""
-    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
-
-
 def _short(value: Json) -> str:
     text = canonical_json(value)
     return text if len(text) <= 60 else text[:57] + "..."
@@ -75,7 +68,7 @@ def data_identity(
 
     Args:
         settings: Gives the databases and what bounds a search of them.
-        input_digest: From `input_digest`.
+        input_digest: From `inputs.digest`.
         engine_fingerprint: From `engine.discovery`.
         searched: Whether databases are searched. What an input brings along does not
             depend on them.
@@ -163,43 +156,3 @@ def _plain(value: Json) -> Json:
     if isinstance(value, tuple):
         return list(value)
     return str(value) if isinstance(value, Path) else value
-
-
-def input_digest(path: Path, position: int) -> str:
-    """Digest of one fold job as the user wrote it, with the files it points to.
-
-    Args:
-        path: Input file.
-        position: Index among the fold jobs of the file.
-
-    Returns:
-        16 hex digits over the job's JSON and the contents of every file named by a
-        field that ends in "Path" (external MSAs, templates, user CCD). Seeds count
-        one by one, not here: adding a seed keeps the finished ones.
-
-    Raises:
-        InputError: the file cannot be read.
-    """
-    content, _ = read_json(path)
-    entry = content[position] if isinstance(content, list) else content
-    digest = hashlib.sha256()
-    without_seeds = {key: value for key, value in entry.items() if key != "modelSeeds"}
-    digest.update(canonical_json(without_seeds).encode())
-    for external in sorted(_external_files(entry)):
-        file = path.parent / external
-        digest.update(hashlib.sha256(file.read_bytes()).digest() if file.is_file() else b"absent")
-    return digest.hexdigest()[:16]
-
-
-def _external_files(value: Json) -> set[str]:
-    found: set[str] = set()
-    if isinstance(value, dict):
-        for key, item in value.items():
-            if key.endswith("Path") and isinstance(item, str):
-                found.add(item)
-            else:
-                found |= _external_files(item)
-    elif isinstance(value, list):
-        for item in value:
-            found |= _external_files(item)
-    return found

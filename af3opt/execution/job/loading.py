@@ -11,7 +11,7 @@ from af3opt.base.errors import InputError
 from af3opt.base.key import text_digest
 from af3opt.engine.inputs import (
     FoldInput,
-    load_fold_input,
+    load_digested_input,
     make_ccd,
     needs_search,
     reload_fold_input,
@@ -27,7 +27,7 @@ from af3opt.execution.job.claiming import (
     remove_stale_temporaries,
 )
 from af3opt.execution.job.data_journal import DataRecord
-from af3opt.execution.job.identity import Identity, input_digest
+from af3opt.execution.job.identity import Identity
 from af3opt.execution.job.journal import JobJournal
 from af3opt.execution.job.session import Session
 from af3opt.execution.planning.plan import PlannedJob
@@ -89,9 +89,9 @@ def check_job(session: Session, pipeline: DataPipeline | None, planned: PlannedJ
         SetupError: something its search needs is missing.
     """
     check_name(planned, session.settings)
-    given = load_fold_input(planned.path, planned.position)
+    given, digest = load_digested_input(planned.path, planned.position)
     journal = job_journal(session, planned) if session.settings.resume else None
-    _usable(session, pipeline, planned, given, _earlier(session, journal, planned, given))
+    _usable(session, pipeline, planned, given, _earlier(session, journal, planned, given, digest))
 
 
 def load_job(
@@ -112,8 +112,11 @@ def load_job(
         OSError: the output directory cannot be written.
     """
     planned = claimed.planned
-    given = load_fold_input(planned.path, planned.position)
-    earlier = _earlier(session, claimed.journal, planned, given)
+    given, digest = load_digested_input(planned.path, planned.position)
+    if given.sanitised_name() != planned.sanitised_name:
+        # Claim and journal are those of the name that it had.
+        raise InputError(f"{planned.path}: the job's name changed since the run began; run again")
+    earlier = _earlier(session, claimed.journal, planned, given, digest)
     fold_input = _usable(session, pipeline, planned, given, earlier)
     name = str(fold_input.sanitised_name())
     root = session.output_dir / name
@@ -198,11 +201,14 @@ def _check(
 
 
 def _earlier(
-    session: Session, journal: JobJournal | None, planned: PlannedJob, given: FoldInput
+    session: Session,
+    journal: JobJournal | None,
+    planned: PlannedJob,
+    given: FoldInput,
+    digest: str,
 ) -> _Earlier | None:
     if journal is None:
         return None
-    digest = input_digest(planned.path, planned.position)
     searched = session.settings.run_data_pipeline and needs_search(given)
     identity = session.data_identity(digest, searched=searched)
     data = find_data(session, journal, planned, digest)

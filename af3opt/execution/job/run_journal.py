@@ -6,7 +6,6 @@ from pathlib import Path
 
 from af3opt.base.json_files import read_json, to_json
 from af3opt.base.json_types import Json
-from af3opt.execution.job.identity import canonical_json
 from af3opt.execution.job.state_files import (
     RunFile,
     file_size,
@@ -14,6 +13,7 @@ from af3opt.execution.job.state_files import (
     read_run_file,
     write_state,
 )
+from af3opt.inputs.digest import canonical_json
 from af3opt.output.checked_files import UNCHECKED, CheckedFiles
 from af3opt.output.tree import (
     JobTree,

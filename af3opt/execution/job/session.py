@@ -13,12 +13,7 @@ from af3opt.data.synthetic_weights import read_manifest
 from af3opt.engine.discovery import EngineInfo, find_engine
 from af3opt.environment.backend import Backend
 from af3opt.environment.startup import Startup
-from af3opt.execution.job.identity import (
-    Computing,
-    Identity,
-    data_identity,
-    run_identity,
-)
+from af3opt.execution.job.identity import Computing, Identity, data_identity, run_identity
 from af3opt.execution.job.weights_digest import weights_digest
 from af3opt.execution.planning.deadline import device_label
 from af3opt.inference.buckets import choose_buckets
