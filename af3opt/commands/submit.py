@@ -159,7 +159,7 @@ def _prepare(
         settings,
         buckets,
         Costs(seed=estimates.seconds, search=searches),
-        None if everything else FinishedJobs(settings, output),
+        None if everything else FinishedJobs(settings, output, os.environ),
         component_index(),
     )
     to_search, searched = share_out(intake.to_search, site), share_out(intake.searched, site)

@@ -86,7 +86,7 @@ def plan_environment(
         name: _Wish(name, value, "from the preset's [environment] table", preset)
         for name, value in from_preset.items()
     }
-    flags = (*_own_xla_flags(backend), *extra_xla_flags)
+    flags = (*own_xla_flags(backend), *extra_xla_flags)
     variables = [*_settle(wishes.values(), environ)]
     merged = _merge_flags(environ.get(_XLA_FLAGS, ""), preset_flags, flags)
     return (*variables, merged) if merged else tuple(variables)
@@ -151,7 +151,8 @@ def _gpu_memory(unified: bool) -> Iterator[_Wish]:
         yield _Wish("XLA_CLIENT_MEM_FRACTION", "0.95", "share of the GPU's memory for the model")
 
 
-def _own_xla_flags(backend: Backend) -> Iterator[tuple[str, str]]:
+def own_xla_flags(backend: Backend) -> Iterator[tuple[str, str]]:
+    """Yields (flag, reason) pairs that a backend needs wherever it is."""
     if backend.gpu is None:
         return
     if 7.0 <= backend.gpu.compute_capability < 8.0:

@@ -1,11 +1,11 @@
-"""Options and variables that cannot change a compiled program, each named with the reason.
+"""Options and variables that change neither programs nor results, each named with the reason.
 
 Everything else is part of a program's key. A name that is not known here counts: a
 program made once too often costs a minute, one used wrongly costs a result. JAX's own key
 covers less (what it puts into `trace_context`), since it is taken after tracing.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 _CACHE = "where and when JAX keeps what it has compiled"
 _LOG = "what is logged"
@@ -53,6 +53,8 @@ NEUTRAL_VARIABLES: Mapping[str, str] = {
     "AF3_ESM_CACHE": _CACHE,
     "AF3_ESM_DEVICE_CACHE": _MEMORY,
     "AF3_MODEL_PARAMETERS_DIR": _PLACE,
+    "AF3_SCRATCH": _PLACE,
+    "AF3_SHARE": "which share of a batch a task has",
     "AF3_WEIGHTS_DIR": _PLACE,
     "TF_CPP_MAX_LOG_LEVEL": _LOG,
     "TF_CPP_MAX_VLOG_LEVEL": _LOG,
@@ -64,6 +66,14 @@ NEUTRAL_VARIABLES: Mapping[str, str] = {
     "XLA_PYTHON_CLIENT_MEM_FRACTION": _MEMORY,
     "XLA_PYTHON_CLIENT_PREALLOCATE": _MEMORY,
 }
+
+# They may change a program, but not which results a run is to have.
+_SAME_RESULTS: Mapping[str, str] = {
+    "JAX_PLATFORMS": "the backend, which a run is known by anyway",
+    "PJRT_NPROC": "how many threads share the work, which differs between nodes",
+    "TF_FORCE_UNIFIED_MEMORY": _MEMORY,
+}
+_XLA_FLAGS = "XLA_FLAGS"
 
 # What the engine, tokamax, XLA and JAX read begins so.
 _PREFIXES = ("AF3_", "TOKAMAX_", "XLA_", "JAX_", "LIBTPU_", "TF_", "NVIDIA_TF32", "PJRT_")
@@ -91,6 +101,26 @@ def deciding_variables(environ: Mapping[str, str]) -> dict[str, str]:
         and name not in NEUTRAL_VARIABLES
         and name.lower() not in NEUTRAL_OPTIONS
     }
+
+
+def result_variables(environ: Mapping[str, str], own_flags: Collection[str] = ()) -> dict[str, str]:
+    """Returns the environment variables that may change results.
+
+    Args:
+        environ: The environment that JAX starts with.
+        own_flags: Flags in XLA_FLAGS that af3opt gives on this machine. They follow from
+            processor and options, so they do not count; the user's and the preset's do.
+    """
+    found = deciding_variables(environ)
+    flags = set(found.pop(_XLA_FLAGS, "").split()).difference(own_flags)
+    if flags:
+        found[_XLA_FLAGS] = " ".join(sorted(flags))
+    return {name: found[name] for name in sorted(found) if name not in _SAME_RESULTS}
+
+
+def may_change_results(name: str) -> bool:
+    """Tells whether a name is that of a variable that `result_variables` would return."""
+    return bool(deciding_variables({name: ""})) and name not in _SAME_RESULTS
 
 
 def engine_variables(environ: Mapping[str, str]) -> dict[str, str]:

@@ -9,6 +9,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from af3opt.base.json_types import Json
+from af3opt.environment.neutral import (
+    engine_variables,
+    may_change_results,
+    result_variables,
+)
 from af3opt.execution.job.identity import Computing, data_identity, run_identity
 from af3opt.execution.job.journal import JobJournal
 from af3opt.execution.job.run_journal import RunJournal
@@ -29,16 +34,19 @@ _UNKNOWN_HERE = frozenset(
 class FinishedJobs:
     """The finished jobs of an output directory."""
 
-    def __init__(self, settings: Settings, output_dir: Path) -> None:
+    def __init__(self, settings: Settings, output_dir: Path, environ: Mapping[str, str]) -> None:
         """Remembers what a run with these settings is known by.
 
         Args:
             settings: Settings of the batch.
             output_dir: Its output directory; need not exist.
+            environ: Usually `os.environ`, which schedulers hand on to jobs.
         """
         self._settings = settings
         self._output_dir = output_dir
-        parts = run_identity(settings, Computing(), resolved_input="", first_seed=0).parts
+        self._variables = result_variables({**settings.preset_environment, **environ})
+        computing = Computing(variables=self._variables)
+        parts = run_identity(settings, computing, resolved_input="", first_seed=0).parts
         self._wanted = {name: part for name, part in parts.items() if name not in _UNKNOWN_HERE}
 
     def is_searched(self, job: PlannedJob) -> bool:
@@ -58,6 +66,7 @@ class FinishedJobs:
                     input_digest=digest,
                     engine_fingerprint=engine,
                     searched=searched,
+                    variables=engine_variables(self._variables),
                 ).parts,
                 record.parts,
             )
@@ -102,4 +111,7 @@ class FinishedJobs:
 
 
 def _agree(wanted: Mapping[str, Json], parts: Mapping[str, Json]) -> bool:
-    return all(parts.get(name) == part for name, part in wanted.items())
+    others = (name for name in parts if name not in wanted and may_change_results(name))
+    return next(others, None) is None and all(
+        parts.get(name) == part for name, part in wanted.items()
+    )

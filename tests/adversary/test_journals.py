@@ -193,7 +193,7 @@ def scenes(runs, inputs, tmp_path):
         search_all(output)
 
         def die():
-            os.environ["AF3_STUB_KILLED_BY"] = "2"
+            os.environ["DEVICE_STUB_KILLED_BY"] = "2"
 
         assert runs.run(inputs, output, before=die) != ExitCode.OK
 

@@ -116,8 +116,8 @@ class Runs:
         os.dup2(descriptor, 2)
         sys.stdout = open(1, "w", closefd=False)  # noqa: SIM115
         sys.stderr = open(2, "w", closefd=False)  # noqa: SIM115
-        os.environ["AF3_STUB_SECONDS"] = str(seconds)
-        os.environ["AF3_STUB_LOG"] = str(self.log)
+        os.environ["DEVICE_STUB_SECONDS"] = str(seconds)
+        os.environ["DEVICE_STUB_LOG"] = str(self.log)
         if before is not None:
             before()
         code = stub.main(flags)
@@ -133,7 +133,7 @@ class Pool:
         self.process = subprocess.Popen(
             [sys.executable, "-m", "tests.execution.stub", *runs.flags(inputs, output, *flags)],
             cwd=REPOSITORY,
-            env={**os.environ, "AF3_STUB_LOG": str(runs.log), **environment},
+            env={**os.environ, "DEVICE_STUB_LOG": str(runs.log), **environment},
             stderr=subprocess.PIPE,
             text=True,
         )

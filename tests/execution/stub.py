@@ -2,9 +2,9 @@
 
 Everything around it is real: inputs, featurisation, extraction, files, journal. Also
 a program: `python -m tests.execution.stub` takes the flags of `af3opt run`;
-AF3_STUB_SECONDS is the length of a device step, AF3_STUB_LOG a file that gets a line
-for each, AF3_STUB_KILLED_BY a seed that kills the process, AF3_STUB_KILLED_ONCE_BY
-one that does so the first time, AF3_STUB_TOGETHER how many processes must have begun
+DEVICE_STUB_SECONDS is the length of a device step, DEVICE_STUB_LOG a file that gets a line
+for each, DEVICE_STUB_KILLED_BY a seed that kills the process, DEVICE_STUB_KILLED_ONCE_BY
+one that does so the first time, DEVICE_STUB_TOGETHER how many processes must have begun
 their first step before one ends it.
 """
 
@@ -23,7 +23,7 @@ class StubRunner(StubbedRunner):
     def __init__(self, seconds=0.0, samples=1, log=None):
         super().__init__(seconds, samples)
         self._log = log
-        self._together = int(os.environ.get("AF3_STUB_TOGETHER", "1"))
+        self._together = int(os.environ.get("DEVICE_STUB_TOGETHER", "1"))
 
     def run_inference(self, batch, seed, samples_at_once=None):
         self._meet_others()
@@ -50,17 +50,17 @@ class StubRunner(StubbedRunner):
             time.sleep(0.02)
 
     def _die_if_told(self, seed):
-        once = os.environ.get("AF3_STUB_KILLED_ONCE_BY") == str(seed)
+        once = os.environ.get("DEVICE_STUB_KILLED_ONCE_BY") == str(seed)
         first = once and Path(self._log).read_text().split().count(str(seed)) == 1
-        if first or os.environ.get("AF3_STUB_KILLED_BY") == str(seed):
+        if first or os.environ.get("DEVICE_STUB_KILLED_BY") == str(seed):
             os.kill(os.getpid(), signal.SIGKILL)
 
 
 def make_stub_runner(engine, settings, backend, device_index=0, **_):
     return StubRunner(
-        float(os.environ.get("AF3_STUB_SECONDS", "0")),
+        float(os.environ.get("DEVICE_STUB_SECONDS", "0")),
         settings.num_diffusion_samples,
-        os.environ.get("AF3_STUB_LOG"),
+        os.environ.get("DEVICE_STUB_LOG"),
     )
 
 

@@ -118,6 +118,26 @@ def test_another_version_is_another_run_and_is_explained(runs, inputs, tmp_path)
     assert len(runs.steps()) == 6
 
 
+def test_another_variable_that_changes_results_is_another_run_and_is_explained(
+    runs, inputs, tmp_path
+):
+    def other_draws():
+        os.environ["JAX_RANDOM_SEED_OFFSET"] = "7"
+
+    output = tmp_path / "out"
+    runs.run(inputs / "job0.json", output)
+    flags = ("--explain_resume",)
+    assert runs.run(inputs / "job0.json", output, *flags, before=other_draws) == ExitCode.OK
+    assert 'JAX_RANDOM_SEED_OFFSET: null -> "7"' in runs.output
+    assert len(runs.steps()) == 6
+    (other,) = (path for path in output.glob("job0_*") if path.is_dir())
+    (record,) = other.glob("*_af3opt.json")
+    environment = json.loads(record.read_text())["environment"]
+    assert ("JAX_RANDOM_SEED_OFFSET", "7") in {(one["name"], one["value"]) for one in environment}
+    assert runs.run(inputs / "job0.json", output, before=other_draws) == ExitCode.OK
+    assert len(runs.steps()) == 6
+
+
 def test_noresume_does_everything_again_in_a_stamped_directory(runs, inputs, tmp_path):
     output = tmp_path / "out"
     runs.run(inputs / "job0.json", output, "--noresume")

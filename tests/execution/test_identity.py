@@ -21,7 +21,8 @@ def identity(computing):
 def test_searches_in_a_copy_of_the_databases_are_the_same_and_in_others_are_not(tmp_path):
     def data(directory):
         settings = resolve_settings([f"--db_dir={tmp_path / directory}"], {})
-        return data_identity(settings, input_digest="i", engine_fingerprint="e", searched=True)
+        given = {"input_digest": "i", "engine_fingerprint": "e", "variables": {}}
+        return data_identity(settings, searched=True, **given)
 
     name = resolve_settings([], {}).uniref90_database_path.removeprefix("${DB_DIR}/")
     for directory, content in (("a", b">x\nACDEF\n"), ("b", b">x\nACDEF\n"), ("c", b">x\nACDEG\n")):
@@ -44,6 +45,23 @@ def test_another_version_is_another_run(name):
     assert other.digest != identity(COMPUTING).digest
     (line,) = differences(identity(COMPUTING).parts, other.parts)
     assert line.startswith(f"{name}: ")
+
+
+@pytest.mark.parametrize("name", ["JAX_RANDOM_SEED_OFFSET", "JAX_ENABLE_X64", "XLA_FLAGS"])
+def test_a_variable_that_changes_results_is_another_run_and_is_named(name):
+    other = identity(dataclasses.replace(COMPUTING, variables={name: "7"}))
+    assert other.digest != identity(COMPUTING).digest
+    assert differences(identity(COMPUTING).parts, other.parts) == [f'{name}: null -> "7"']
+
+
+def test_a_variable_of_the_engines_is_another_search():
+    def data(searched, **variables):
+        settings = resolve_settings([], {})
+        given = {"input_digest": "i", "engine_fingerprint": "e", "variables": variables}
+        return data_identity(settings, searched=searched, **given).digest
+
+    assert data(True, AF3_ODD="1") != data(True)
+    assert data(False, AF3_ODD="1") == data(False)
 
 
 def test_runs_of_before_versions_counted_are_explained():

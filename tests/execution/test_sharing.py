@@ -44,7 +44,7 @@ def test_a_pool_does_each_job_once_and_compiles_each_bucket_once(runs, inputs, t
     trace = tmp_path / "trace.json"
     # Two of the four jobs are in another bucket.
     flags = ("--cpu_workers=2", "--buckets=6,16", f"--trace={trace}")
-    pool = Pool(runs, inputs, tmp_path / "pool", *flags, AF3_STUB_TOGETHER="2")
+    pool = Pool(runs, inputs, tmp_path / "pool", *flags, DEVICE_STUB_TOGETHER="2")
     assert pool.end() == ExitCode.OK, pool.log
     steps = runs.steps()
     assert len(steps) == len({seed for _, _, seed in steps}) == 12
@@ -70,8 +70,8 @@ def test_a_killed_workers_job_is_tried_once_more_then_given_up(runs, inputs, tmp
         inputs,
         tmp_path / "out",
         "--cpu_workers=2",
-        AF3_STUB_KILLED_BY="666",
-        AF3_STUB_KILLED_ONCE_BY="667",
+        DEVICE_STUB_KILLED_BY="666",
+        DEVICE_STUB_KILLED_ONCE_BY="667",
     )
     assert pool.end() == ExitCode.SOME_FAILED, pool.log
     (failed,) = json.loads((tmp_path / "out" / "failed.json").read_text())
@@ -90,7 +90,7 @@ def test_a_job_is_not_tried_again_before_the_pool_has_seen_its_worker_die(
     deadly = write_input(tmp_path / "deadly", "deadly", [666])
     (tmp_path / "list.txt").write_text("".join(f"{p}\n" for p in [deadly, *inputs.iterdir()]))
     flags = ("--cpu_workers=2", "--buckets=16")
-    pool = Pool(runs, tmp_path / "list.txt", tmp_path / "out", *flags, AF3_STUB_KILLED_BY="666")
+    pool = Pool(runs, tmp_path / "list.txt", tmp_path / "out", *flags, DEVICE_STUB_KILLED_BY="666")
     workers = pool.wait_for_workers(2)
     pool.process.send_signal(signal.SIGSTOP)
     try:
@@ -107,7 +107,7 @@ def test_a_job_is_not_tried_again_before_the_pool_has_seen_its_worker_die(
 
 def test_a_pool_that_was_suspended_still_stops(runs, inputs, tmp_path, two_cores):
     flags = ("--cpu_workers=2",)
-    pool = Pool(runs, inputs, tmp_path / "out", *flags, AF3_STUB_SECONDS="2")
+    pool = Pool(runs, inputs, tmp_path / "out", *flags, DEVICE_STUB_SECONDS="2")
     wait_for(runs.steps, seconds=250)
     process = psutil.Process(pool.process.pid)
     for _ in range(3):
@@ -123,7 +123,7 @@ def test_a_pool_that_was_suspended_still_stops(runs, inputs, tmp_path, two_cores
 
 def test_a_pool_stops_when_it_is_told_to(runs, inputs, tmp_path, two_cores):
     flags = ("--cpu_workers=2",)
-    pool = Pool(runs, inputs, tmp_path / "out", *flags, AF3_STUB_SECONDS="2")
+    pool = Pool(runs, inputs, tmp_path / "out", *flags, DEVICE_STUB_SECONDS="2")
     wait_for(runs.steps, seconds=250)
     pool.process.send_signal(signal.SIGTERM)
     assert pool.end() == ExitCode.REQUEUE

@@ -30,7 +30,7 @@ class StarvedRunner(stub.StubRunner):
 
 
 def make_starved_runner(engine, settings, backend, device_index=0, **_):
-    runner = StarvedRunner(0.0, settings.num_diffusion_samples, os.environ["AF3_STUB_LOG"])
+    runner = StarvedRunner(0.0, settings.num_diffusion_samples, os.environ["DEVICE_STUB_LOG"])
     runner.spills = bool(settings.unified_memory)
     return runner
 

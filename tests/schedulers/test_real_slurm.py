@@ -95,8 +95,8 @@ def test_two_arrays_with_kills_and_requeues(slurm, tmp_path, small_weights, capf
     log = tmp_path / "device-steps.txt"
     variables = {
         "AF3OPT_HOME": os.environ["AF3OPT_HOME"],
-        "AF3_STUB_LOG": log,
-        "AF3_STUB_SECONDS": 1.5,
+        "DEVICE_STUB_LOG": log,
+        "DEVICE_STUB_SECONDS": 1.5,
     }
     command = f"{sys.executable} -m tests.execution.stub"
     site = write_site(tmp_path / "site.toml", command, variables)
@@ -184,7 +184,7 @@ def test_a_failed_search_does_not_hold_up_the_rest(slurm, tmp_path, small_weight
     bad["sequences"].append({"ligand": {"id": "L", "ccdCodes": ["QQQQQ"]}})
     (inputs / "bad.json").write_text(json.dumps(bad))
     log = tmp_path / "device-steps.txt"
-    variables = {"AF3OPT_HOME": os.environ["AF3OPT_HOME"], "AF3_STUB_LOG": log}
+    variables = {"AF3OPT_HOME": os.environ["AF3OPT_HOME"], "DEVICE_STUB_LOG": log}
     command = f"{sys.executable} -m tests.execution.stub"
     site = write_site(tmp_path / "site.toml", command, variables)
     # One task for both files.

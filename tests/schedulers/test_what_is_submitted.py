@@ -60,7 +60,7 @@ class Cluster:
             for path in newest.glob("*.txt")
         }
 
-    def do(self, name, *, seeds=(1, 2), only_search=False):
+    def do(self, name, *, seeds=(1, 2), only_search=False, variables=None):
         """Leaves a job as a run with default settings would."""
         settings = resolve_settings(self.flags(), {})
         digest = input_digest(self.inputs / f"{name}.json", 0)
@@ -68,14 +68,20 @@ class Cluster:
         tree.root.mkdir(parents=True)
         journal.directory.mkdir(parents=True)
         tree.data_json.write_text("{}")
-        data = data_identity(settings, input_digest=digest, engine_fingerprint="e", searched=False)
+        given = {"input_digest": digest, "engine_fingerprint": "e", "variables": {}}
+        data = data_identity(settings, searched=False, **given)
         journal.data.finish(data, tree.data_json, "resolved", seeds)
         if only_search:
             return
         identity = run_identity(
             settings,
             Computing(
-                weights="w", engine="e", backend="gpu", buckets=(256,), versions={"jax": "1.0"}
+                weights="w",
+                engine="e",
+                backend="gpu",
+                buckets=(256,),
+                versions={"jax": "1.0"},
+                variables=variables or {},
             ),
             resolved_input="resolved",
             first_seed=seeds[0],
@@ -134,9 +140,10 @@ class TestFinished:
         assert list(cluster.submit("--norun_inference")[1]) == ["data"]
 
     @pytest.mark.parametrize(
-        "change", ["--num_recycles=3", "--num_seeds=1", "another sequence", "a lost file"]
+        "change",
+        ["--num_recycles=3", "--num_seeds=1", "another sequence", "a lost file", "a variable"],
     )
-    def test_another_run_is_not_finished(self, cluster, change):
+    def test_another_run_is_not_finished(self, cluster, change, monkeypatch):
         for name in "abc":
             cluster.do(name)
         more = []
@@ -144,12 +151,20 @@ class TestFinished:
             write_input(cluster.inputs, "a", [1, 2], "MMMM")
         elif change == "a lost file":
             next(cluster.output.glob("a/seed-1_*/*.cif")).unlink()
+        elif change == "a variable":
+            monkeypatch.setenv("JAX_RANDOM_SEED_OFFSET", "7")
         elif change == "--num_seeds=1":
             write_input(cluster.inputs, "a", [1])
         else:
             more = [change]
         cluster.submit(*more)
         assert "a.json" in cluster.lists().popitem()[1]
+
+    def test_a_run_with_a_variable_that_is_not_set_now_is_another(self, cluster):
+        for name in "abc":
+            cluster.do(name, variables={"JAX_RANDOM_SEED_OFFSET": "7"})
+        cluster.submit()
+        assert cluster.lists() == {"0000.txt": ["a.json", "b.json", "c.json"]}
 
     def test_when_all_is_done_nothing_is_submitted(self, cluster):
         for name in "abc":

@@ -2,10 +2,10 @@
 
 There are two. MSAs and templates depend on the input and, when they are searched for,
 on the databases. Predictions depend on the input with those filled in, on the seed,
-every setting that affects results, the weights, the engine, the active optimisations
-and the versions of what computes. So another number of recycles does not search again,
-and inference may follow on a node that has no databases. The parts are kept beside their
-digest, so that a difference can be explained.
+every setting that affects results, the weights, the engine, the active optimisations,
+the versions of what computes and the environment variables that it reads. So another number
+of recycles does not search again, and inference may follow on a node that has no databases.
+The parts are kept beside their digest, so that a difference can be explained.
 """
 
 import contextlib
@@ -62,7 +62,12 @@ def _short(value: Json) -> str:
 
 
 def data_identity(
-    settings: Settings, *, input_digest: str, engine_fingerprint: str, searched: bool
+    settings: Settings,
+    *,
+    input_digest: str,
+    engine_fingerprint: str,
+    searched: bool,
+    variables: Mapping[str, str],
 ) -> Identity:
     """Builds the identity of a job's MSAs and templates.
 
@@ -72,9 +77,11 @@ def data_identity(
         engine_fingerprint: From `engine.discovery`.
         searched: Whether databases are searched. What an input brings along does not
             depend on them.
+        variables: The engine's environment variables, which may change a search.
     """
     parts: JsonObject = {"input": input_digest, "engine": engine_fingerprint}
     if searched:
+        parts |= variables
         parts["max_template_date"] = settings.max_template_date
         for field in dataclasses.fields(settings):
             value = getattr(settings, field.name)
@@ -96,6 +103,8 @@ class Computing:
         buckets: Token counts in force.
         optimisations: Names of the active optimisations that change results.
         versions: What is installed, see `base.version.deciding_versions`.
+        variables: Environment variables that may change results; see
+            `environment.neutral.result_variables`.
     """
 
     weights: str = ""
@@ -104,6 +113,7 @@ class Computing:
     buckets: tuple[int, ...] = ()
     optimisations: tuple[str, ...] = ()
     versions: Mapping[str, str | None] = dataclasses.field(default_factory=dict)
+    variables: Mapping[str, str] = dataclasses.field(default_factory=dict)
 
 
 def run_identity(
@@ -134,6 +144,7 @@ def run_identity(
         "buckets": list(computing.buckets),
         "optimisations": sorted(computing.optimisations),
         **computing.versions,
+        **computing.variables,
     }
     return Identity(parts)
 

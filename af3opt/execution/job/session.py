@@ -12,6 +12,7 @@ from af3opt.data.bootstrap import bootstrap_engine
 from af3opt.data.synthetic_weights import read_manifest
 from af3opt.engine.discovery import EngineInfo, find_engine
 from af3opt.environment.backend import Backend
+from af3opt.environment.neutral import engine_variables
 from af3opt.environment.startup import Startup
 from af3opt.execution.job.identity import Computing, Identity, data_identity, run_identity
 from af3opt.execution.job.weights_digest import weights_digest
@@ -114,6 +115,7 @@ class Session:
             input_digest=input_digest,
             engine_fingerprint=self.engine_info.fingerprint,
             searched=searched,
+            variables=engine_variables(self.startup.deciding),
         )
 
     def run_identity(self, resolved_input: str, first_seed: int) -> Identity:
@@ -146,6 +148,7 @@ class Session:
             buckets=self.buckets,
             optimisations=(*permitted(self.settings, self.context), *precisions),
             versions=deciding_versions(),
+            variables=self.startup.deciding,
         )
 
 
