@@ -7,14 +7,17 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from af3opt.execution.claims.verdicts import Sign, Standing, look_at_claims
-from af3opt.execution.job.run_journal import read_seed_record
-from af3opt.execution.job.state_files import RunFile, read_data_file, read_run_file
+from af3opt.execution.job.journal import JobJournal
+from af3opt.execution.job.state_files import RunFile, read_run_file
 from af3opt.execution.outcomes import FailureNote, read_failures
 from af3opt.execution.planning.kept_plans import ExpectedJob, Source, read_plans
 from af3opt.execution.planning.observed_times import ObservedTimes
 from af3opt.execution.state_directory import jobs_directory
 from af3opt.inputs.digest import input_digest
 from af3opt.inputs.names import sanitised_name
+
+# Why a job is left though all of its seeds are done.
+_INCOMPLETE = "files of the job as a whole are missing; the same run makes them again"
 
 
 class JobState(enum.StrEnum):
@@ -70,7 +73,8 @@ class BatchProgress:
 def read_progress(output_dir: Path) -> BatchProgress:
     """Looks at every job of an output directory.
 
-    Nothing is written, so the directory may be on a read-only mount. Schedulers are
+    Journals tell what was done; a job is done only while its files are there, too, as large as
+    they were. Nothing is written, so the directory may be on a read-only mount. Schedulers are
     asked once for all jobs; where there is none, heartbeats and processes tell.
     """
     root = jobs_directory(output_dir)
@@ -89,7 +93,11 @@ def read_progress(output_dir: Path) -> BatchProgress:
         progress
         for name in sorted(expected)
         for progress in _jobs_of_name(
-            root / name, expected[name], standings.get(root / name), failures.get(name, ()), times
+            JobJournal(output_dir, name),
+            expected[name],
+            standings.get(root / name),
+            failures.get(name, ()),
+            times,
         )
     ]
     jobs += [
@@ -121,7 +129,7 @@ def _never_planned(failure: FailureNote, name: str) -> JobProgress:
 
 
 def _jobs_of_name(
-    directory: Path,
+    journal: JobJournal,
     expected: Sequence[ExpectedJob],
     standing: Standing | None,
     failures: Sequence[FailureNote],
@@ -130,15 +138,17 @@ def _jobs_of_name(
     """Yields how far the jobs of one name are; they share journal and claim."""
     alone = len(expected) == 1
     for job, digest in [(expected[0], None)] if alone else _told_apart(expected):
-        seeds, done = _newest_run(directory, job, digest, times)
+        seeds, done, complete = _newest_run(journal, job, digest, times)
         state, reason = _state(
             standing,
             failure=_failure(failures, None if alone else job.source),
             # Who holds the claim works on one of them: not on what is finished.
-            finished=done >= seeds > 0,
+            finished=complete,
             held_means_running=alone or done < seeds,
-            searched=not done and _is_searched(directory, digest),
+            searched=not done and _is_searched(journal, digest),
         )
+        if state is JobState.LEFT and not reason and done >= seeds > 0:
+            reason = _INCOMPLETE
         if state is JobState.RUNNING:
             standing = None if not alone else standing
         yield JobProgress(
@@ -208,29 +218,33 @@ def _why_left(standing: Standing) -> str:
 
 
 def _newest_run(
-    directory: Path, job: ExpectedJob, digest: str | None, times: ObservedTimes
-) -> tuple[int, int]:
-    """Wanted and finished seeds of the job's latest run.
+    journal: JobJournal, job: ExpectedJob, digest: str | None, times: ObservedTimes
+) -> tuple[int, int, bool]:
+    """Wanted and finished seeds of the job's latest run, and whether nothing is left to do.
 
     Args:
-        directory: The journals of all jobs of this name.
+        journal: The journal of all jobs of this name.
         job: The job.
         digest: Digest of its input; None if all runs are its own.
         times: Learns how long the seeds took.
     """
     runs = []
-    for path in directory.glob("*/run.json"):
+    for path in journal.directory.glob("*/run.json"):
         run = read_run_file(path)
         if run is not None and _is_run_of(run, job, digest):
-            runs.append((path.stat().st_mtime, path.parent, frozenset(run.seeds)))
+            runs.append((path.stat().st_mtime, path.parent.name, run))
     if not runs:
-        return job.seeds, 0
-    _, journal, wanted = max(runs)
-    records = [read_seed_record(path) for path in journal.glob("seed-*.json")]
-    finished = [record for record in records if record is not None and record.seed in wanted]
+        return job.seeds, 0, False
+    _, name, run = max(runs, key=lambda one: one[:2])
+    noted = journal.run_called(name)
+    directory = noted.directory_in_use()
+    if directory is None:
+        return len(run.seeds), 0, False
+    finished = list(noted.finished_seeds(run.seeds, directory).values())
     if finished:
         times.learn(job.tokens, [record.seconds for record in finished])
-    return len(wanted), len(finished)
+    complete = len(finished) == len(run.seeds) and noted.is_complete(directory, finished)
+    return len(run.seeds), len(finished), complete
 
 
 def _is_run_of(run: RunFile, job: ExpectedJob, digest: str | None) -> bool:
@@ -242,14 +256,9 @@ def _is_run_of(run: RunFile, job: ExpectedJob, digest: str | None) -> bool:
     return first is None or run.parts.get("first_seed") == first
 
 
-def _is_searched(directory: Path, digest: str | None) -> bool:
-    for path in directory.glob("data-*.json"):
-        record = read_data_file(path)
-        if record is None or not record.done:
-            continue
-        if digest is None or record.identity.get("input") == digest:
-            return True
-    return False
+def _is_searched(journal: JobJournal, digest: str | None) -> bool:
+    wanted = {} if digest is None else {"input": digest}
+    return any(record.has_its_size() for record in journal.data.matching(wanted))
 
 
 def _seconds_left(times: ObservedTimes, jobs: Sequence[JobProgress]) -> float | None:

@@ -16,7 +16,6 @@ from af3opt.environment.neutral import (
 )
 from af3opt.execution.job.identity import Computing, data_identity, run_identity
 from af3opt.execution.job.journal import JobJournal
-from af3opt.execution.job.run_journal import RunJournal
 from af3opt.execution.job.state_files import read_run_file
 from af3opt.execution.planning.plan import PlannedJob
 from af3opt.inputs.digest import input_digest
@@ -86,8 +85,7 @@ class FinishedJobs:
             run = read_run_file(path)
             if run is None or not _agree(wanted, run.parts) or not self._are_wanted(job, run.seeds):
                 continue
-            one = RunJournal(self._output_dir, job.sanitised_name, path.parent)
-            if one.is_finished(run.seeds):
+            if journal.run_called(path.parent.name).is_finished(run.seeds):
                 return True
         return False
 

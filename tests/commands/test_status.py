@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import os
+import shutil
 import time
 
 import pytest
@@ -12,11 +13,14 @@ from af3opt.base.errors import ExitCode
 from af3opt.execution.claims import claim as claims
 from af3opt.execution.claims import verdicts
 from af3opt.execution.claims.holder import newest_claim, read_holder
+from af3opt.execution.job.identity import Identity
+from af3opt.execution.job.journal import JobJournal
 from af3opt.execution.outcomes import Outcome, Status, write_failures
 from af3opt.execution.planning.kept_plans import write_plan
 from af3opt.execution.planning.plan import read_jobs
 from af3opt.execution.state_directory import STATE_DIRECTORY, jobs_directory
 from af3opt.inputs.digest import input_digest
+from af3opt.output.tree import JobTree, SampleScore, write_ranking
 from tests.execution.conftest import write_input
 
 
@@ -40,6 +44,65 @@ def status(capfd, output):
     assert cli.main(["status", str(output), "--json"]) == ExitCode.OK
     jobs = json.loads(capfd.readouterr().out)["jobs"]
     return {job["name"]: (job["state"], job["reason"]) for job in jobs}
+
+
+def leave_run(output, name, parts, seeds, *, done=True):
+    """Leaves what a run has noted and, where it is done, written; returns the job's tree."""
+    run = JobJournal(output, name).run(Identity(parts))
+    tree = JobTree(output / name, name)
+    tree.root.mkdir(parents=True, exist_ok=True)
+    tree.data_json.write_text("{}")
+    run.begin(tree.root, seeds, parts)
+    scores = [SampleScore(seed, 0, 0.5) for seed in seeds if done]
+    for score in scores:
+        directory = tree.sample_dir(score.seed, 0)
+        directory.mkdir(exist_ok=True)
+        (directory / f"{tree.sample_name(score.seed, 0)}_model.cif").write_text("data")
+        run.finish_seed(score.seed, tree.root, [directory], [score], 60.0)
+    write_ranking(tree, scores)
+    return tree
+
+
+@pytest.mark.parametrize(
+    ("lost", "state", "seeds_done"),
+    [
+        ("", "done", 2),
+        ("job", "left", 0),
+        ("job/seed-2_sample-0", "left", 1),
+        ("job/seed-2_sample-0/job_seed-2_sample-0_model.cif", "left", 1),
+        ("job/job_data.json", "left", 2),
+        ("job/job_model.cif", "left", 2),
+        ("job/job_ranking_scores.csv", "left", 2),
+    ],
+)
+def test_a_job_is_done_only_while_its_files_are_there(output, capfd, lost, state, seeds_done):
+    tree = leave_run(output, "job", {"input": "i"}, [1, 2])
+    path = output / lost
+    if lost and path.is_dir():
+        shutil.rmtree(path)
+    elif lost:
+        path.unlink()
+    (job,) = status_jobs(capfd, output)
+    assert (job["state"], job["seeds"], job["seeds_done"]) == (state, 2, seeds_done)
+    assert ("are missing" in job["reason"]) == (state == "left" and seeds_done == 2)
+    if lost == "":
+        (tree.sample_dir(1, 0) / "job_seed-1_sample-0_model.cif").write_text("dat")
+        (job,) = status_jobs(capfd, output)
+        assert (job["state"], job["seeds_done"]) == ("left", 1)
+
+
+def test_a_search_is_done_only_while_its_file_is_there(output, capfd):
+    data_json = JobTree(output / "job", "job").data_json
+    data_json.parent.mkdir(parents=True)
+    data_json.write_text("{}")
+    journal = JobJournal(output, "job")
+    journal.directory.mkdir(parents=True)
+    journal.data.finish(Identity({"input": "i"}), data_json, "r", [1])
+    assert status(capfd, output) == {"job": ("searched", "")}
+    data_json.write_text("")
+    assert status(capfd, output) == {"job": ("left", "")}
+    data_json.unlink()
+    assert status(capfd, output) == {"job": ("left", "")}
 
 
 def everything_below(root):
@@ -142,19 +205,9 @@ class TestEqualNames:
         return paths
 
     def run(self, output, path, *, done=True, seed=1):
-        """What a run of an input leaves in the journal."""
+        """What a run of an input leaves."""
         digest = input_digest(path, 0)
-        journal = jobs_directory(output) / "same" / f"{digest}{seed}"
-        journal.mkdir(parents=True)
-        content = {
-            "directory": "same",
-            "seeds": [seed],
-            "parts": {"input": digest, "first_seed": seed},
-        }
-        (journal / "run.json").write_text(json.dumps(content))
-        if done:
-            record = {"seed": seed, "scores": [], "files": {}, "seconds": 1.0}
-            (journal / f"seed-{seed}.json").write_text(json.dumps(record))
+        leave_run(output, "same", {"input": digest, "first_seed": seed}, [seed], done=done)
 
     def states(self, capfd, output):
         capfd.readouterr()
@@ -166,8 +219,11 @@ class TestEqualNames:
     def test_each_has_its_own_state(self, paths, output, capfd):
         self.run(output, paths[0])
         self.run(output, paths[1], done=False)
-        searched = {"done": True, "identity": {"input": input_digest(paths[2], 0)}}
-        (jobs_directory(output) / "same" / "data-x.json").write_text(json.dumps(searched))
+        data_json = JobTree(output / "same_2", "same").data_json
+        data_json.parent.mkdir()
+        data_json.write_text("{}")
+        identity = Identity({"input": input_digest(paths[2], 0)})
+        JobJournal(output, "same").data.finish(identity, data_json, "r", [1])
         failed = Outcome(name="same", path=paths[3], status=Status.FAILED, reason="is empty")
         write_failures(output, [failed])
         expected = {

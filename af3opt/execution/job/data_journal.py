@@ -11,6 +11,7 @@ from af3opt.execution.job.state_files import (
     DataFile,
     JournalPlace,
     file_digest,
+    file_size,
     named_directory,
     read_data_file,
     write_state,
@@ -54,6 +55,10 @@ class DataRecord:
             seeds: Seeds that input names; none where it leaves them to chance.
         """
         return self.file.source == source or not seeds or seeds[0] == self.seeds[0]
+
+    def has_its_size(self) -> bool:
+        """Tells whether the file is there, as large as it was; does not read it."""
+        return file_size(self.data_json) == self.file.size
 
     def is_unchanged(self) -> bool:
         """Tells whether the file is what was written; reads it only if its time is another."""
@@ -162,7 +167,11 @@ class DataJournal:
 
         For inference alone: its node need not have the databases. The newest counts.
         """
-        return self._own_first(self._records("data-*.json", {"input": input_digest}), seeds)
+        return self._own_first(self.matching({"input": input_digest}), seeds)
+
+    def matching(self, parts: Mapping[str, Json]) -> list[DataRecord]:
+        """Returns finished ones that have these parts of an identity, newest first."""
+        return self._records("data-*.json", parts)
 
     def _own_first(self, found: Sequence[DataRecord], seeds: Sequence[int]) -> DataRecord | None:
         by_source = [record for record in found if record.file.source == self._place.source]

@@ -61,6 +61,10 @@ class JobJournal:
             place.output_dir, place.name, directory, parts=identity.parts, files=place.files
         )
 
+    def run_called(self, digest: str) -> RunJournal:
+        """The journal of an earlier run, to be read, whatever its identity was."""
+        return RunJournal(self._place.output_dir, self._place.name, self.directory / digest)
+
     def holds_no_results(self, directory: Path) -> bool:
         """Tells whether nobody has folded in a directory."""
         return not JobTree(directory, self._place.name).results()

@@ -109,16 +109,23 @@ class RunJournal:
         directory = named_directory(self._output_dir, self._name, content)
         if directory is None or content is None or content.seeds != tuple(seeds):
             return False
-        tree = JobTree(directory, self._name)
-        if not tree.data_json.is_file():
-            return False
         records = []
         for seed in seeds:
             record = self.seed_record(seed, directory)
             if record is None:
                 return False
             records.append(record)
-        return _is_ranked(tree, records)
+        return self.is_complete(directory, records)
+
+    def is_complete(self, directory: Path, records: Sequence[SeedRecord]) -> bool:
+        """Tells whether the files that are of no single seed are there, and those of these seeds.
+
+        Args:
+            directory: The job's directory.
+            records: Records of all seeds, in the order of the seeds.
+        """
+        tree = JobTree(directory, self._name)
+        return tree.data_json.is_file() and _is_ranked(tree, records)
 
     def finished_seeds(self, seeds: Sequence[int], directory: Path) -> dict[int, SeedRecord]:
         """Returns the records of those seeds that are finished, in the order of the seeds.
