@@ -12,6 +12,7 @@ from af3opt.base.standard_streams import write_out
 from af3opt.commands._run_settings import asks_for_help, read_settings
 
 if TYPE_CHECKING:
+    from af3opt.schedulers.finished import FinishedJobs
     from af3opt.schedulers.intake import Intake
     from af3opt.schedulers.site import Site
     from af3opt.schedulers.submission import Submission
@@ -154,14 +155,17 @@ def _prepare(
     plan = make_plan(settings, buckets, os.environ)
     estimates = find_estimates(settings, output, buckets, backend)
     searches = find_search_costs(settings) if settings.run_data_pipeline else None
+    done = None if everything else FinishedJobs(settings, output, os.environ)
     intake = take_in(
         plan,
         settings,
         buckets,
         Costs(seed=estimates.seconds, search=searches),
-        None if everything else FinishedJobs(settings, output, os.environ),
+        done,
         component_index(),
     )
+    if done is not None and intake.finished and settings.run_inference:
+        _say_what_is_not_compared(done, settings.model_dir)
     to_search, searched = share_out(intake.to_search, site), share_out(intake.searched, site)
     submission = prepare_submission(
         site,
@@ -187,6 +191,15 @@ def _say_what_is_left_out(intake: "Intake") -> None:
         _log.info(
             "Left out: %d fold job(s) that are finished (--resubmit submits them, too)",
             intake.finished,
+        )
+
+
+def _say_what_is_not_compared(done: "FinishedJobs", model_dir: Path) -> None:
+    if not done.compares_weights:
+        _log.warning(
+            "--model_dir=%s: its digest is not known here, so finished jobs count whatever "
+            "weights they are from; after a change of weights give --resubmit",
+            model_dir,
         )
 
 

@@ -2,7 +2,8 @@
 
 A login node may have neither the engine nor a GPU nor the databases. So a job counts as
 finished when its input, its seeds and every setting are those of a run whose files are
-all there; engine, weights, backend, optimisations and versions are not looked at.
+all there; engine, backend, optimisations and versions are not looked at. Weights are where
+their digest is remembered: reading them takes too long here.
 """
 
 from collections.abc import Mapping, Sequence
@@ -17,6 +18,7 @@ from af3opt.environment.neutral import (
 from af3opt.execution.job.identity import Computing, data_identity, run_identity
 from af3opt.execution.job.journal import JobJournal
 from af3opt.execution.job.state_files import read_run_file
+from af3opt.execution.job.weights_digest import remembered_digest
 from af3opt.execution.planning.plan import PlannedJob
 from af3opt.inputs.digest import input_digest
 from af3opt.settings.settings import Settings
@@ -31,7 +33,11 @@ _UNKNOWN_HERE = frozenset(
 
 
 class FinishedJobs:
-    """The finished jobs of an output directory."""
+    """The finished jobs of an output directory.
+
+    Attributes:
+        compares_weights: Whether weights are compared: their digest is known here.
+    """
 
     def __init__(self, settings: Settings, output_dir: Path, environ: Mapping[str, str]) -> None:
         """Remembers what a run with these settings is known by.
@@ -47,6 +53,10 @@ class FinishedJobs:
         computing = Computing(variables=self._variables)
         parts = run_identity(settings, computing, resolved_input="", first_seed=0).parts
         self._wanted = {name: part for name, part in parts.items() if name not in _UNKNOWN_HERE}
+        weights = remembered_digest(settings.model_dir) if settings.run_inference else None
+        self.compares_weights = weights is not None
+        if weights is not None:
+            self._wanted["weights"] = weights
 
     def is_searched(self, job: PlannedJob) -> bool:
         """Tells whether a job's MSAs and templates are there, from these databases."""

@@ -11,6 +11,8 @@ from af3opt.base.key import CacheKey
 from af3opt.caching.locations import open_cache
 from af3opt.execution.job.identity import Computing, data_identity, run_identity
 from af3opt.execution.job.journal import JobJournal
+from af3opt.execution.job.weights_digest import weights_digest
+from af3opt.inference.weights_format import WeightFiles
 from af3opt.inputs.digest import input_digest
 from af3opt.output.tree import JobTree, SampleScore, write_ranking
 from af3opt.schedulers.search_work import chains_to_search, find_search_costs
@@ -60,7 +62,7 @@ class Cluster:
             for path in newest.glob("*.txt")
         }
 
-    def do(self, name, *, seeds=(1, 2), only_search=False, variables=None):
+    def do(self, name, *, seeds=(1, 2), only_search=False, variables=None, weights="w"):
         """Leaves a job as a run with default settings would."""
         settings = resolve_settings(self.flags(), {})
         digest = input_digest(self.inputs / f"{name}.json", 0)
@@ -76,7 +78,7 @@ class Cluster:
         identity = run_identity(
             settings,
             Computing(
-                weights="w",
+                weights=weights,
                 engine="e",
                 backend="gpu",
                 buckets=(256,),
@@ -164,6 +166,25 @@ class TestFinished:
         for name in "abc":
             cluster.do(name, variables={"JAX_RANDOM_SEED_OFFSET": "7"})
         cluster.submit()
+        assert cluster.lists() == {"0000.txt": ["a.json", "b.json", "c.json"]}
+
+    def test_weights_are_compared_where_their_digest_is_remembered(self, cluster, tmp_path):
+        model_dir = tmp_path / "models"
+        model_dir.mkdir()
+        path = model_dir / "af3.bin"
+        path.write_bytes(b"first")
+        flag = f"--model_dir={model_dir}"
+        first = weights_digest(model_dir, lambda _: WeightFiles((path,), compressed=False))
+        for name in "abc":
+            cluster.do(name, weights=first)
+        code, arrays, said = cluster.submit(flag)
+        assert (code, arrays) == (ExitCode.OK, {})
+        assert "nothing is left to do" in said
+        assert "its digest is not known here" not in said
+        path.write_bytes(b"other")
+        assert "its digest is not known here" in cluster.submit(flag)[2]
+        weights_digest(model_dir, lambda _: WeightFiles((path,), compressed=False))
+        assert cluster.submit(flag)[1]
         assert cluster.lists() == {"0000.txt": ["a.json", "b.json", "c.json"]}
 
     def test_when_all_is_done_nothing_is_submitted(self, cluster):

@@ -37,20 +37,42 @@ def weights_digest(model_dir: Path, find_files: Callable[[Path], WeightFiles]) -
     """
     model_dir = model_dir.expanduser()
     state = _state(model_dir)
-    path = af3opt_home() / "weights-digests" / f"{text_digest(str(model_dir.resolve()))}.json"
-    with contextlib.suppress(OSError, ValueError, TypeError, KeyError):
-        known = parse_sealed(read_private(path, _MOST_BYTES))
-        if state and known["state"] == state and isinstance(known["sha256"], str):
-            return str(known["sha256"])
+    known = _remembered(model_dir, state)
+    if known is not None:
+        return known
     files = find_files(model_dir)
     # The process that makes the local copy has read them already, or is doing so.
     digest = digest_ahead(files) or file_digest(files)
     # A read-only home costs reading the weights again, nothing else.
     with contextlib.suppress(OSError, SetupError):
+        path = _memory(model_dir)
         private_directory(path.parent)
         content = sealed_json({"state": state, "sha256": digest})
         atomic_write_text(path, content, mode=0o600)
     return digest
+
+
+def remembered_digest(model_dir: Path) -> str | None:
+    """Returns what `weights_digest` has found out before, None where the files must be read.
+
+    Args:
+        model_dir: Directory given as `--model_dir`; need not exist.
+    """
+    model_dir = model_dir.expanduser()
+    return _remembered(model_dir, _state(model_dir))
+
+
+def _remembered(model_dir: Path, state: list[list[Json]]) -> str | None:
+    with contextlib.suppress(OSError, ValueError, TypeError, KeyError):
+        known = parse_sealed(read_private(_memory(model_dir), _MOST_BYTES))
+        if state and known["state"] == state and isinstance(known["sha256"], str):
+            return str(known["sha256"])
+    return None
+
+
+def _memory(model_dir: Path) -> Path:
+    """Where the digest of a directory's weights is remembered."""
+    return af3opt_home() / "weights-digests" / f"{text_digest(str(model_dir.resolve()))}.json"
 
 
 def _state(model_dir: Path) -> list[list[Json]]:
