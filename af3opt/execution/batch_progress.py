@@ -3,12 +3,12 @@
 import contextlib
 import dataclasses
 import enum
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 
 from af3opt.execution.claims.verdicts import Sign, Standing, look_at_claims
 from af3opt.execution.job.journal import JobJournal
-from af3opt.execution.job.state_files import RunFile, read_run_file
+from af3opt.execution.job.state_files import RunFile, read_run_file, source_digest
 from af3opt.execution.outcomes import FailureNote, read_failures
 from af3opt.execution.planning.kept_plans import ExpectedJob, Source, read_plans
 from af3opt.execution.planning.observed_times import ObservedTimes
@@ -137,8 +137,11 @@ def _jobs_of_name(
 ) -> Iterator[JobProgress]:
     """Yields how far the jobs of one name are; they share journal and claim."""
     alone = len(expected) == 1
-    for job, digest in [(expected[0], None)] if alone else _told_apart(expected):
-        seeds, done, complete = _newest_run(journal, job, digest, times)
+    jobs = [(expected[0], None)] if alone else list(_told_apart(expected))
+    sources = {_source_digest(job) for job, _ in jobs}
+    for job, digest in jobs:
+        others = sources - {_source_digest(job), ""}
+        seeds, done, complete = _newest_run(journal, job, digest, others, times)
         state, reason = _state(
             standing,
             failure=_failure(failures, None if alone else job.source),
@@ -169,13 +172,13 @@ def _told_apart(jobs: Sequence[ExpectedJob]) -> Iterator[tuple[ExpectedJob, str 
     """
     seen = set()
     for job in jobs:
-        digest, first_seed = "", None
+        digest, seeds = "", None
         if job.source is not None:
-            first_seed = job.source.first_seed
+            seeds = (job.source.first_seed, job.source.seeds_digest)
             with contextlib.suppress(OSError, ValueError, LookupError, AttributeError):
                 digest = input_digest(job.source.path, job.source.position)
-        if not digest or (digest, first_seed) not in seen:
-            seen.add((digest, first_seed))
+        if not digest or (digest, seeds) not in seen:
+            seen.add((digest, seeds))
             yield job, digest
 
 
@@ -218,7 +221,11 @@ def _why_left(standing: Standing) -> str:
 
 
 def _newest_run(
-    journal: JobJournal, job: ExpectedJob, digest: str | None, times: ObservedTimes
+    journal: JobJournal,
+    job: ExpectedJob,
+    digest: str | None,
+    others: Collection[str],
+    times: ObservedTimes,
 ) -> tuple[int, int, bool]:
     """Wanted and finished seeds of the job's latest run, and whether nothing is left to do.
 
@@ -226,12 +233,13 @@ def _newest_run(
         journal: The journal of all jobs of this name.
         job: The job.
         digest: Digest of its input; None if all runs are its own.
+        others: Sources of other jobs of this name, which may have equal content.
         times: Learns how long the seeds took.
     """
     runs = []
     for path in journal.directory.glob("*/run.json"):
         run = read_run_file(path)
-        if run is not None and _is_run_of(run, job, digest):
+        if run is not None and run.source not in others and _is_run_of(run, job, digest):
             runs.append((path.stat().st_mtime, path.parent.name, run))
     if not runs:
         return job.seeds, 0, False
@@ -245,6 +253,11 @@ def _newest_run(
         times.learn(job.tokens, [record.seconds for record in finished])
     complete = len(finished) == len(run.seeds) and noted.is_complete(directory, finished)
     return len(run.seeds), len(finished), complete
+
+
+def _source_digest(job: ExpectedJob) -> str:
+    """As run journals name where a job is from; "" where the plan does not tell."""
+    return source_digest(job.source.path, job.source.position) if job.source is not None else ""
 
 
 def _is_run_of(run: RunFile, job: ExpectedJob, digest: str | None) -> bool:

@@ -48,7 +48,7 @@ def status(capfd, output):
 
 def leave_run(output, name, parts, seeds, *, done=True):
     """Leaves what a run has noted and, where it is done, written; returns the job's tree."""
-    run = JobJournal(output, name).run(Identity(parts))
+    run = JobJournal(output, name).run(Identity(parts), seeds)
     tree = JobTree(output / name, name)
     tree.root.mkdir(parents=True, exist_ok=True)
     tree.data_json.write_text("{}")

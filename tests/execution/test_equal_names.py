@@ -1,9 +1,11 @@
 """Jobs of one name: each has a directory of its own, and later stages find each its own."""
 
 import json
+from pathlib import Path
 
 import pytest
 
+from af3opt import cli
 from af3opt.base.errors import ExitCode
 from tests.execution.conftest import write_input
 from tests.execution.test_batch import fake_search
@@ -94,6 +96,39 @@ def test_jobs_that_differ_in_their_seeds_keep_them(runs, tmp_path):
         f"seed-{seed}_sample-0" for seed in (1, 2, 3)
     ]
     assert len([path for path in output.glob("tiny*") if path.is_dir()]) == 3
+
+
+@pytest.mark.parametrize("stages", [[()], [SEARCHES, ()]])
+def test_jobs_that_share_their_first_seed_keep_the_others(runs, tmp_path, capfd, stages):
+    inputs, output = tmp_path / "in", tmp_path / "out"
+
+    def write(number, seeds):
+        write_input(inputs, "tiny", seeds).rename(inputs / f"file{number}.json")
+
+    def ranked():
+        tables = [path.read_text().splitlines()[1:] for path in output.glob("tiny*/*_scores.csv")]
+        return sorted(tuple(int(line.split(",")[0]) for line in table) for table in tables)
+
+    write(1, [1, 2])
+    write(2, [1, 3])
+    for flags in stages:
+        before = fake_search if flags else None
+        assert runs.run(inputs, output, *flags, before=before) == ExitCode.OK
+        found = map(json.loads, map(Path.read_text, output.glob("tiny*/tiny_data.json")))
+        assert sorted(content["modelSeeds"] for content in found) == [[1, 2], [1, 3]]
+    assert ranked() == [(1, 2), (1, 3)]
+    for _ in range(2):
+        assert runs.run(inputs, output) == ExitCode.OK
+        assert "2 already_done" in runs.output
+    assert len(runs.steps()) == 4
+    write(2, [1, 3, 4])
+    assert runs.run(inputs, output) == ExitCode.OK
+    assert ranked() == [(1, 2), (1, 3, 4)]
+    assert len(runs.steps()) == 5
+    capfd.readouterr()
+    assert cli.main(["status", str(output), "--json"]) == ExitCode.OK
+    jobs = json.loads(capfd.readouterr().out)["jobs"]
+    assert sorted((job["state"], job["seeds_done"]) for job in jobs) == [("done", 2), ("done", 3)]
 
 
 def test_a_seed_that_is_added_is_no_other_job(runs, tmp_path):

@@ -9,6 +9,8 @@ import pytest
 
 from af3opt.base.errors import ExitCode
 from af3opt.execution.job.run_journal import RunJournal
+from af3opt.execution.job.state_files import JournalPlace
+from af3opt.output.checked_files import UNCHECKED
 from tests.execution import stub
 from tests.execution.conftest import write_input
 
@@ -16,7 +18,7 @@ SEEDS = 20_000
 
 
 def test_seeds_without_a_record_are_not_looked_for(tmp_path, monkeypatch):
-    journal = RunJournal(tmp_path, "job", tmp_path / "records")
+    journal = RunJournal(JournalPlace(tmp_path, "job", "", UNCHECKED), tmp_path / "records")
     asked = []
     monkeypatch.setattr(
         RunJournal, "seed_record", lambda _self, seed, _directory: asked.append(seed)

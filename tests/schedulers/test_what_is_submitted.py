@@ -88,7 +88,7 @@ class Cluster:
             resolved_input="resolved",
             first_seed=seeds[0],
         )
-        run = journal.run(identity)
+        run = journal.run(identity, seeds)
         run.begin(tree.root, seeds, {**data.parts, **identity.parts})
         scores = []
         for seed in seeds:

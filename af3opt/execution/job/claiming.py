@@ -8,13 +8,13 @@ from pathlib import Path
 
 from af3opt.base.atomic import is_temporary
 from af3opt.base.errors import Af3optError, InputError
-from af3opt.base.key import text_digest
 from af3opt.execution.claims.claim import Claim, current_holder, keep_alive, try_claim
 from af3opt.execution.claims.holder import Holder, this_process
 from af3opt.execution.interrupt import InterruptGuard, remove_temporaries
 from af3opt.execution.job.fate import JobFate
 from af3opt.execution.job.journal import JobJournal
 from af3opt.execution.job.session import Session
+from af3opt.execution.job.state_files import source_digest
 from af3opt.execution.planning.plan import PlannedJob
 from af3opt.execution.state_directory import FAILED_FILE, STATE_DIRECTORY
 from af3opt.inputs.checking import check_job
@@ -62,7 +62,7 @@ def job_journal(
     session: Session, planned: PlannedJob, files: CheckedFiles = UNCHECKED
 ) -> JobJournal:
     """The journal of a job; nothing is written yet."""
-    source = text_digest(f"{planned.path.absolute()}#{planned.position}")
+    source = source_digest(planned.path, planned.position)
     return JobJournal(session.output_dir, planned.sanitised_name, source, files)
 
 

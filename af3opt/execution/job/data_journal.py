@@ -52,9 +52,10 @@ class DataRecord:
 
         Args:
             source: Digest of the place of the job's input.
-            seeds: Seeds that input names; none where it leaves them to chance.
+            seeds: All seeds that the job is to have. Jobs of equal content that share the
+                first one only are two.
         """
-        return self.file.source == source or not seeds or seeds[0] == self.seeds[0]
+        return self.file.source == source or tuple(seeds) == self.seeds
 
     def has_its_size(self) -> bool:
         """Tells whether the file is there, as large as it was; does not read it."""

@@ -34,7 +34,7 @@ def is_finished(session: Session, planned: PlannedJob) -> bool:
         return False
     seeds = wanted_seeds(session.settings, planned, data)
     if not session.settings.run_inference:
-        own = data.belongs_to(journal.source, planned.seeds)
+        own = data.belongs_to(journal.source, seeds)
         return own and data.seeds == tuple(seeds)
-    run = journal.run(session.run_identity(data.resolved, seeds[0]))
+    run = journal.run(session.run_identity(data.resolved, seeds[0]), seeds)
     return run.is_finished(seeds)

@@ -5,6 +5,8 @@
                                                             MSAs and templates: begun, or done
     <output_dir>/.af3opt/jobs/<job>/<digest>/run.json       identity, directory and seeds of a run
     <output_dir>/.af3opt/jobs/<job>/<digest>/seed-S.json    seed S is done: its files and scores
+    <output_dir>/.af3opt/jobs/<job>/<digest>-<source>/...   the same of another source, whose job
+                                                            has other seeds after the first
 
 It lies beside the job directories, not in them, so that these hold what upstream
 writes. A record is written only after the files it vouches for are on disk. Whatever is
@@ -13,7 +15,7 @@ what they do not share is told apart by digests of their content and of their so
 is a file and a place in it.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from af3opt.base.json_types import Json
@@ -53,23 +55,37 @@ class JobJournal:
         self.source = source
         self.data = DataJournal(self._place)
 
-    def run(self, identity: Identity) -> RunJournal:
-        """The journal of one run of the job."""
+    def run(self, identity: Identity, seeds: Sequence[int]) -> RunJournal:
+        """The journal of one run of the job.
+
+        Seeds may be added to a job, so its identity has the first one only. A job of another
+        source with equal content and first seed is the same job if all seeds are; else its
+        run is apart: each would leave the other's seeds out of the ranking.
+
+        Args:
+            identity: Identity of the run.
+            seeds: All its seeds.
+        """
         directory = self.directory / identity.digest
-        place = self._place
-        return RunJournal(
-            place.output_dir, place.name, directory, parts=identity.parts, files=place.files
-        )
+        apart = self.directory / f"{identity.digest}-{self.source}"
+        noted = read_run_file(directory / "run.json")
+        if (apart / "run.json").exists() or (
+            noted is not None
+            and noted.source not in ("", self.source)
+            and noted.seeds != tuple(seeds)
+        ):
+            directory = apart
+        return RunJournal(self._place, directory, identity.parts)
 
     def run_called(self, digest: str) -> RunJournal:
         """The journal of an earlier run, to be read, whatever its identity was."""
-        return RunJournal(self._place.output_dir, self._place.name, self.directory / digest)
+        return RunJournal(self._place, self.directory / digest)
 
     def holds_no_results(self, directory: Path) -> bool:
         """Tells whether nobody has folded in a directory."""
         return not JobTree(directory, self._place.name).results()
 
-    def forget_others(self, directory: Path, data: Identity, run: Identity | None) -> None:
+    def forget_others(self, directory: Path, data: Identity, run: RunJournal | None) -> None:
         """Takes back that others of this name write to a directory, which is one run's now.
 
         With `--force_output_dir` a directory is used again. What others had there is replaced;
@@ -78,7 +94,7 @@ class JobJournal:
         Args:
             directory: The job's directory.
             data: Identity of its MSAs and templates.
-            run: Identity of its inference, None without.
+            run: Journal of its inference, None without.
         """
         others: list[Path] = []
         for path in self.directory.glob("data-*.json"):
@@ -87,7 +103,7 @@ class JobJournal:
                 others += [path] if searched.identity != data.parts else []
         if run is not None:
             runs = self._runs_in(directory)
-            others += [path for path in runs if path.parent.name != run.digest]
+            others += [path for path in runs if path.parent != run.directory]
         for path in others:
             self._place.files.check()
             path.unlink(missing_ok=True)

@@ -122,7 +122,7 @@ def load_job(
     root = session.output_dir / name
     directory = None
     if earlier is not None:
-        directory = _begun_directory(session, earlier, planned, fold_input)
+        directory = _begun_directory(session, earlier, fold_input)
     # What follows would hit another process's files.
     claimed.fate.check_ours()
     if directory is None:
@@ -234,23 +234,21 @@ def _unchanged_input(data: DataRecord) -> FoldInput | None:
     return None
 
 
-def _begun_directory(
-    session: Session, earlier: _Earlier, planned: PlannedJob, fold_input: FoldInput
-) -> Path | None:
+def _begun_directory(session: Session, earlier: _Earlier, fold_input: FoldInput) -> Path | None:
     """The directory of an equal earlier run, finished or not, if there is one."""
     journal, data = earlier.journal, earlier.data
     if data is None:
         return journal.data.begun_directory(earlier.identity)
     if session.settings.run_inference:
         identity = session.run_identity(data.resolved, fold_input.rng_seeds[0])
-        directory = journal.run(identity).directory_in_use()
+        directory = journal.run(identity, fold_input.rng_seeds).directory_in_use()
         if directory is not None:
             return directory
         found = data.data_json.parent
         # Results that no journal vouches for may be of other settings.
         if journal.directory_is_taken(found) or not journal.holds_no_results(found):
             return None
-    own = data.belongs_to(journal.source, planned.seeds)
+    own = data.belongs_to(journal.source, fold_input.rng_seeds)
     return data.data_json.parent if own else journal.data.begun_directory(earlier.identity)
 
 

@@ -181,9 +181,7 @@ def _begin_run(tools: Tools, loaded: LoadedJob, fold_input: FoldInput) -> RunJou
     data_json = loaded.tree.data_json
     if data is None:
         data = journal.data.finish(identity, data_json, resolved_digest(fold_input), seeds)
-    elif data.data_json == data_json or not data.belongs_to(
-        journal.source, loaded.claimed.planned.seeds
-    ):
+    elif data.data_json == data_json or not data.belongs_to(journal.source, seeds):
         # Written again if the seeds are others, so it may be another file.
         journal.data.finish(Identity(data.parts), data_json, data.resolved, seeds)
     if not tools.settings.run_inference:
@@ -194,7 +192,7 @@ def _begin_run(tools: Tools, loaded: LoadedJob, fold_input: FoldInput) -> RunJou
     if tools.settings.explain_resume:
         for line in journal.explain(parts):
             _log.info("%s: %s", loaded.name, line)
-    run = journal.run(run_identity)
-    journal.forget_others(loaded.tree.root, Identity(data.parts), run_identity)
+    run = journal.run(run_identity, seeds)
+    journal.forget_others(loaded.tree.root, Identity(data.parts), run)
     run.begin(loaded.tree.root, seeds, parts)
     return run

@@ -7,6 +7,7 @@ from pathlib import Path
 from af3opt.base.json_files import read_json, to_json
 from af3opt.base.json_types import Json
 from af3opt.execution.job.state_files import (
+    JournalPlace,
     RunFile,
     file_size,
     named_directory,
@@ -14,7 +15,6 @@ from af3opt.execution.job.state_files import (
     write_state,
 )
 from af3opt.inputs.digest import canonical_json
-from af3opt.output.checked_files import UNCHECKED, CheckedFiles
 from af3opt.output.tree import (
     JobTree,
     SampleScore,
@@ -42,32 +42,29 @@ class SeedRecord:
 
 
 class RunJournal:
-    """The journal of a job's inference under one identity."""
+    """The journal of a job's inference under one identity.
+
+    Attributes:
+        directory: Where the records lie.
+    """
 
     def __init__(
-        self,
-        output_dir: Path,
-        job_name: str,
-        directory: Path,
-        *,
-        parts: Mapping[str, Json] | None = None,
-        files: CheckedFiles = UNCHECKED,
+        self, place: JournalPlace, directory: Path, parts: Mapping[str, Json] | None = None
     ) -> None:
         """Names the journal; nothing is written yet.
 
         Args:
-            output_dir: Directory of the job directories.
-            job_name: The job's sanitised name.
+            place: Where the journals of the jobs of this name lie.
             directory: Where the records lie.
             parts: Parts of the run's identity; what has others is not believed.
-            files: Writes the records.
         """
-        self._output_dir = output_dir
-        self._name = job_name
-        self._directory = directory
+        self.directory = directory
+        self._output_dir = place.output_dir
+        self._name = place.name
+        self._source = place.source
         self._parts = parts or {}
         self._wanted = canonical_json(self._parts)
-        self._files = files
+        self._files = place.files
 
     def directory_in_use(self) -> Path | None:
         """The job directory that an earlier, equal run began, if it is still there."""
@@ -75,7 +72,7 @@ class RunJournal:
 
     def _begun(self) -> RunFile | None:
         """What an earlier, equal run has noted."""
-        content = read_run_file(self._directory / "run.json")
+        content = read_run_file(self.directory / "run.json")
         if content is None:
             return None
         parts = {name: content.parts.get(name) for name in self._parts}
@@ -93,10 +90,18 @@ class RunJournal:
             OSError: the journal cannot be written.
         """
         self._files.check()
-        self._directory.mkdir(parents=True, exist_ok=True)
-        content = RunFile(directory=directory.name, seeds=tuple(seeds), parts=dict(parts))
-        path = self._directory / "run.json"
-        if read_run_file(path) != content:
+        self.directory.mkdir(parents=True, exist_ok=True)
+        path = self.directory / "run.json"
+        noted = read_run_file(path)
+        # Of equal jobs from two sources it stays that of the first.
+        first = noted.source if noted is not None and noted.seeds == tuple(seeds) else ""
+        content = RunFile(
+            directory=directory.name,
+            seeds=tuple(seeds),
+            parts=dict(parts),
+            source=first or self._source,
+        )
+        if noted != content:
             write_state(path, content, self._files)
 
     def is_finished(self, seeds: Sequence[int]) -> bool:
@@ -137,7 +142,7 @@ class RunJournal:
             directory: The job's directory.
         """
         try:
-            noted = {path.name for path in self._directory.iterdir()}
+            noted = {path.name for path in self.directory.iterdir()}
         except OSError:
             return {}
         found = {}
@@ -154,7 +159,7 @@ class RunJournal:
             seed: The seed.
             directory: The job's directory.
         """
-        record = read_seed_record(self._directory / f"seed-{seed}.json")
+        record = read_seed_record(self.directory / f"seed-{seed}.json")
         if record is None or record.seed != seed:
             return None
         whole = all(file_size(directory / name) == size for name, size in record.files.items())
@@ -188,7 +193,7 @@ class RunJournal:
             files=files,
             seconds=round(seconds, 3),
         )
-        path = self._directory / f"seed-{seed}.json"
+        path = self.directory / f"seed-{seed}.json"
         self._files.text(path, to_json(content, sort=True).decode())
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from af3opt.base.json_files import read_json, to_json
 from af3opt.base.json_types import Json
+from af3opt.base.key import text_digest
 from af3opt.execution.state_directory import jobs_directory
 from af3opt.output.checked_files import CheckedFiles
 
@@ -70,11 +71,23 @@ class RunFile:
         directory: Name of the job's directory.
         seeds: All seeds of the run.
         parts: Parts of its identities.
+        source: Digest of the place of the job's input; "" in records of older releases.
     """
 
     directory: str = ""
     seeds: tuple[int, ...]
     parts: dict[str, Json] = dataclasses.field(default_factory=dict)
+    source: str = ""
+
+
+def source_digest(path: Path, position: int) -> str:
+    """Digest of the place of a job's input.
+
+    Args:
+        path: Input file.
+        position: Index among the fold jobs of the file.
+    """
+    return text_digest(f"{path.absolute()}#{position}")
 
 
 def read_data_file(path: Path) -> DataFile | None:

@@ -29,11 +29,14 @@ class Source:
         path: Its input file.
         position: Its index among the fold jobs of that file.
         first_seed: First seed of the input, None for an input without seeds.
+        seeds_digest: Digest of all its seeds; "" in plans of earlier versions.
     """
 
     path: Path
     position: int
     first_seed: int | None
+    # A seed that is added makes no other job of it.
+    seeds_digest: str = dataclasses.field(default="", compare=False)
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -62,11 +65,14 @@ class _Entry(msgspec.Struct, array_like=True, frozen=True):
     path: str | None = None
     position: int = 0
     first_seed: int | None = None
+    seeds_digest: str = ""
 
     @property
     def source(self) -> Source | None:
         """Where the job is from."""
-        return Source(Path(self.path), self.position, self.first_seed) if self.path else None
+        if not self.path:
+            return None
+        return Source(Path(self.path), self.position, self.first_seed, self.seeds_digest)
 
 
 def write_plan(output_dir: Path, plan: Sequence[PlannedJob]) -> None:
@@ -79,6 +85,7 @@ def write_plan(output_dir: Path, plan: Sequence[PlannedJob]) -> None:
             str(job.path.absolute()),
             job.position,
             next(iter(job.seeds), None),
+            text_digest(repr(job.seeds)),
         )
         for job in plan
     ]
@@ -93,10 +100,20 @@ def write_plan(output_dir: Path, plan: Sequence[PlannedJob]) -> None:
             atomic_write_text(path, text)
 
 
+def _modified(path: Path) -> int:
+    try:
+        return path.stat().st_mtime_ns
+    except OSError:
+        return 0
+
+
 def read_plans(output_dir: Path) -> list[ExpectedJob]:
-    """Returns the jobs of all plans of an output directory, each once, sorted by name."""
+    """Returns the jobs of all plans of an output directory, each once, sorted by name.
+
+    What the newest plan says of a job counts.
+    """
     jobs: dict[tuple[str, Source | None], ExpectedJob] = {}
-    for path in (output_dir / STATE_DIRECTORY / "plans").glob("*.json"):
+    for path in sorted((output_dir / STATE_DIRECTORY / "plans").glob("*.json"), key=_modified):
         for entry in read_json(path, list[_Entry], most_bytes=_MOST_BYTES) or ():
             job = ExpectedJob(entry.name, entry.tokens, entry.seeds, entry.source)
             jobs[job.name, job.source] = job
