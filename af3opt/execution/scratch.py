@@ -15,7 +15,7 @@ import shutil
 import stat
 import tempfile
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from af3opt.execution.claims.holder import Holder, Machine, is_running, this_process
@@ -35,7 +35,7 @@ _NOWHERE = os.devnull
 def marked_temporaries(guard: InterruptGuard) -> Iterator[None]:
     """Gives temporary files made inside the block this process's mark.
 
-    Those of dead processes are removed first.
+    Those of dead processes are removed first, and what is left of its own at the end.
 
     Args:
         guard: Removes those of this process at a signal.
@@ -50,6 +50,8 @@ def marked_temporaries(guard: InterruptGuard) -> Iterator[None]:
             yield
     finally:
         tempfile.template = before
+        # The engine leaves the directory of a sharded search that has failed.
+        _remove_all(_own(mark))
 
 
 def mark_of(process: Holder) -> str:
@@ -84,12 +86,21 @@ def _remove_own(mark: str) -> None:
     folder = Path(tempfile.gettempdir())
     tempfile.tempdir = _NOWHERE
     for _ in range(_MOST_SWEEPS):
-        left = [path for path in _marked(folder) if path.name.startswith(mark)]
+        left = _own(mark, folder)
         if not left:
             return
-        for path in left:
-            _remove(path)
+        _remove_all(left)
         threading.Event().wait(0.01)
+
+
+def _own(mark: str, folder: Path | None = None) -> list[Path]:
+    folder = folder or Path(tempfile.gettempdir())
+    return [path for path in _marked(folder) if path.name.startswith(mark)]
+
+
+def _remove_all(paths: Iterable[Path]) -> None:
+    for path in paths:
+        _remove(path)
 
 
 def _marked(folder: Path) -> list[Path]:

@@ -7,11 +7,13 @@ import os
 from collections.abc import Iterator
 
 from af3opt.base.fidelity import EXACT
+from af3opt.engine.patching import PatchSet
 from af3opt.execution.interrupt import InterruptGuard
 from af3opt.execution.scratch import marked_temporaries
 from af3opt.features.featurise import usable_threads
 from af3opt.optimizations import ActiveOptimization
 from af3opt.search.tool import NAME, ExactSearch, exact_search, why_not_here
+from af3opt.search.whole import WHOLE_RESULTS
 from af3opt.settings.settings import Settings
 
 _log = logging.getLogger(__name__)
@@ -35,12 +37,24 @@ class Searches:
 def faster_searches(settings: Settings) -> Iterator[Searches]:
     """Puts the exact scan in front of the engine's jackhmmer for the length of the block.
 
+    A search that leaves less than it found fails, whether the scan is there or not.
+
     Args:
         settings: Read for run_data_pipeline and exact_search.
     """
     if not settings.run_data_pipeline:
         yield Searches()
         return
+    with PatchSet([WHOLE_RESULTS], None) as checks:
+        unchecked = checks.obstacles[WHOLE_RESULTS.name]
+        if unchecked is not None:
+            _log.warning("Searches: results that were cut off go unnoticed: %s", unchecked)
+        with _scan_ahead(settings) as searches:
+            yield searches
+
+
+@contextlib.contextmanager
+def _scan_ahead(settings: Settings) -> Iterator[Searches]:
     reason = why_not_here(os.environ) if settings.exact_search else "--noexact_search"
     if reason is not None:
         _log.info("Searches: the engine's own (%s)", reason)

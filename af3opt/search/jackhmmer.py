@@ -11,7 +11,6 @@ number of targets is handed over, and the order of the targets is the database's
 import contextlib
 import dataclasses
 import errno
-import os
 import subprocess
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -23,16 +22,16 @@ from af3opt.search.kernel import PreparedQuery, instruction_set, prepare_query
 from af3opt.search.profile import build_profile
 from af3opt.search.scan import Progress, Scan, scan_file
 from af3opt.search.targets import TargetFile, not_plain_fasta
+from af3opt.search.whole import check_jackhmmer
 
 # HMMER counts a target without residues and searches nothing in it, but refuses an empty file.
 _NO_TARGET = b">no_target_passes_the_first_filter\n"
 _WRITE_BYTES = 1 << 20
-_STOCKHOLM_END = b"//\n"
 _MOST_OF_MESSAGE = 500
 
 
 class JackhmmerError(SetupError):
-    """jackhmmer failed or left an incomplete result."""
+    """jackhmmer failed."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -143,10 +142,11 @@ def restrict_searches(
 
 
 def run_jackhmmer(command: Sequence[str]) -> None:
-    """Runs a jackhmmer command and checks that its alignment is complete.
+    """Runs a jackhmmer command and checks that its files are complete.
 
     Raises:
         JackhmmerError: it failed.
+        IncompleteResultError: a file was cut off.
     """
     try:
         done = subprocess.run(command, capture_output=True, check=False)
@@ -159,26 +159,7 @@ def run_jackhmmer(command: Sequence[str]) -> None:
         said = " ".join((done.stderr or done.stdout).decode(errors="replace").split())
         said = said[-_MOST_OF_MESSAGE:] or "it said nothing"
         raise JackhmmerError(f"{command[0]} failed ({how}): {said}")
-    check_alignment(command)
-
-
-def alignment_path(command: Sequence[str]) -> Path | None:
-    """Where a jackhmmer command writes its alignment; None where it writes none."""
-    options = list(command[:-3])
-    return Path(command[options.index("-A") + 1]) if "-A" in options else None
-
-
-def check_alignment(command: Sequence[str]) -> None:
-    """Finds an alignment that was cut off, by a full file system for example.
-
-    Raises:
-        JackhmmerError: the alignment of this command is not complete.
-    """
-    path = alignment_path(command)
-    if path is not None and not _is_complete(path):
-        raise JackhmmerError(
-            f"{command[0]} left an incomplete alignment in {path}; is there space left?"
-        )
+    check_jackhmmer(command)
 
 
 def _restricted(
@@ -202,10 +183,3 @@ def _query_sequence(path: Path) -> str | Aside:
     if not header.startswith(">") or not header[1:].split() or ">" in lines or "\r" in header:
         return Aside("the query is not one FASTA record")
     return "".join(lines.split())
-
-
-def _is_complete(path: Path) -> bool:
-    with path.open("rb") as file:
-        size = file.seek(0, os.SEEK_END)
-        file.seek(max(0, size - len(_STOCKHOLM_END)))
-        return file.read(len(_STOCKHOLM_END)) == _STOCKHOLM_END

@@ -23,13 +23,13 @@ from af3opt.search.aside import Aside
 from af3opt.search.jackhmmer import (
     PreparedSearch,
     RestrictedSearch,
-    alignment_path,
-    check_alignment,
     prepare_search,
 )
 from af3opt.search.kernel import instruction_set
 from af3opt.search.passes import GONE, SharedPasses
 from af3opt.search.targets import TargetFile
+from af3opt.search.whole import NAME as WHOLE_RESULTS
+from af3opt.search.whole import value_of
 
 NAME = "exact_search"
 
@@ -130,7 +130,6 @@ def _make_run(original: RunTool, searches: ExactSearch) -> RunTool:
             with TargetFile(Path(cmd[-1])) as database, searches.prepared(cmd) as restricted:
                 begun = time.monotonic()
                 done, used = _run_one(run_command, cmd, restricted, searches)
-                check_alignment(cmd)
                 # The engine's own search reads it, too, and nobody else would notice.
                 database.check_unchanged()
         except SetupError as error:
@@ -168,7 +167,7 @@ def _run_one(
 def _say_what_was_found(
     command: Sequence[str], restricted: RestrictedSearch | None, seconds: float
 ) -> None:
-    path = alignment_path(command)
+    path = value_of(command, "-A")
     if path is None:
         return
     sequence = _sequence(Path(command[-2]))
@@ -208,4 +207,6 @@ def _found_rows(path: Path) -> int:
 EXACT_SEARCH = Patch[ExactSearch](
     name=NAME,
     replacements=((known("data.tools.subprocess_utils", "run"), _make_run),),
+    # Which looks at what the search of the survivors leaves, too.
+    after=frozenset({WHOLE_RESULTS}),
 )

@@ -51,7 +51,18 @@ def test_what_a_dead_process_left_is_removed(scratch, dead):
         path.mkdir()
     with marked_temporaries(InterruptGuard()):
         assert not gone.exists()
-    assert all(path.exists() for path in kept)
+        assert all(path.exists() for path in kept)
+
+
+def test_what_a_failed_search_has_left_goes_at_the_end(scratch, dead):
+    others = [scratch / "af3opt-notes", scratch / "tmpabc"]
+    for path in others:
+        path.mkdir()
+    with marked_temporaries(InterruptGuard()):
+        made = Path(tempfile.mkdtemp())
+        others.append(left_by(dead, scratch))
+    assert not made.exists()
+    assert all(path.exists() for path in others)
 
 
 @pytest.mark.parametrize(

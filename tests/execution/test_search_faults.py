@@ -180,6 +180,20 @@ def test_a_jackhmmer_that_dies(run, lines, message):
     run.check_failed(run(), message)
 
 
+@pytest.mark.parametrize("flags", [(), ("--noexact_search",)], ids=["scan", "engine's own"])
+def test_a_table_that_is_cut_fails_the_job(run, flags):
+    """The engine drops rows of shards that the table does not list; jackhmmer ends well."""
+    run.victim.rename(run.databases / "uniref90-00000-of-00001.fa")
+    run.use(
+        '"$real" "$@" || exit\n'
+        'table="$(grep -oP -- "--tblout \\K\\S+" <<<"$*")"\n'
+        '[[ -z "$table" ]] || truncate -s -100 "$table"\n'
+    )
+    database = "--uniref90_database_path=${DB_DIR}/uniref90@1.fa"
+    code = run(database, "--uniref90_z_value=1000", *flags)
+    run.check_failed(code, r"failed for job: .*jackhmmer left an incomplete table in ")
+
+
 def test_no_space_for_survivors_costs_time_and_nothing_else(run, whole, monkeypatch):
     def full(*_):
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
