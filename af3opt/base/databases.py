@@ -6,8 +6,7 @@ Neither names nor times count: copied to a node's own disk it is the same databa
 import functools
 import hashlib
 import os
-import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from af3opt.base.json_types import Json
@@ -20,40 +19,16 @@ _SAMPLE_BYTES = 64 << 10
 _BLOCK_BYTES = 1 << 20
 # More files than a run has databases, shards and programs.
 _MOST_REMEMBERED = 4096
-# `prefix@N.suffix` stands for N files, as the engine writes it; `@*` for all that are there.
-_SHARDS = re.compile(r"(?P<prefix>[^?\],*]+)@(?P<count>\d{1,5}|\*)(?P<suffix>[._][^?\]@*/]*)?")
 
 # Path, device, inode, size and times: it changes when a file is written to or replaced.
 type FileState = tuple[str, int, int, int, int, int]
 
 
-def database_files(spec: str) -> list[Path]:
-    """Returns the files behind a database path: its shards, or the path itself.
-
-    Args:
-        spec: Path without `${DB_DIR}`; may be a shard spec such as `x.fasta@8`.
-    """
-    shards = _SHARDS.fullmatch(spec)
-    if shards is None or Path(spec).exists():
-        return [Path(spec)]
-    prefix, count, suffix = shards["prefix"], shards["count"], shards["suffix"] or ""
-    if count == "*":
-        first = Path(f"{prefix}-00000-of-?????{suffix}")
-        found = sorted(path.name for path in first.parent.glob(first.name))
-        if not found:
-            return [Path(spec)]
-        start = len(first.name) - len(suffix) - 5
-        count = found[-1][start : start + 5]
-    return [
-        Path(f"{prefix}-{index:05d}-of-{int(count):05d}{suffix}") for index in range(int(count))
-    ]
-
-
-def database_identity(spec: str) -> list[Json]:
+def database_identity(files: Sequence[Path]) -> list[Json]:
     """What makes two databases the same, without reading all of a large one.
 
     Args:
-        spec: File, sharded specification, or directory.
+        files: The database's file, its shards, or its directory.
 
     Returns:
         For each file its size and a digest of its content or of samples of it; for a
@@ -62,7 +37,7 @@ def database_identity(spec: str) -> list[Json]:
     Raises:
         OSError: a file is missing or cannot be read.
     """
-    states = {path: _state(path) for path in database_files(spec)}
+    states = {path: _state(path) for path in files}
     whole = sum(size for _, _, _, size, *_ in states.values()) <= _WHOLE_BYTES
     samples = 0 if whole else max(2, _SAMPLES // len(states))
     return [

@@ -116,23 +116,23 @@ def _database_flags(subject: Subject) -> list[str]:
 
 
 def _database(subject: Subject, flag: str) -> tuple[Check, str | None]:
-    # Imported here: it needs the engine's reader of shard specifications.
-    from af3opt.engine.msa import database_files, expand_database
+    from af3opt.engine.databases import database_files
+    from af3opt.engine.msa import expand_database
 
     name = flag.removesuffix("_database_path")
     try:
         path = expand_database(getattr(subject.settings, flag), subject.settings.db_dir, flag)
-        files = database_files(path)
+        files = database_files(path, flag)
     except (SetupError, OSError, ImportError) as error:
         reason = str(error).partition("; ")[0]
         return failure(name, reason, f"fetch it and set --db_dir or --{flag}, {_ADVICE}"), None
     unreadable = [file for file in files if not os.access(file, os.R_OK)]
     if unreadable:
         return failure(name, f"{unreadable[0]} cannot be read", "ask for read permission"), None
-    if Path(files[0]).is_dir():
+    if files[0].is_dir():
         return ok(name, path), path
-    size = gigabytes(sum(Path(file).stat().st_size for file in files))
-    sharded = files != (path,)
+    size = gigabytes(sum(file.stat().st_size for file in files))
+    sharded = files != (Path(path),)
     z_value = getattr(subject.settings, f"{name}_z_value", None)
     if sharded and z_value is None and hasattr(subject.settings, f"{name}_z_value"):
         return (
@@ -150,12 +150,12 @@ def _database(subject: Subject, flag: str) -> tuple[Check, str | None]:
 
 def _disk(databases: dict[str, str]) -> Iterator[Check]:
     """Speed of each file system that holds databases, measured on its largest file."""
-    from af3opt.engine.msa import database_files
+    from af3opt.engine.databases import database_files
 
     largest: dict[Path, tuple[int, Path]] = {}
     kinds: dict[Path, str] = {}
-    for path in databases.values():
-        for file in map(Path, database_files(path)):
+    for flag, path in databases.items():
+        for file in database_files(path, flag):
             if not file.is_file():
                 continue
             system = file_system_of(file)

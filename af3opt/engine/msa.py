@@ -14,6 +14,7 @@ from typing import Any
 
 from af3opt.base.errors import SetupError
 from af3opt.engine.console import prints_to_log
+from af3opt.engine.databases import database_files
 from af3opt.engine.inputs import FoldInput, needs_search
 from af3opt.engine.modules import engine_module
 from af3opt.engine.protocols import PipelineConfig, ProteinChain
@@ -221,8 +222,8 @@ def expand_database(spec: str, db_dirs: tuple[str, ...], flag: str) -> str:
     else:
         candidates = [spec]
     for candidate in candidates:
-        files = database_files(candidate)
-        if all(Path(file).exists() for file in files):
+        files = database_files(candidate, flag)
+        if all(file.exists() for file in files):
             _check_kind(files, flag)
             return candidate
     raise SetupError(
@@ -233,21 +234,8 @@ def expand_database(spec: str, db_dirs: tuple[str, ...], flag: str) -> str:
     )
 
 
-def _check_kind(files: tuple[str, ...], flag: str) -> None:
+def _check_kind(files: tuple[Path, ...], flag: str) -> None:
     """Refuses pipes and devices: whoever opens one may wait for ever."""
-    for file in map(Path, files):
+    for file in files:
         if not (file.is_file() or file.is_dir()):
             raise SetupError(f"--{flag}: {file} is neither a file nor a directory; name a file")
-
-
-def database_files(path: str) -> tuple[str, ...]:
-    """Returns the files behind a database path: its shards, or the path itself.
-
-    Args:
-        path: Path without `${DB_DIR}`; may be a shard spec such as `x.fasta@8`.
-    """
-    try:
-        shards = engine_module("data.tools.shards")
-    except ImportError:  # Engines before sharded databases.
-        return (path,)
-    return tuple(shards.get_sharded_paths(path) or (path,))

@@ -20,18 +20,14 @@ from pathlib import Path
 
 import zstandard
 
-from af3opt.base.databases import (
-    database_files,
-    database_identity,
-    program_identity,
-    states_of_files,
-)
+from af3opt.base.databases import database_identity, program_identity, states_of_files
 from af3opt.base.json_files import parse_object
 from af3opt.base.json_types import Json, JsonObject
 from af3opt.base.key import CacheKey, json_digest
 from af3opt.caching.entry import DECODING_ERRORS
 from af3opt.caching.locations import open_cache
 from af3opt.caching.manager import CacheManager
+from af3opt.engine.databases import database_files
 from af3opt.engine.discovery import find_engine
 from af3opt.engine.modules import engine_module
 from af3opt.engine.msa import found_rows
@@ -231,7 +227,7 @@ def search_material(config: PipelineConfig) -> JsonObject:
     for field in dataclasses.fields(config):
         value = getattr(config, field.name)
         if field.name.endswith(_DATABASE):
-            databases[field.name] = database_identity(str(value))
+            databases[field.name] = database_identity(database_files(str(value), field.name))
         elif field.name.endswith(_PROGRAM):
             programs[field.name] = program_identity(Path(value))
         elif not field.name.endswith(_SPEED_ONLY):
@@ -250,7 +246,7 @@ def _searched_files(config: PipelineConfig) -> Iterator[Path]:
     for field in dataclasses.fields(config):
         value = str(getattr(config, field.name))
         if field.name.endswith(_DATABASE):
-            yield from database_files(value)
+            yield from database_files(value, field.name)
         elif field.name.endswith(_PROGRAM):
             yield Path(value)
 

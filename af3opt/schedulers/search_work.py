@@ -6,9 +6,9 @@ import statistics
 import string
 from collections.abc import Collection, Iterable, Iterator, Mapping
 
-from af3opt.base.databases import database_files
 from af3opt.base.json_types import Json
 from af3opt.caching.entry import EntryHeader
+from af3opt.engine.databases import database_files
 from af3opt.features.msa_cache import MsaCache
 from af3opt.settings.settings import Settings
 
@@ -99,7 +99,7 @@ def find_search_costs(settings: Settings) -> SearchCosts:
             rates.append(rate)
     gigabytes = {
         kind: sum(
-            _visible_gigabytes(getattr(settings, name, ""), settings.db_dir) or published
+            _visible_gigabytes(getattr(settings, name, ""), settings.db_dir, name) or published
             for name, published in databases.items()
         )
         for kind, databases in DATABASES.items()
@@ -146,10 +146,11 @@ def _rate(header: EntryHeader, kind: str) -> float | None:
     return seconds / work if seconds > 0 and work > 0 else None
 
 
-def _visible_gigabytes(spec: str, directories: Iterable[str]) -> float | None:
+def _visible_gigabytes(spec: str, directories: Iterable[str], flag: str) -> float | None:
     """Size of a database; None when it cannot be seen from here."""
     for directory in directories:
-        files = database_files(string.Template(str(spec)).safe_substitute(DB_DIR=directory))
+        path = string.Template(str(spec)).safe_substitute(DB_DIR=directory)
+        files = database_files(path, flag)
         size = sum(file.stat().st_size for file in files if file.is_file())
         if size:
             return size / _GB

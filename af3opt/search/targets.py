@@ -1,14 +1,12 @@
 """The files of a protein database, read as they lie.
 
-A database is one FASTA file or a set of shards, `PATH@N`, as the engine understands it. A file
-that changes while it is read would give a search of neither its old nor its new content, so
+A file that changes while it is read would give a search of neither its old nor its new content, so
 its identity is compared before and after.
 """
 
 import contextlib
 import dataclasses
 import os
-import re
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -19,41 +17,12 @@ from af3opt.base.foreign_files import open_foreign
 from af3opt.base.ownership import RefusedFileError
 from af3opt.search.aside import Aside
 
-# prefix @ number of shards or * [.suffix]
-_SHARDS = re.compile(r"(?P<prefix>[^?\],*]+)@(?P<shards>\d{1,5}|\*)(?P<suffix>[._][^?\]@*/]*)?")
 # By these endings HMMER takes a file for something else than plain FASTA.
 _OTHER_FORMATS = (".gz", ".gb")
 
 
 class DatabaseError(SetupError):
     """A database cannot be read, or changed while it was read."""
-
-
-def shard_paths(database: str) -> tuple[Path, ...]:
-    """Lists the files of a database.
-
-    Args:
-        database: Path of a FASTA file, `PREFIX@20[.SUFFIX]` for PREFIX-00000-of-00020[.SUFFIX]
-            and so on, or `PREFIX@*[.SUFFIX]` for as many as the first shard's name says.
-
-    Returns:
-        The files, in the order of the shards; they need not exist.
-    """
-    match = _SHARDS.fullmatch(database)
-    if match is None:
-        return (Path(database),)
-    prefix, suffix = match["prefix"], match["suffix"] or ""
-    count = match["shards"]
-    if count == "*":
-        first = Path(f"{prefix}-00000-of-?????{suffix}")
-        start = len(prefix) + len("-00000-of-")
-        counts = [str(path)[start : start + 5] for path in first.parent.glob(first.name)]
-        count = max((text for text in counts if text.isdecimal()), default="")
-        if not count:
-            return (Path(database),)
-    return tuple(
-        Path(f"{prefix}-{index:05d}-of-{int(count):05d}{suffix}") for index in range(int(count))
-    )
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

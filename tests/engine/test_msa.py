@@ -7,7 +7,6 @@ from types import SimpleNamespace
 
 import pytest
 
-from af3opt.base.databases import database_files
 from af3opt.base.errors import SetupError
 from af3opt.engine import msa
 
@@ -120,12 +119,3 @@ def test_what_the_engine_cannot_read_fails_the_job(searched):
 
     with pytest.raises(SetupError, match="failed for job1: Could not parse description"):
         searched(fold_input([]), None, process)
-
-
-@pytest.mark.engine
-@pytest.mark.parametrize("spec", ["x.fasta", "x@3", "x@3.fasta", "x@*.fasta", "none@*"])
-def test_shards_are_found_without_the_engine_where_it_finds_them(tmp_path, spec):
-    for index in range(3):
-        (tmp_path / f"x-{index:05d}-of-00003.fasta").touch()
-    path = str(tmp_path / spec)
-    assert [str(file) for file in database_files(path)] == list(msa.database_files(path))

@@ -32,6 +32,23 @@ def test_searches_in_a_copy_of_the_databases_are_the_same_and_in_others_are_not(
     assert data("a").digest != data("c").digest
 
 
+def test_shards_count_though_a_file_has_the_name_of_their_specification(tmp_path):
+    flags = [f"--db_dir={tmp_path}", "--uniref90_database_path=${DB_DIR}/u@1.fasta"]
+    settings = resolve_settings(flags, {})
+
+    def digest():
+        return data_identity(
+            settings, input_digest="i", engine_fingerprint="e", searched=True
+        ).digest
+
+    (tmp_path / "u@1.fasta").touch()
+    shard = tmp_path / "u-00000-of-00001.fasta"
+    shard.write_bytes(b">x\nACDEF\n")
+    before = digest()
+    shard.write_bytes(b">x\n")
+    assert digest() != before
+
+
 def test_every_deciding_package_counts():
     assert set(deciding_versions()) == {"af3opt_code", *DECIDING}
     for name in ("jax", "jaxlib", "numpy", "rdkit"):

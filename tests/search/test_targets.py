@@ -1,4 +1,4 @@
-"""Files of databases: shard specifications, and files that are not what they were."""
+"""Files of databases that are not what they were."""
 
 import os
 import threading
@@ -10,47 +10,7 @@ from af3opt.search.targets import (
     TargetFile,
     not_plain_fasta,
     read_ahead,
-    shard_paths,
 )
-
-
-def names(database):
-    return [str(path) for path in shard_paths(database)]
-
-
-@pytest.mark.parametrize(
-    ("database", "files"),
-    [
-        ("/d/u.fasta", ["/d/u.fasta"]),
-        ("/d/u@2", ["/d/u-00000-of-00002", "/d/u-00001-of-00002"]),
-        ("/d/u@1.fasta", ["/d/u-00000-of-00001.fasta"]),
-        ("/d/u@2_x.fa", ["/d/u-00000-of-00002_x.fa", "/d/u-00001-of-00002_x.fa"]),
-        ("/d/u@123456", ["/d/u@123456"]),
-        ("/d/u@2/x", ["/d/u@2/x"]),
-        ("/d/u@x", ["/d/u@x"]),
-    ],
-)
-def test_shard_specifications_are_the_engines(database, files):
-    assert names(database) == files
-
-
-def test_as_many_shards_as_there_are(tmp_path):
-    for index in range(3):
-        (tmp_path / f"u-{index:05d}-of-00003.fasta").touch()
-    (tmp_path / "u-00000-of-old00.fasta").touch()
-    (tmp_path / "u-00000-of-00002.fasta").touch()
-    assert names(f"{tmp_path}/u@*.fasta") == [
-        f"{tmp_path}/u-{index:05d}-of-00003.fasta" for index in range(3)
-    ]
-    assert names(f"{tmp_path}/other@*.fasta") == [f"{tmp_path}/other@*.fasta"]
-
-
-@pytest.mark.engine
-@pytest.mark.parametrize("database", ["/d/u.fasta", "/d/u@2", "/d/u@3.fasta", "/d/u@2_x.fa", "@2"])
-def test_the_engine_finds_the_same_shards(database):
-    from af3opt.engine.msa import database_files
-
-    assert list(database_files(database)) == names(database)
 
 
 @pytest.fixture

@@ -17,6 +17,7 @@ from pathlib import Path
 from af3opt.base.databases import database_identity
 from af3opt.base.json_types import Json, JsonObject
 from af3opt.base.key import text_digest
+from af3opt.engine.databases import database_files
 from af3opt.inputs.digest import canonical_json
 from af3opt.settings.field import spec_of
 from af3opt.settings.settings import Settings
@@ -88,7 +89,7 @@ def data_identity(
             if field.name.endswith("_z_value"):
                 parts[field.name] = value
             elif field.name.endswith(_DATABASE_SUFFIX):
-                parts[field.name] = _database(value, settings.db_dir)
+                parts[field.name] = _database(value, settings.db_dir, field.name)
     return Identity(parts)
 
 
@@ -154,12 +155,13 @@ def _is_location(name: str) -> bool:
     return name in _LOCATIONS or name.endswith(("_binary_path", _DATABASE_SUFFIX, "_z_value"))
 
 
-def _database(spec: str, directories: Iterable[str]) -> Json:
+def _database(spec: str, directories: Iterable[str], flag: str) -> Json:
     """A database's identity; None where it cannot be seen."""
     template = string.Template(spec)
     for directory in directories:
         with contextlib.suppress(OSError):
-            return database_identity(template.safe_substitute(DB_DIR=directory))
+            path = template.safe_substitute(DB_DIR=directory)
+            return database_identity(database_files(path, flag))
     return None
 
 
