@@ -6,9 +6,11 @@ Neither names nor times count: copied to a node's own disk it is the same databa
 import functools
 import hashlib
 import os
+import sys
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
+from af3opt.base.foreign_files import open_foreign
 from af3opt.base.json_types import Json
 
 # Databases up to this size are read whole. Of larger ones this many samples are read,
@@ -35,7 +37,7 @@ def database_identity(files: Sequence[Path]) -> list[Json]:
         directory a digest of the names in it.
 
     Raises:
-        OSError: a file is missing or cannot be read.
+        OSError: a file is missing, cannot be read, or is a pipe or a device.
     """
     states = {path: _state(path) for path in files}
     whole = sum(size for _, _, _, size, *_ in states.values()) <= _WHOLE_BYTES
@@ -52,7 +54,7 @@ def program_identity(path: Path) -> str:
     """Digest of a program's file.
 
     Raises:
-        OSError: it cannot be read.
+        OSError: it cannot be read, or is a pipe or a device.
     """
     return _content(path, _state(path), 0)
 
@@ -90,7 +92,7 @@ def _names(path: Path, _state: FileState) -> str:
 def _content(path: Path, _state: FileState, samples: int) -> str:
     """Digest of a file in this state: of all of it, or of some samples."""
     digest = hashlib.sha256()
-    with path.open("rb") as stream:
+    with open_foreign(path, sys.maxsize, follow_links=True) as stream:
         if not samples:
             while block := stream.read(_BLOCK_BYTES):
                 digest.update(block)

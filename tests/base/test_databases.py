@@ -1,10 +1,11 @@
 """What a database is known by: not its name, path or time, and all that is in it."""
 
 import os
+from pathlib import Path
 
 import pytest
 
-from af3opt.base.databases import database_identity, states_of_files
+from af3opt.base.databases import database_identity, program_identity, states_of_files
 
 # More than is read whole.
 LARGE_BYTES = 65 << 20
@@ -70,6 +71,27 @@ def test_each_file_counts(tmp_path):
     assert len(before) == 2
     _write(files[1], b">a\nACDEG\n")
     assert database_identity(files) != before
+
+
+@pytest.mark.timeout(60)
+@pytest.mark.parametrize("large", [False, True])
+def test_a_pipe_or_a_device_is_not_waited_for(tmp_path, large):
+    pipe = tmp_path / "x.fasta"
+    os.mkfifo(pipe)
+    beside = _write(tmp_path / "y.fasta", b"")
+    os.truncate(beside, LARGE_BYTES if large else 1)
+    for path in (pipe, Path("/dev/zero")):
+        with pytest.raises(OSError, match="not a regular file"):
+            database_identity([beside, path])
+        with pytest.raises(OSError, match="not a regular file"):
+            program_identity(path)
+
+
+def test_links_to_databases_are_followed(tmp_path):
+    path = _write(tmp_path / "x.fasta", b">a\nACDEF\n")
+    link = tmp_path / "link.fasta"
+    link.symlink_to(path)
+    assert database_identity([link]) == database_identity([path])
 
 
 def test_a_missing_database_has_no_identity(tmp_path):

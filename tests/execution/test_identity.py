@@ -1,6 +1,7 @@
 """What makes two runs the same work."""
 
 import dataclasses
+import os
 
 import pytest
 
@@ -32,14 +33,23 @@ def test_searches_in_a_copy_of_the_databases_are_the_same_and_in_others_are_not(
     assert data("a").digest != data("c").digest
 
 
+@pytest.mark.timeout(60)
+def test_a_pipe_in_place_of_a_database_is_not_waited_for(tmp_path):
+    settings = resolve_settings([f"--db_dir={tmp_path}"], {})
+    pipe = tmp_path / settings.uniref90_database_path.removeprefix("${DB_DIR}/")
+    os.mkfifo(pipe)
+    given = {"input_digest": "i", "engine_fingerprint": "e", "variables": {}}
+    found = data_identity(settings, searched=True, **given)
+    assert found.parts["uniref90_database_path"] is None
+
+
 def test_shards_count_though_a_file_has_the_name_of_their_specification(tmp_path):
     flags = [f"--db_dir={tmp_path}", "--uniref90_database_path=${DB_DIR}/u@1.fasta"]
     settings = resolve_settings(flags, {})
+    given = {"input_digest": "i", "engine_fingerprint": "e", "variables": {}}
 
     def digest():
-        return data_identity(
-            settings, input_digest="i", engine_fingerprint="e", searched=True
-        ).digest
+        return data_identity(settings, searched=True, **given).digest
 
     (tmp_path / "u@1.fasta").touch()
     shard = tmp_path / "u-00000-of-00001.fasta"
