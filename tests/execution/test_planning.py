@@ -1,6 +1,7 @@
 """Planning without the engine: order, shards, lists, and ten thousand inputs."""
 
 import json
+import logging
 import subprocess
 import sys
 import time
@@ -8,7 +9,10 @@ import time
 import pytest
 
 from af3opt.base.errors import InputError, UsageError
+from af3opt.execution.job.identity import Identity
+from af3opt.execution.job.journal import JobJournal
 from af3opt.execution.planning import plan as planning
+from af3opt.execution.state_directory import STATE_DIRECTORY
 from af3opt.settings.settings import resolve_settings
 from tests.conftest import REPOSITORY
 from tests.execution.conftest import write_input
@@ -37,6 +41,58 @@ def test_jobs_come_by_padded_size_or_as_named(inputs):
 def test_directories_below_are_read_when_asked_for(inputs):
     assert plan(f"--input_dir={inputs}", "--recursive")[0].name == "b"
     assert len(plan(f"--input_dir={inputs}", "--recursive")) == 5
+
+
+def note_job(output, name, directory):
+    """Leaves what a job has noted of its directory, and its input with MSAs in it."""
+    journal = JobJournal(output, name)
+    journal.directory.mkdir(parents=True)
+    journal.data.begin(Identity({"input": name}), directory)
+    directory.mkdir(exist_ok=True)
+    (directory / f"{name}_data.json").write_text("{}")
+
+
+def names(directory, *flags):
+    return sorted(job.name for job in plan(f"--input_dir={directory}", "--recursive", *flags))
+
+
+@pytest.mark.parametrize("with_data", [False, True])
+def test_directories_of_jobs_alone_are_left_out(inputs, caplog, with_data):
+    """An input below the directory of inputs and results is one, whatever lies beside it."""
+    caplog.set_level(logging.INFO)
+    for name, directory in (("a", "a"), ("b", "b_20260102_030405")):
+        note_job(inputs, name, inputs / directory)
+        write_input(inputs / directory, "kept", [1], "M")
+    if with_data:
+        write_input(inputs / "below", "old_data", [1], "M")
+    assert names(inputs) == ["a", "b", "c", "d", "e", *(["old_data"] if with_data else [])]
+    (line,) = (one.getMessage() for one in caplog.records)
+    assert line == (
+        f"--input_dir={inputs}: directories of jobs hold results and are left out "
+        f"(2, such as {inputs}/a)"
+    )
+
+
+def test_without_a_journal_a_directory_is_a_jobs_if_nothing_else_is_in_it(inputs):
+    """As `--noresume` leaves it."""
+    (inputs / STATE_DIRECTORY).mkdir()
+    for directory, name in (("a", "a"), ("b_20260102_030405", "b"), ("c", "a"), ("d", "d")):
+        write_input(inputs / directory, f"{name}_data", [1], "M")
+        write_input(inputs / directory, f"{name}_confidences", [1], "M")
+    write_input(inputs / "d", "new", [1], "M")
+    found = ["a", "a_confidences", "a_data", "b", "c", "d", "d_confidences", "d_data", "e", "new"]
+    assert names(inputs) == found
+
+
+def test_results_alone_are_no_inputs_and_it_is_said(tmp_path):
+    note_job(tmp_path, "a", tmp_path / "a")
+    with pytest.raises(InputError) as caught:
+        names(tmp_path)
+    assert str(caught.value) == (
+        f"--input_dir={tmp_path}: holds no *.json file but those in directories of jobs (1, "
+        f"such as {tmp_path}/a), which are left out; to fold a *_data.json of theirs, name it in "
+        "--input_list"
+    )
 
 
 def test_a_list_names_inputs_relative_to_itself(inputs):

@@ -18,7 +18,7 @@ from af3opt.base.errors import InputError, UsageError
 from af3opt.base.json_types import Json
 from af3opt.base.padding import padded_size
 from af3opt.base.plain_text import text_lines, visible
-from af3opt.execution.state_directory import FAILED_FILE, STATE_DIRECTORY
+from af3opt.execution.state_directory import FAILED_FILE, STATE_DIRECTORY, job_directories
 from af3opt.host.queues.every import find_own_place
 from af3opt.inputs.making.sources import is_source
 from af3opt.inputs.names import sanitised_name
@@ -33,6 +33,7 @@ _log = logging.getLogger(__name__)
 _LIGAND_TOKENS = 25
 _COMMENT = re.compile(r"(?:^|\s+)#")
 _SMILES_ATOM = re.compile(r"\[[^\]]*\]|Br|Cl|[BCNOPSFIbcnops]")
+
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,19 +77,36 @@ def make_plan(
     if settings.json_path is not None:
         return read_jobs(settings.json_path)
     paths: Iterable[Path]
+    left_out: list[Path] = []
     if settings.input_list is not None:
         source = f"--input_list={settings.input_list}"
         paths = listed_files(settings.input_list)
     else:
         assert settings.input_dir is not None
         source = f"--input_dir={settings.input_dir}"
-        paths = input_files(settings.input_dir, recursive=settings.recursive)
+        paths = input_files(settings.input_dir, recursive=settings.recursive, left_out=left_out)
     index, count = parse_shard(settings, environ)
     first = next(paths := iter(paths), None)
     if first is None:
-        raise InputError(f"{source}: holds no *.json file{_hint(settings.input_dir)}")
+        raise InputError(f"{source}: {_why_empty(settings.input_dir, left_out)}")
     share = take_shard(itertools.chain([first], paths), index, count)
-    return list(plan_jobs(share, by_bucket=settings.order == "bucket", buckets=buckets))
+    plan = list(plan_jobs(share, by_bucket=settings.order == "bucket", buckets=buckets))
+    if left_out:
+        _log.info(
+            "%s: directories of jobs hold results and are left out (%d, such as %s)",
+            visible(source), len(left_out), visible(str(left_out[0])),
+        )  # fmt: skip
+    return plan
+
+
+def _why_empty(directory: Path | None, left_out: Sequence[Path]) -> str:
+    if not left_out:
+        return f"holds no *.json file{_hint(directory)}"
+    return (
+        f"holds no *.json file but those in directories of jobs ({len(left_out)}, such as "
+        f"{left_out[0]}), which are left out; to fold a *{DATA_ENDING} of theirs, name it in "
+        "--input_list"
+    )
 
 
 def _hint(directory: Path | None) -> str:
@@ -123,7 +141,7 @@ def listed_files(path: Path) -> Iterator[Path]:
             yield path.parent / name
 
 
-def input_files(directory: Path, *, recursive: bool) -> Iterator[Path]:
+def input_files(directory: Path, *, recursive: bool, left_out: list[Path]) -> Iterator[Path]:
     """Yields the JSON files of a directory, sorted as upstream does.
 
     It may be the output directory of a batch as well: what af3opt has written there, its
@@ -132,6 +150,7 @@ def input_files(directory: Path, *, recursive: bool) -> Iterator[Path]:
     Args:
         directory: Directory given as `--input_dir`.
         recursive: Also look in directories below it.
+        left_out: Gets the directories of jobs that are passed over.
 
     Raises:
         InputError: the directory cannot be read.
@@ -148,13 +167,18 @@ def input_files(directory: Path, *, recursive: bool) -> Iterator[Path]:
             ", ..." if len(others) > 1 else "",
         )
     has_outputs = any(entry.name == STATE_DIRECTORY for entry in entries)
+    noted = job_directories(directory) if has_outputs and recursive else frozenset()
     for entry in entries:
         path = Path(entry.path)
         if entry.name.endswith(".json") and _is_to_be_read(entry):
             if not (has_outputs and entry.name == FAILED_FILE):
                 yield path
-        elif recursive and path.is_dir() and not (has_outputs and _is_output(path)):
-            yield from input_files(path, recursive=True)
+        elif not recursive or not path.is_dir() or entry.name == STATE_DIRECTORY:
+            continue
+        elif entry.name in noted or (has_outputs and _holds_one_job(path)):
+            left_out.append(path)
+        else:
+            yield from input_files(path, recursive=True, left_out=left_out)
 
 
 def _is_almost_json(name: str) -> bool:
@@ -170,9 +194,15 @@ def _is_to_be_read(entry: os.DirEntry[str]) -> bool:
         return True
 
 
-def _is_output(directory: Path) -> bool:
-    """Tells whether a directory below an output directory is af3opt's own or a job's."""
-    return directory.name == STATE_DIRECTORY or any(directory.glob(f"*{DATA_ENDING}"))
+def _holds_one_job(directory: Path) -> bool:
+    """Tells whether a directory looks like a job's: without resume there is no journal of it."""
+    files = [path.name for path in directory.glob("*.json")]
+    names = (file.removesuffix(DATA_ENDING) for file in files if file.endswith(DATA_ENDING))
+    return any(
+        f"{directory.name}_".startswith(f"{name}_")
+        and all(file.startswith(f"{name}_") for file in files)
+        for name in names
+    )
 
 
 def take_shard(paths: Iterable[Path], index: int, count: int) -> Iterator[Path]:
