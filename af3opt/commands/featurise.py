@@ -146,7 +146,11 @@ def _jobs(
 def _load(planned: "PlannedJob", num_seeds: int | None) -> "FoldInput":
     """Loads an input that brings its alignments and templates."""
     from af3opt.engine.inputs import load_fold_input, needs_search
+    from af3opt.execution.planning.plan import seeds_problem
 
+    problem = seeds_problem(planned, num_seeds)
+    if problem is not None:
+        raise InputError(problem)
     fold_input = load_fold_input(planned.path, planned.position)
     if needs_search(fold_input):
         raise InputError(

@@ -139,7 +139,7 @@ def _prepare(
 ) -> tuple["Submission", "Intake"]:
     """Plans the batch; writes nothing."""
     from af3opt.data.resources import component_index
-    from af3opt.execution.planning.plan import make_plan
+    from af3opt.execution.planning.plan import make_plan, warn_of_duplicates
     from af3opt.inference.buckets import choose_buckets
     from af3opt.schedulers.estimates import find_estimates
     from af3opt.schedulers.finished import FinishedJobs
@@ -153,6 +153,7 @@ def _prepare(
     backend = settings.jax_backend or "gpu"
     buckets = choose_buckets(settings, backend)
     plan = make_plan(settings, buckets, os.environ)
+    warn_of_duplicates(settings, plan)
     estimates = find_estimates(settings, output, buckets, backend)
     searches = find_search_costs(settings) if settings.run_data_pipeline else None
     done = None if everything else FinishedJobs(settings, output, os.environ)

@@ -8,7 +8,7 @@ import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from af3opt.base.errors import Af3optError, ExitCode, UnifiedMemoryNeededError, UsageError
+from af3opt.base.errors import Af3optError, ExitCode, UnifiedMemoryNeededError
 from af3opt.environment.startup import Startup
 from af3opt.execution.batch.run import BatchRun
 from af3opt.execution.claims.compile_leases import CompileLeases
@@ -24,7 +24,7 @@ from af3opt.execution.outcomes import (
     write_table,
 )
 from af3opt.execution.planning.deadline import SeedTimes, find_deadline
-from af3opt.execution.planning.plan import PlannedJob, duplicate_names, make_plan
+from af3opt.execution.planning.plan import PlannedJob, make_plan, warn_of_duplicates
 from af3opt.execution.planning.preview import preview_jobs, preview_lines
 from af3opt.execution.trace import Trace, write_trace
 from af3opt.inference.model_runner import create_model_runner
@@ -33,9 +33,6 @@ from af3opt.progress import LearnedTimes, Reporter, open_display
 from af3opt.settings.settings import Settings
 
 _log = logging.getLogger(__name__)
-
-# More names than this tell nothing more.
-_MOST_DUPLICATES_SHOWN = 5
 
 
 def run_batch(
@@ -171,29 +168,6 @@ def preview_batch(settings: Settings, startup: Startup) -> Iterator[str]:
         is_finished=functools.partial(is_finished, session),
     )
     yield from preview_lines(list(jobs))
-
-
-def warn_of_duplicates(settings: Settings, plan: Sequence[PlannedJob]) -> None:
-    """Says which jobs have the name of another one, before anything is run.
-
-    Raises:
-        UsageError: with `--force_output_dir` they would overwrite each other.
-    """
-    duplicates = duplicate_names(plan)
-    if duplicates and settings.force_output_dir:
-        name, paths = next(iter(duplicates.items()))
-        shown = ", ".join(map(str, paths[:_MOST_DUPLICATES_SHOWN]))
-        raise UsageError(
-            f"--force_output_dir: {len(paths)} jobs are named {name} ({shown}) and would overwrite "
-            "each other; give them different names, or leave the flag out"
-        )
-    for name, paths in list(duplicates.items())[:_MOST_DUPLICATES_SHOWN]:
-        _log.warning(
-            "%d jobs are named %s (%s); all but the first get a directory with a time stamp",
-            len(paths), name, ", ".join(map(str, paths[:_MOST_DUPLICATES_SHOWN])),
-        )  # fmt: skip
-    if len(duplicates) > _MOST_DUPLICATES_SHOWN:
-        _log.warning("%d more names are used twice", len(duplicates) - _MOST_DUPLICATES_SHOWN)
 
 
 def finish(

@@ -7,7 +7,7 @@ from pathlib import Path
 from af3opt.base.errors import InputError
 from af3opt.base.json_types import Json
 from af3opt.base.padding import padded_size
-from af3opt.execution.planning.plan import PlannedJob
+from af3opt.execution.planning.plan import PlannedJob, seeds_problem
 from af3opt.inputs.checking import check_file
 from af3opt.inputs.components import Dictionary, check_components
 from af3opt.inputs.findings import Place
@@ -72,7 +72,7 @@ def take_in(
         by_file.setdefault(job.path, []).append(job)
     intake = Intake()
     for path, planned in by_file.items():
-        jobs, contents = _usable(path, planned, intake, ccd)
+        jobs, contents = _usable(path, planned, intake, ccd, settings.num_seeds)
         # A file is one unit: as long as one of its jobs is left, all of them are named.
         if not jobs:
             continue
@@ -91,7 +91,11 @@ def take_in(
 
 
 def _usable(
-    path: Path, planned: Sequence[PlannedJob], intake: Intake, ccd: Dictionary | None
+    path: Path,
+    planned: Sequence[PlannedJob],
+    intake: Intake,
+    ccd: Dictionary | None,
+    num_seeds: int | None,
 ) -> tuple[list[PlannedJob], list[Mapping[str, Json]]]:
     """Checks a file; returns the jobs that can be run, and their JSON; notes the others."""
     try:
@@ -107,6 +111,8 @@ def _usable(
             check_components(found.chains, found.bonds, ccd, Place(found.findings))
         if found.findings.errors:
             intake.unusable.append((job, f"{found.source}: {found.findings.summary}"))
+        elif problem := seeds_problem(job, num_seeds):
+            intake.unusable.append((job, problem))
         else:
             jobs.append(job)
             contents.append(found.content)

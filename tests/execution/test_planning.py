@@ -95,6 +95,26 @@ def test_results_alone_are_no_inputs_and_it_is_said(tmp_path):
     )
 
 
+@pytest.mark.parametrize(
+    ("seeds", "number", "problem"),
+    [
+        ([1], None, None),
+        ([1, 2], None, None),
+        ([1], 3, None),
+        ([], 1, None),
+        ([], 3, None),
+        ([1, 2], 3, "modelSeeds must hold one seed, not 2"),
+        ([1, 2], 1, "modelSeeds must hold one seed, not 2"),
+        ([1], 1, "must be at least 2; leave it out to use the seed of the input"),
+    ],
+)
+def test_num_seeds_needs_one_seed(tmp_path, seeds, number, problem):
+    write_input(tmp_path, "a", seeds)
+    (job,) = plan(f"--input_dir={tmp_path}")
+    expected = problem and f"{tmp_path}/a.json: a: --num_seeds={number}: {problem}"
+    assert planning.seeds_problem(job, number) == expected
+
+
 def test_a_list_names_inputs_relative_to_itself(inputs):
     listing = inputs / "list.txt"
     listing.write_text(f"# two of them\nc.json\n\n{inputs / 'a.json'}\n")

@@ -245,6 +245,22 @@ class TestUnusableInputs:
         failed = json.loads((cluster.output / "failed.json").read_text())
         assert [failure["name"] for failure in failed] == ["bad", "typo", "x"]
 
+    def test_seeds_that_run_would_refuse(self, cluster):
+        write_input(cluster.inputs, "a", [1])
+        code, _, said = cluster.submit("--num_seeds=3")
+        assert code == ExitCode.SOME_FAILED
+        assert cluster.lists() == {"0000.txt": ["a.json"]}
+        for name in "bc":
+            assert f"/{name}.json: {name}: --num_seeds=3: modelSeeds must hold one seed" in said
+
+    def test_jobs_that_would_overwrite_each_other(self, cluster):
+        write_input(cluster.inputs / "more", "a", [1])
+        (cluster.inputs / "more" / "a.json").rename(cluster.inputs / "other.json")
+        code, arrays, said = cluster.submit("--force_output_dir")
+        assert (code, arrays) == (ExitCode.USAGE, {})
+        assert "--force_output_dir: 2 jobs are named a" in said
+        assert cluster.submit()[0] == ExitCode.OK
+
     def test_the_good_jobs_of_a_list_are_submitted(self, cluster):
         good, bad = (
             {"name": name, "modelSeeds": [], "sequences": [{"proteinChain": chain}]}

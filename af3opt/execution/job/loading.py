@@ -30,7 +30,7 @@ from af3opt.execution.job.data_journal import DataRecord
 from af3opt.execution.job.identity import Identity
 from af3opt.execution.job.journal import JobJournal
 from af3opt.execution.job.session import Session
-from af3opt.execution.planning.plan import PlannedJob
+from af3opt.execution.planning.plan import PlannedJob, seeds_problem
 from af3opt.execution.state_directory import STATE_DIRECTORY
 from af3opt.output.job_directory import make_job_directory, remove_marks
 from af3opt.output.tree import JobTree
@@ -284,6 +284,9 @@ def _with_seeds(settings: Settings, planned: PlannedJob, fold_input: FoldInput) 
     number = settings.num_seeds
     if number is None or (not planned.seeds and len(fold_input.rng_seeds) == number):
         return fold_input
+    problem = seeds_problem(planned, number)
+    if problem is not None:
+        raise InputError(problem)
     _log.info("Expanding fold job %s to %d seeds", fold_input.name, number)
     try:
         return fold_input.with_multiple_seeds(number)

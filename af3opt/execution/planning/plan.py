@@ -34,6 +34,8 @@ _LIGAND_TOKENS = 25
 _COMMENT = re.compile(r"(?:^|\s+)#")
 _SMILES_ATOM = re.compile(r"\[[^\]]*\]|Br|Cl|[BCNOPSFIbcnops]")
 
+# More names than this tell nothing more.
+_MOST_DUPLICATES_SHOWN = 5
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -205,6 +207,24 @@ def _holds_one_job(directory: Path) -> bool:
     )
 
 
+def seeds_problem(job: PlannedJob, number: int | None) -> str | None:
+    """Says why a job cannot have `--num_seeds` seeds; None where it can.
+
+    Args:
+        job: The job; one that names no seed gets as many as are wanted.
+        number: `--num_seeds`.
+    """
+    if number is None or not job.seeds:
+        return None
+    if len(job.seeds) != 1:
+        reason = f"modelSeeds must hold one seed, not {len(job.seeds)}"
+    elif number == 1:
+        reason = "must be at least 2; leave it out to use the seed of the input"
+    else:
+        return None
+    return f"{job.path}: {job.name}: --num_seeds={number}: {reason}"
+
+
 def take_shard(paths: Iterable[Path], index: int, count: int) -> Iterator[Path]:
     """Keeps every `count`-th path, beginning with number `index` (from 0)."""
     return itertools.islice(paths, index, None, count)
@@ -329,3 +349,26 @@ def duplicate_names(jobs: Iterable[PlannedJob]) -> dict[str, list[Path]]:
     for job in jobs:
         by_name.setdefault(job.sanitised_name, []).append(job.path)
     return {name: paths for name, paths in by_name.items() if len(paths) > 1}
+
+
+def warn_of_duplicates(settings: Settings, plan: Sequence[PlannedJob]) -> None:
+    """Says which jobs have the name of another one, before anything is run.
+
+    Raises:
+        UsageError: with `--force_output_dir` they would overwrite each other.
+    """
+    duplicates = duplicate_names(plan)
+    if duplicates and settings.force_output_dir:
+        name, paths = next(iter(duplicates.items()))
+        shown = ", ".join(map(str, paths[:_MOST_DUPLICATES_SHOWN]))
+        raise UsageError(
+            f"--force_output_dir: {len(paths)} jobs are named {name} ({shown}) and would overwrite "
+            "each other; give them different names, or leave the flag out"
+        )
+    for name, paths in list(duplicates.items())[:_MOST_DUPLICATES_SHOWN]:
+        _log.warning(
+            "%d jobs are named %s (%s); all but the first get a directory with a time stamp",
+            len(paths), name, ", ".join(map(str, paths[:_MOST_DUPLICATES_SHOWN])),
+        )  # fmt: skip
+    if len(duplicates) > _MOST_DUPLICATES_SHOWN:
+        _log.warning("%d more names are used twice", len(duplicates) - _MOST_DUPLICATES_SHOWN)

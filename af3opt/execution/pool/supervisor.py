@@ -22,9 +22,9 @@ from typing import IO
 
 from af3opt.base.child_process import module_command
 from af3opt.base.errors import Af3optError, ExitCode, UsageError
-from af3opt.execution.launch import finish, warn_of_duplicates
+from af3opt.execution.launch import finish
 from af3opt.execution.outcomes import Outcome, Status, outcome_of
-from af3opt.execution.planning.plan import PlannedJob, make_plan
+from af3opt.execution.planning.plan import PlannedJob, make_plan, warn_of_duplicates
 from af3opt.execution.pool.crashes import MOST_CRASHES, Crashes
 from af3opt.execution.pool.slots import Slot
 from af3opt.execution.pool.worker import WorkerOrder, WorkerReport, read_report
