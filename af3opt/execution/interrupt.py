@@ -137,10 +137,7 @@ class InterruptGuard:
         )
         # First, so that nobody writes down how a child process ended that is killed here.
         stop_writing()
-        with contextlib.suppress(psutil.Error):
-            for child in psutil.Process().children(recursive=True):
-                with contextlib.suppress(psutil.Error):
-                    child.kill()
+        end_children()
         with self._lock:
             directories, last_steps = list(self._directories), list(self._last_steps.values())
         for directory in directories:
@@ -148,7 +145,32 @@ class InterruptGuard:
         for step in last_steps:
             with contextlib.suppress(OSError):
                 step()
+        # A thread may have started another one meanwhile, as after a search that was killed.
+        end_children()
         logging.shutdown()
+
+
+def end_children() -> None:
+    """Kills all child processes, also those that threads start while others are killed."""
+    for _ in range(_MOST_SWEEPS):
+        left = _children()
+        if not left:
+            return
+        for child in left:
+            with contextlib.suppress(psutil.Error):
+                child.kill()
+        time.sleep(_SWEEP_SECONDS)
+
+
+def _children() -> list[psutil.Process]:
+    """Child processes that run; those that have ended stay until a thread asks for them."""
+    found = []
+    with contextlib.suppress(psutil.Error):
+        for child in psutil.Process().children(recursive=True):
+            with contextlib.suppress(psutil.Error):
+                if child.status() != psutil.STATUS_ZOMBIE:
+                    found.append(child)
+    return found
 
 
 def remove_temporaries(directory: Path) -> None:

@@ -11,6 +11,7 @@ import sys
 import time
 from pathlib import Path
 
+import psutil
 import pytest
 
 from af3opt.base.errors import ExitCode
@@ -52,6 +53,11 @@ class Searches:
         run = '"$real" "$@" ||'
         assert run in text
         self.program.write_text(text.replace(run, f"cat {gate} >/dev/null\n{run}"))
+
+    def processes(self):
+        """Processes of the program that run, whoever started them."""
+        running = psutil.process_iter(["cmdline"])
+        return [one for one in running if str(self.program) in (one.info["cmdline"] or ())]
 
     def write_job(self, name, *sequences):
         proteins = [
@@ -191,6 +197,7 @@ def test_a_job_with_given_results_does_not_wait_for_a_search_under_way(searches,
     finally:
         run.send_signal(signal.SIGTERM)
         run.wait(LONGEST_S)
+    assert searches.processes() == []
 
 
 @pytest.fixture
@@ -223,6 +230,7 @@ def test_a_signal_leaves_no_temporary_files(searches, tmp_path, scratch):
     run.send_signal(signal.SIGTERM)
     assert run.wait(LONGEST_S) != 0
     assert list(scratch.iterdir()) == []
+    assert searches.processes() == []
     # What was killed there has not failed.
     assert not list((tmp_path / "out").rglob("failed-*"))
 
