@@ -55,8 +55,8 @@ IDS = [path.relative_to(REPOSITORY).as_posix() for path in DOCUMENTS]
 FOREIGN = {
     "append", "array", "cov", "cov-report", "cpus-per-task", "gpus", "gres", "init", "lock", "mem",
     "no-deps", "branch",
-    "nv", "python", "quick", "requeue", "seq_limit", "signal", "suite", "time", "wrap", "weights",
-    "databases", "depth", "device_seconds", "durations",
+    "nv", "python", "quick", "requeue", "seq_limit", "signal", "suite", "tblout", "time", "wrap",
+    "weights", "databases", "depth", "device_seconds", "durations",
 }  # fmt: skip
 
 

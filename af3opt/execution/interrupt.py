@@ -31,6 +31,8 @@ _log = logging.getLogger(__name__)
 _WAKE = signal.SIGRTMIN + 7
 _MOST_SWEEPS = 50
 _SWEEP_SECONDS = 0.02
+# A thread may be about to start a child process while nothing new is seen.
+_QUIET_SWEEPS = 5
 _ENDING = (signal.SIGINT, signal.SIGTERM)
 
 
@@ -120,24 +122,29 @@ class InterruptGuard:
             self._end(signal.Signals(received))
 
     def _end(self, number: signal.Signals) -> None:
+        children: set[psutil.Process] = set()
         try:
-            self._leave_nothing(number)
+            _log.warning(
+                "Stopped by %s. Finished results are complete; nothing half-written is left.%s",
+                number.name,
+                " To go on, run the same command again." if self._resumable else "",
+            )
+            stop_writing()
+            children = suspend_children()
+            self._leave_nothing()
         except Exception as error:
             _log.warning("Files of this process may be left: %s", error, exc_info=True)
         finally:
+            # Killed last, and without letting a thread in: one that waits for a child process
+            # would write down how it ended, or start another one, that would outlive this.
+            for child in children:
+                with contextlib.suppress(OSError):
+                    os.kill(child.pid, signal.SIGKILL)
             # The main thread cannot be unwound from here: it may be inside a device call.
             os._exit(self._codes[number])
 
-    def _leave_nothing(self, number: signal.Signals) -> None:
-        """Ends child processes, removes unfinished files and takes the last steps."""
-        _log.warning(
-            "Stopped by %s. Finished results are complete; nothing half-written is left.%s",
-            number.name,
-            " To go on, run the same command again." if self._resumable else "",
-        )
-        # First, so that nobody writes down how a child process ended that is killed here.
-        stop_writing()
-        end_children()
+    def _leave_nothing(self) -> None:
+        """Removes unfinished files and takes the last steps."""
         with self._lock:
             directories, last_steps = list(self._directories), list(self._last_steps.values())
         for directory in directories:
@@ -145,31 +152,36 @@ class InterruptGuard:
         for step in last_steps:
             with contextlib.suppress(OSError):
                 step()
-        # A thread may have started another one meanwhile, as after a search that was killed.
-        end_children()
         logging.shutdown()
 
 
-def end_children() -> None:
-    """Kills all child processes, also those that threads start while others are killed."""
-    for _ in range(_MOST_SWEEPS):
-        left = _children()
-        if not left:
-            return
-        for child in left:
+def suspend_children() -> set[psutil.Process]:
+    """Stops all child processes where they are, and those that are started meanwhile.
+
+    Returns:
+        The child processes. Threads that wait for them go on waiting.
+    """
+    suspended: set[psutil.Process] = set()
+    quiet = 0
+    while quiet < _QUIET_SWEEPS:
+        new = _children() - suspended
+        for child in new:
             with contextlib.suppress(psutil.Error):
-                child.kill()
+                child.suspend()
+        suspended |= new
+        quiet = 0 if new else quiet + 1
         time.sleep(_SWEEP_SECONDS)
+    return suspended
 
 
-def _children() -> list[psutil.Process]:
+def _children() -> set[psutil.Process]:
     """Child processes that run; those that have ended stay until a thread asks for them."""
-    found = []
+    found = set()
     with contextlib.suppress(psutil.Error):
         for child in psutil.Process().children(recursive=True):
             with contextlib.suppress(psutil.Error):
                 if child.status() != psutil.STATUS_ZOMBIE:
-                    found.append(child)
+                    found.add(child)
     return found
 
 

@@ -9,6 +9,7 @@ import sys
 import textwrap
 import time
 
+import psutil
 import pytest
 
 from af3opt.base.errors import ExitCode
@@ -52,6 +53,40 @@ def test_signal_ends_a_busy_process_without_half_written_files(tmp_path, number,
     assert list(tmp_path.iterdir()) == []
     assert number.name in errors.decode()
     assert "same command again" not in errors.decode()
+
+
+# Threads that start another child process whenever one has ended, each with one of its own.
+RESTARTING = textwrap.dedent(
+    """
+    import subprocess, sys, threading, time
+    from af3opt.execution.interrupt import InterruptGuard
+    def start_again():
+        while True:
+            subprocess.run(["bash", "-c", f"cat {sys.argv[1]} >/dev/null; :"])
+    with InterruptGuard().active():
+        for _ in range(4):
+            threading.Thread(target=start_again, daemon=True).start()
+        print("busy", flush=True)
+        time.sleep(600)
+    """
+)
+
+
+@pytest.mark.parametrize("seconds", [0, 0.01, 0.02, 0.05, 0.5])
+def test_no_child_process_outlives_it(tmp_path, seconds):
+    gate = tmp_path / "gate"
+    os.mkfifo(gate)
+    with program([sys.executable, "-c", RESTARTING, str(gate)], stdout=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == b"busy\n"
+        time.sleep(seconds)  # Any moment is as good as another.
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(LONGEST_S) == ExitCode.TERMINATED
+    lines = [one.info["cmdline"] or [] for one in psutil.process_iter(["cmdline"])]
+    left = [line for line in lines if any(str(gate) in word for word in line)]
+    with contextlib.suppress(OSError):
+        os.close(os.open(gate, os.O_WRONLY | os.O_NONBLOCK))  # Lets them end.
+    assert left == []
 
 
 def test_ctrl_c_says_how_to_go_on(tmp_path):

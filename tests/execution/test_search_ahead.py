@@ -55,9 +55,10 @@ class Searches:
         self.program.write_text(text.replace(run, f"cat {gate} >/dev/null\n{run}"))
 
     def processes(self):
-        """Processes of the program that run, whoever started them."""
-        running = psutil.process_iter(["cmdline"])
-        return [one for one in running if str(self.program) in (one.info["cmdline"] or ())]
+        """Processes of the program that run, and what these have started."""
+        folder = str(self.program.parent)
+        lines = [one.info["cmdline"] or [] for one in psutil.process_iter(["cmdline"])]
+        return [line for line in lines if any(word.startswith(folder) for word in line)]
 
     def write_job(self, name, *sequences):
         proteins = [
