@@ -76,8 +76,8 @@ def made_model(tmp_path, inferred=lambda _seconds: None):
 
 def test_upstreams_class_runs_on_our_runner(runner_class, tmp_path, monkeypatch):
     class Weights:
-        def __init__(self, model_dir, device, *, use_copy):
-            self.made_of = (model_dir, device, use_copy)
+        def __init__(self, model_dir, device, *, use_copy, digest):
+            self.made_of = (model_dir, device, use_copy, digest)
 
         def load(self):
             return types.SimpleNamespace(params={"scope": self.made_of[0]})
