@@ -77,7 +77,8 @@ def made_model(tmp_path, inferred=lambda _seconds: None):
 def test_upstreams_class_runs_on_our_runner(runner_class, tmp_path, monkeypatch):
     class Weights:
         def __init__(self, model_dir, device, *, use_copy, digest):
-            self.made_of = (model_dir, device, use_copy, digest)
+            self.made_of = (model_dir, device, use_copy)
+            self.digest = digest
 
         def load(self):
             return types.SimpleNamespace(params={"scope": self.made_of[0]})
@@ -105,6 +106,10 @@ def test_upstreams_class_runs_on_our_runner(runner_class, tmp_path, monkeypatch)
     assert (ours.compiler.config, ours.compiler.device) == ("config", "cpu:0")
     assert ours.compiler.identity.optimizations == ("one",)
     assert ours.weights.made_of == (tmp_path / "weights", "cpu:0", True)
+    # The digest is taken of the weights that are named by then.
+    (tmp_path / "weights").mkdir()
+    (tmp_path / "weights" / "af3.bin").write_bytes(b"weights")
+    assert ours.weights.digest() == model.stages.weights_digest
 
 
 @pytest.mark.parametrize("change", ["other", "none"])
