@@ -26,6 +26,7 @@ from af3opt.execution.outcomes import (
 from af3opt.execution.planning.deadline import SeedTimes, find_deadline
 from af3opt.execution.planning.plan import PlannedJob, make_plan, warn_of_duplicates
 from af3opt.execution.planning.preview import preview_jobs, preview_lines
+from af3opt.execution.state_directory import FAILED_FILE
 from af3opt.execution.trace import Trace, write_trace
 from af3opt.inference.model_runner import create_model_runner
 from af3opt.memory import KnownPrograms, MemoryManager, Program
@@ -196,6 +197,10 @@ def finish(
         _write_batch_report(settings.output_dir)
     finished = sum(outcome.status in (Status.DONE, Status.ALREADY_DONE) for outcome in outcomes)
     _log.info("Done running %d fold jobs.", finished)
+    if any(outcome.status is Status.FAILED for outcome in outcomes):
+        _log.info("The reasons are in %s", settings.output_dir / FAILED_FILE)
+    if finished and not settings.run_inference:
+        _log.info("To run the model, type the same command without --norun_inference.")
     code = exit_code(outcomes)
     if spilling_helps and code is ExitCode.SOME_FAILED:
         raise UnifiedMemoryNeededError
