@@ -9,6 +9,7 @@ samples of the content tell.
 
 import hashlib
 import os
+import stat
 from pathlib import Path
 
 from af3opt.base.json_types import Json
@@ -28,10 +29,11 @@ def file_state(path: Path) -> list[Json]:
     Raises:
         OSError: it is gone, or cannot be read.
     """
-    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    # A pipe has no content to take samples of, and must not be waited for.
+    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
     try:
         status = os.fstat(descriptor)
-        samples = _samples(descriptor, status.st_size)
+        samples = _samples(descriptor, status.st_size) if stat.S_ISREG(status.st_mode) else ""
     finally:
         os.close(descriptor)
     times = (status.st_mtime_ns, status.st_ctime_ns)

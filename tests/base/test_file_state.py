@@ -61,3 +61,9 @@ def test_an_empty_file_has_a_state_and_a_missing_one_is_an_error(tmp_path):
     assert file_state(path)[0] == 0
     with pytest.raises(FileNotFoundError):
         file_state(tmp_path / "missing")
+
+
+def test_a_pipe_is_not_waited_for(tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    size, *_, samples = file_state(tmp_path / "pipe")
+    assert (size, samples) == (0, "")

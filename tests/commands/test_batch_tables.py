@@ -51,7 +51,7 @@ class Batch:
         """A job whose MSAs and some seeds are done; scores are seed + sample / 10."""
         self.search(name, seeds)
         tree = JobTree(self.root / name, name)
-        run = JobJournal(self.root, name).run(Identity({"run": name, **parts}))
+        run = JobJournal(self.root, name).run(Identity({"run": name, **parts}), seeds)
         run.begin(tree.root, seeds, parts)
         scores = []
         for seed in done:
