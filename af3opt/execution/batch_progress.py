@@ -104,15 +104,10 @@ def read_progress(output_dir: Path) -> BatchProgress:
         _never_planned(failure, name)
         for name, notes in failures.items()
         for failure in notes
-        if not _is_planned(failure, expected.get(name, ()))
+        if not any(_is_of(failure, job.source) for job in expected.get(name, ()))
     ]
     jobs.sort(key=lambda job: job.name)
     return BatchProgress(jobs, _seconds_left(times, jobs))
-
-
-def _is_planned(failure: FailureNote, jobs: Sequence[ExpectedJob]) -> bool:
-    path = Path(failure["file"]).absolute()
-    return any(job.source is None or job.source.path == path for job in jobs)
 
 
 def _never_planned(failure: FailureNote, name: str) -> JobProgress:
@@ -184,10 +179,12 @@ def _told_apart(jobs: Sequence[ExpectedJob]) -> Iterator[tuple[ExpectedJob, str 
 
 def _failure(failures: Sequence[FailureNote], source: Source | None) -> str | None:
     """Why a job failed, None if it did not; without its source any failure is its own."""
-    for failure in failures:
-        if source is None or Path(failure["file"]).absolute() == source.path:
-            return failure["reason"]
-    return None
+    return next((failure["reason"] for failure in failures if _is_of(failure, source)), None)
+
+
+def _is_of(failure: FailureNote, source: Source | None) -> bool:
+    """Whether a failure is of the input of a source; of a job without one it may be."""
+    return source is None or Path(failure["file"]).absolute() == source.path
 
 
 def _state(

@@ -206,3 +206,9 @@ def wait_for(condition, seconds=60):
 def leftovers(output: Path):
     """Unfinished files of atomic writes."""
     return [path for path in output.rglob("*") if ".af3opt-tmp-" in path.name]
+
+
+def command_lines_with(text):
+    """Command lines of the processes that run, whoever started them, with a text in a word."""
+    lines = [one.info["cmdline"] or [] for one in psutil.process_iter(["cmdline"])]
+    return [line for line in lines if any(str(text) in word for word in line)]

@@ -9,11 +9,10 @@ import sys
 import textwrap
 import time
 
-import psutil
 import pytest
 
 from af3opt.base.errors import ExitCode
-from tests.execution.conftest import LONGEST_S, program
+from tests.execution.conftest import LONGEST_S, command_lines_with, program
 
 # The main thread sits in a C call that never returns to the interpreter, as it does
 # while a compiled model runs.
@@ -82,8 +81,7 @@ def test_no_child_process_outlives_it(tmp_path, seconds):
         time.sleep(seconds)  # Any moment is as good as another.
         process.send_signal(signal.SIGTERM)
         assert process.wait(LONGEST_S) == ExitCode.TERMINATED
-    lines = [one.info["cmdline"] or [] for one in psutil.process_iter(["cmdline"])]
-    left = [line for line in lines if any(str(gate) in word for word in line)]
+    left = command_lines_with(gate)
     with contextlib.suppress(OSError):
         os.close(os.open(gate, os.O_WRONLY | os.O_NONBLOCK))  # Lets them end.
     assert left == []

@@ -11,12 +11,11 @@ import sys
 import time
 from pathlib import Path
 
-import psutil
 import pytest
 
 from af3opt.base.errors import ExitCode
 from tests.conftest import REPOSITORY
-from tests.execution.conftest import LONGEST_S
+from tests.execution.conftest import LONGEST_S, command_lines_with
 from tests.execution.searched import DATABASES, MARKS, UBIQUITIN
 
 pytest.importorskip("pyhmmer")
@@ -56,9 +55,7 @@ class Searches:
 
     def processes(self):
         """Processes of the program that run, and what these have started."""
-        folder = str(self.program.parent)
-        lines = [one.info["cmdline"] or [] for one in psutil.process_iter(["cmdline"])]
-        return [line for line in lines if any(word.startswith(folder) for word in line)]
+        return command_lines_with(self.program.parent)
 
     def write_job(self, name, *sequences):
         proteins = [
