@@ -7,10 +7,15 @@ set -euo pipefail
 output="$(realpath -m -- "${1:-quickstart_output}")"
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
+say() { echo "quickstart: $*" >&2; }
+
+say "step 1 of 3: environment and engine in .venv (half a minute, or as long as the downloads take)"
 ./scripts/setup-env.sh
+say "step 2 of 3: chemical data and random weights (half a minute to two minutes)"
 # It prints the directory of the weights; progress goes to stderr.
 model_dir="$(.venv/bin/af3opt prepare --synthetic_weights)"
 
+say "step 3 of 3: fold ubiquitin on the CPU (half a minute to two minutes, mostly compiling)"
 .venv/bin/af3opt run \
   --json_path=examples/ubiquitin.json \
   --output_dir="$output" --force_output_dir \

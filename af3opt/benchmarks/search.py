@@ -28,6 +28,8 @@ from af3opt.benchmarks.search_result import (
     format_search_result,
     write_search_result,
 )
+from af3opt.data.prepared import find_prepared
+from af3opt.data.resources import require_component_data
 from af3opt.features.featurise import usable_threads
 
 _log = logging.getLogger(__name__)
@@ -42,8 +44,12 @@ def measure(flags: argparse.Namespace, folder: Path, empty: SearchResult) -> Ite
         empty: A result without figures.
 
     Raises:
-        SetupError: jackhmmer or the compiled part is missing, or a search fails.
+        SetupError: jackhmmer, the compiled part or the component data is missing, or a search
+            fails.
     """
+    if "pipeline" in flags.parts:
+        # The other parts take minutes; what this one needs is looked for before them.
+        require_component_data(find_prepared())
     case = make_case(flags, _program(flags), folder)
     result = empty
     for name in flags.parts:

@@ -204,7 +204,7 @@ def _write(made: "Made", arguments: argparse.Namespace, *, server: bool) -> None
     others = foreign_inputs(directory, texts)
     if others:
         _log.warning("%s has %d other *.json file(s); a run folds them as well", directory, others)
-    there = f", {same} of them as before" if same else ""
+    there = f", {same} unchanged" if same else ""
     write_out(f"{len(made.jobs)} job(s) in {len(texts)} file(s) in {directory}{there}\n")
     if not server:
         folder = shlex.quote(str(directory))

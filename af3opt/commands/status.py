@@ -70,9 +70,9 @@ def _as_text(progress: "BatchProgress") -> str:
     )
     lines.append(f"{done} of {seeds} seeds")
     if progress.seconds_left:
-        text = f"about {duration_text(progress.seconds_left)} of device time left"
+        text = f"about {duration_text(progress.seconds_left)} of inference left"
         if running := counts[JobState.RUNNING]:
-            text += f", {duration_text(progress.seconds_left / running)} at {running} at once"
+            text += f", {duration_text(progress.seconds_left / running)} with {running} running"
         lines.append(text)
     for state in (JobState.RUNNING, JobState.FAILED, JobState.SEARCHED, JobState.LEFT):
         lines += _job_lines(progress, state)

@@ -79,6 +79,8 @@ def main(argv: list[str]) -> int:
     if not (resubmit or settings.dry_run):
         _refuse_second(output)
     submission, intake = _prepare(settings, site, output, everything=resubmit)
+    if intake.jobs:
+        _say_what_is_not_here(settings)
     _say_what_is_left_out(intake)
     if settings.dry_run:
         for name, text in submission.scripts.items():
@@ -177,11 +179,11 @@ def _prepare(
         flags=[f"--output_dir={output}", *_absolute(as_flags(settings, _INPUTS | _STAGES))],
     )
     _log.info(
-        "%d fold jobs in %d array task(s), shared out by %s",
+        "%d fold jobs in %d array task(s), balanced by %s",
         len(intake.jobs), len(to_search) + len(searched), estimates.source,
     )  # fmt: skip
     if searches is not None and intake.to_search:
-        _log.info("Searches are shared out by %s", searches.source)
+        _log.info("Searches are balanced by %s", searches.source)
     return submission, intake
 
 
@@ -193,6 +195,22 @@ def _say_what_is_left_out(intake: "Intake") -> None:
             "Left out: %d fold job(s) that are finished (--resubmit submits them, too)",
             intake.finished,
         )
+
+
+def _say_what_is_not_here(settings: "Settings") -> None:
+    """Warns of directories that the tasks need; they may exist on the compute nodes only."""
+    needed = []
+    if settings.run_inference:
+        needed.append(("--model_dir", settings.model_dir))
+    if settings.run_data_pipeline and not any(Path(path).is_dir() for path in settings.db_dir):
+        needed.append(("--db_dir", ", ".join(settings.db_dir)))
+    for flag, path in needed:
+        if not Path(path).exists():
+            _log.warning(
+                "%s=%s: not found on this machine; if the compute nodes do not have it either, "
+                "every task will fail (set %s)",
+                flag, path, flag,
+            )  # fmt: skip
 
 
 def _say_what_is_not_compared(done: "FinishedJobs", model_dir: Path) -> None:

@@ -92,16 +92,29 @@ def redirect_resources(prepared: PreparedData | None) -> None:
         prepared: Data made by `af3opt prepare`, or None.
 
     Raises:
-        SetupError: the engine has no chemical data of its own and none is
-            prepared, or the prepared data is damaged.
+        NoComponentDataError: the engine has no chemical data of its own, and none is prepared.
+        SetupError: the prepared data is damaged.
     """
-    if prepared is None and not (engine_ccd_file().is_file() and engine_sets_file().is_file()):
-        raise NoComponentDataError(f"the engine has no chemical component data: {_PREPARE_HINT}")
+    require_component_data(prepared)
     if prepared is not None:
         offer_libcifpp_data(prepared)
         if not engine_sets_file().is_file():
             _install_component_sets(prepared)
     _install_ccd_loader(prepared)
+
+
+def require_component_data(prepared: PreparedData | None) -> None:
+    """Says so early where a run would find no chemical component data.
+
+    Args:
+        prepared: Data made by `af3opt prepare`, or None.
+
+    Raises:
+        NoComponentDataError: the engine has none of its own, and none is prepared.
+        SetupError: there is no engine.
+    """
+    if prepared is None and not (engine_ccd_file().is_file() and engine_sets_file().is_file()):
+        raise NoComponentDataError(f"the engine has no chemical component data: {_PREPARE_HINT}")
 
 
 def offer_libcifpp_data(prepared: PreparedData) -> None:

@@ -164,7 +164,9 @@ class Scheduler(abc.ABC):
                 f"{self.submitter} did not answer within {_PATIENCE_SECONDS} s; try again"
             ) from error
         if answer.returncode:
-            raise SetupError(f"{self.submitter} refused the job: {' '.join(answer.stderr.split())}")
+            lines = (" ".join(line.split()) for line in answer.stderr.splitlines())
+            reason = "; ".join(line for line in lines if line)
+            raise SetupError(f"{self.submitter} refused the job: {reason}")
         return self.read_id(answer.stdout)
 
 

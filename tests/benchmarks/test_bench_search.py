@@ -118,6 +118,16 @@ def test_a_difference_is_shown_and_fails(monkeypatch, capsys, tmp_path):
     assert "| 3.0x | NO |" in capsys.readouterr().out
 
 
+@pytest.mark.engine
+def test_missing_component_data_is_named_before_anything_is_measured(tmp_path, capsys):
+    output = tmp_path / "search.json"
+    flags = [*TINY, "--parts=one,pipeline", f"--output={output}", f"--jackhmmer={sys.executable}"]
+    code = main(["bench", "--suite=search", "--", *flags])
+    assert code == ExitCode.USAGE
+    assert "type `af3opt prepare`" in capsys.readouterr().err
+    assert not output.exists()
+
+
 def test_a_missing_program_is_named(tmp_path, capsys, monkeypatch):
     monkeypatch.setenv("PATH", str(tmp_path))
     code = main(["bench", "--suite=search", "--", "--size_gb=0.001"])

@@ -100,7 +100,7 @@ def test_status_counts_and_estimates(batch, capfd):
     assert lines[0] == "1 done, 1 searched, 1 running, 1 failed, 1 left"
     assert lines[1] == "3 of 10 seeds"
     # One seed of "half" and two each of "searched" and "untouched", a minute each.
-    assert lines[2] == "about 5 min of device time left, 5 min at 1 at once"
+    assert lines[2] == "about 5 min of inference left, 5 min with 1 running"
     assert lines[3].startswith("running  half  1/2  process ")
     assert lines[4] == "failed   failed  0/2  is empty"
 
@@ -126,7 +126,7 @@ def test_status_of_a_batch_that_stopped_estimates_all_the_same(tmp_path, capfd):
     batch.run("half", [1, 2], [1])
     code, text, _ = call(capfd, "status", batch.root)
     assert code == ExitCode.OK
-    assert text.splitlines()[2] == "about 60 s of device time left"
+    assert text.splitlines()[2] == "about 60 s of inference left"
 
 
 def test_status_without_a_finished_seed_estimates_nothing(tmp_path, capfd):
@@ -241,7 +241,7 @@ def submit(tmp_path, capfd):
 def test_submit_uses_published_times_where_nothing_is_known(submit):
     tasks, said = submit.tasks()
     assert tasks == 1
-    assert "8 fold jobs in 1 array task(s), shared out by DeepMind's times of one A100" in said
+    assert "8 fold jobs in 1 array task(s), balanced by DeepMind's times of one A100" in said
 
 
 def test_submit_uses_times_learned_on_this_installation(submit):
@@ -254,7 +254,7 @@ def test_submit_uses_times_learned_on_this_installation(submit):
     # Two seeds of the slower GPU fit into three minutes.
     tasks, said = submit.tasks()
     assert tasks == 4
-    assert "shared out by what was learned on gpu A, gpu B" in said
+    assert "balanced by what was learned on gpu A, gpu B" in said
     # Where the model is to run on CPUs, their times count.
     assert submit.tasks("--jax_backend=cpu", "--buckets=128")[0] == 8
     # Nothing was learned with other numbers of recycles.
@@ -271,4 +271,4 @@ def test_submit_prefers_times_of_the_batch_itself(submit, tmp_path):
     batch.run("earlier", [1, 2], [1, 2], seconds=60.0, **parts)
     tasks, said = submit.tasks()
     assert tasks == 3
-    assert f"shared out by 2 seed(s) that are finished in {tmp_path / 'out'}" in said
+    assert f"balanced by 2 seed(s) that are finished in {tmp_path / 'out'}" in said

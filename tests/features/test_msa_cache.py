@@ -226,7 +226,7 @@ def test_forged_results_are_searched_again(name, searcher, config, tmp_path, cap
 
 
 def test_how_long_a_search_took_is_kept(searcher, config, tmp_path, monkeypatch):
-    """Arrays of searches are shared out by it."""
+    """Arrays of searches are balanced by it."""
     ticks = iter([100.0, 112.5])
     monkeypatch.setattr("af3opt.features.msa_cache.time.monotonic", lambda: next(ticks))
     searcher(config).process_protein_chain(_protein("A"))

@@ -207,7 +207,7 @@ def test_what_is_there_is_not_replaced(make):
     # The same again is no conflict.
     code, out, _ = make("x.fasta")
     assert code == ExitCode.OK
-    assert "2 of them as before" in out
+    assert "2 unchanged" in out
     make.source("x.fasta", ">a\nMQIW\n>c\nGGNG\n")
     code, _, err = make("x.fasta")
     assert code == ExitCode.USAGE
