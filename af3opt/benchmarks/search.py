@@ -31,6 +31,7 @@ from af3opt.benchmarks.search_result import (
 from af3opt.data.prepared import find_prepared
 from af3opt.data.resources import require_component_data
 from af3opt.features.featurise import usable_threads
+from af3opt.search.hmmer_help import hmmer_help
 
 _log = logging.getLogger(__name__)
 
@@ -59,7 +60,8 @@ def measure(flags: argparse.Namespace, folder: Path, empty: SearchResult) -> Ite
 
 
 def _program(flags: argparse.Namespace) -> str:
-    program: str | None = flags.jackhmmer or shutil.which("jackhmmer")
+    wanted: str = flags.jackhmmer or "jackhmmer"
+    program = shutil.which(wanted) or flags.jackhmmer
     if program is None:
         raise SetupError("jackhmmer is not on PATH; install HMMER or give --jackhmmer")
     return program
@@ -67,11 +69,11 @@ def _program(flags: argparse.Namespace) -> str:
 
 def _version(program: str) -> str:
     try:
-        done = subprocess.run([program, "-h"], capture_output=True, text=True, check=False)
+        return hmmer_help(program).banner or "an unknown jackhmmer"
     except OSError as error:
         raise SetupError(f"{program}: cannot be started: {error.strerror}") from error
-    lines = (line for line in done.stdout.splitlines() if line.startswith("# HMMER"))
-    return next(lines, "# an unknown jackhmmer").removeprefix("# ")
+    except subprocess.TimeoutExpired as error:
+        raise SetupError(f"{program}: does not answer") from error
 
 
 def main(argv: Sequence[str]) -> int:

@@ -199,13 +199,13 @@ def _say_what_is_left_out(intake: "Intake") -> None:
 
 def _say_what_is_not_here(settings: "Settings") -> None:
     """Warns of directories that the tasks need; they may exist on the compute nodes only."""
-    needed = []
+    needed: list[tuple[str, Path]] = []
     if settings.run_inference:
         needed.append(("--model_dir", settings.model_dir))
     if settings.run_data_pipeline and not any(Path(path).is_dir() for path in settings.db_dir):
-        needed.append(("--db_dir", ", ".join(settings.db_dir)))
+        needed.append(("--db_dir", Path(settings.db_dir[0])))
     for flag, path in needed:
-        if not Path(path).exists():
+        if not path.exists():
             _log.warning(
                 "%s=%s: not found on this machine; if the compute nodes do not have it either, "
                 "every task will fail (set %s)",

@@ -2,7 +2,6 @@
 
 import dataclasses
 import os
-import re
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,11 +10,13 @@ from af3opt.base.errors import SetupError
 from af3opt.doctor.check import Check, Subject, failure, gigabytes, ok, skipped, warning
 from af3opt.doctor.filesystems import file_system_of, read_speed
 from af3opt.engine.discovery import find_engine
+from af3opt.search.hmmer_help import hmmer_help
 
 _PROGRAMS = ("jackhmmer", "nhmmer", "hmmalign", "hmmsearch", "hmmbuild")
-_VERSION = re.compile(r"# HMMER (\S+)")
 # A search of the full protein databases reads some 300 GB; below this it waits for the disk.
 _SLOW_BYTES_PER_S = 300e6
+# Less than doctor has for all its checks.
+_PATIENCE_SECONDS = 5.0
 _NOT_FOUND = ": not found: "
 _ADVICE = (
     "or give --norun_data_pipeline if your inputs bring their MSAs and templates, or run that "
@@ -36,20 +37,30 @@ def check_programs(subject: Subject) -> Iterator[Check]:
                 program, found, f"install HMMER 3 or set --{program}_binary_path, {_ADVICE}"
             )
             continue
-        version = _VERSION.search(_output([path, "-h"]))
+        version = _version(path)
         if version is None:
             yield failure(program, f"{path} does not answer as HMMER does", "install HMMER 3")
             continue
-        yield ok(program, f"HMMER {version[1]} ({path})")
+        yield ok(program, f"HMMER {version} ({path})")
         if program == "jackhmmer":
             yield _seq_limit(path)
             yield _exact_search(subject, path)
 
 
+def _version(program: str) -> str | None:
+    try:
+        return hmmer_help(program, _PATIENCE_SECONDS).version
+    except (OSError, subprocess.SubprocessError):
+        return None
+
+
 def _seq_limit(jackhmmer: str) -> Check:
     try:
         completed = subprocess.run(
-            [jackhmmer, "-h", "--seq_limit", "1"], capture_output=True, timeout=5, check=False
+            [jackhmmer, "-h", "--seq_limit", "1"],
+            capture_output=True,
+            timeout=_PATIENCE_SECONDS,
+            check=False,
         )
         supported = completed.returncode == 0
     except (OSError, subprocess.SubprocessError):
@@ -178,12 +189,3 @@ def _disk(databases: dict[str, str]) -> Iterator[Check]:
             )
         else:
             yield ok(name, f"{kinds[mount_point]}, {speed / 1e6:.0f} MB/s read directly")
-
-
-def _output(command: list[str]) -> str:
-    try:
-        return subprocess.run(
-            command, capture_output=True, text=True, timeout=5, check=False
-        ).stdout
-    except (OSError, subprocess.SubprocessError):
-        return ""

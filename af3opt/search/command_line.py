@@ -1,14 +1,13 @@
 """jackhmmer's command line, as far as its search is known to be the same after the scan."""
 
 import dataclasses
-import functools
-import re
 import subprocess
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Self
 
 from af3opt.search.aside import Aside
+from af3opt.search.hmmer_help import hmmer_help
 
 # Options with a value that change neither the first filter nor what is read.
 _FILES = {"-A", "-o", "--tblout"}
@@ -20,8 +19,6 @@ _SWITCHES = frozenset({"--noali"})
 _DEFAULT_F1 = 0.02
 # Versions whose results were compared, and whether with DeepMind's --seq_limit.
 _COMPARED = frozenset({("3.3.2", False), ("3.4", False), ("3.4", True)})
-_BANNER = re.compile(r"^# HMMER (\S+)", re.MULTILINE)
-_HELP_SECONDS = 60
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -126,23 +123,13 @@ class _Version:
 
 def _version(binary: str) -> _Version | Aside:
     try:
-        status = Path(binary).stat()
-        text = _help_text(binary, status.st_mtime_ns, status.st_size)
+        help_ = hmmer_help(binary)
     except (OSError, subprocess.SubprocessError) as error:
         return Aside(f"{binary} does not say its version ({error})")
-    banner = _BANNER.search(text)
-    if banner is None or "jackhmmer ::" not in text:
+    if help_.version is None or "jackhmmer ::" not in help_.text:
         return Aside(f"{binary} does not say its version")
-    version = _Version(banner[1], "--seq_limit" in text)
+    version = _Version(help_.version, "--seq_limit" in help_.text)
     if (version.name, version.has_limit) not in _COMPARED:
         limit = " with --seq_limit" if version.has_limit else ""
         return Aside(f"the results of HMMER {version.name}{limit} have not been compared")
     return version
-
-
-@functools.lru_cache(maxsize=8)
-def _help_text(binary: str, modified_ns: int, size: int) -> str:  # noqa: ARG001 - part of the key
-    done = subprocess.run(
-        [binary, "-h"], capture_output=True, text=True, timeout=_HELP_SECONDS, check=False
-    )
-    return done.stdout
