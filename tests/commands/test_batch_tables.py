@@ -244,6 +244,14 @@ def test_submit_uses_published_times_where_nothing_is_known(submit):
     assert "8 fold jobs in 1 array task(s), balanced by DeepMind's times of one A100" in said
 
 
+@pytest.mark.parametrize("flag", ["--model_dir", "--db_dir"])
+def test_submit_names_directories_that_are_not_here(submit, tmp_path, flag):
+    (other,) = {"--model_dir", "--db_dir"} - {flag}
+    there, missing = f"{other}={tmp_path}", f"{flag}={tmp_path / 'none'}"
+    assert "not found on this machine" not in submit.tasks(there, f"{flag}={tmp_path}")[1]
+    assert f"{missing}: not found on this machine" in submit.tasks(there, missing)[1]
+
+
 def test_submit_uses_times_learned_on_this_installation(submit):
     settings = resolve_settings([], {})
     learned = LearnedTimes()
