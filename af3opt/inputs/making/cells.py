@@ -6,9 +6,11 @@ from af3opt.inputs.findings import shown
 from af3opt.inputs.making.records import LIGANDS, POLYMERS, BadCellError, Origin, Part
 
 _KINDS = (*POLYMERS, *LIGANDS)
-_MODIFICATION = re.compile(r"([^@;,\s]+)@(\d+)")
+# Python refuses to read numbers of thousands of digits; none is so large here.
+_MODIFICATION = re.compile(r"([^@;,\s]+)@([0-9]{1,18})")
 _SEPARATORS = re.compile(r"[;,\s]+")
-_RANGE = re.compile(r"(\d+)-(\d+)")
+_NUMBER = re.compile(r"[0-9]{1,18}")
+_RANGE = re.compile(r"([0-9]+)-([0-9]+)")
 _MOST_COPIES = 1000
 _LARGEST_SEED = 2**32 - 1
 _MOST_SEEDS = 100_000
@@ -83,7 +85,7 @@ def parse_copies(text: str) -> int:
     Raises:
         BadCellError: it is none.
     """
-    if not (text.isascii() and text.isdigit() and 1 <= int(text) <= _MOST_COPIES):
+    if not _NUMBER.fullmatch(text) or not 1 <= int(text) <= _MOST_COPIES:
         raise BadCellError(f"{shown(text)} is no number of copies; give 1 to {_MOST_COPIES}")
     return int(text)
 
@@ -96,9 +98,10 @@ def parse_seeds(text: str) -> tuple[int, ...]:
     """
     seeds: list[int] = []
     for item in filter(None, _SEPARATORS.split(text)):
-        match = _RANGE.fullmatch(item) if item.isascii() else None
+        match = _RANGE.fullmatch(item)
         first, last = (match[1], match[2]) if match is not None else (item, item)
-        if not (first.isascii() and first.isdigit()) or not int(first) <= int(last):
+        numbers = (first, last)
+        if not all(map(_NUMBER.fullmatch, numbers)) or int(first) > int(last):
             raise BadCellError(f"{shown(item)} is no seed; write numbers, such as 1,2,3 or 1-5")
         if int(last) > _LARGEST_SEED or int(last) - int(first) >= _MOST_SEEDS:
             raise BadCellError(f"{shown(item)}: seeds are numbers from 0 to {_LARGEST_SEED}")

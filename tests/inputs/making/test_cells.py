@@ -54,14 +54,14 @@ def test_bad_chains(text, message):
 
 def test_modifications():
     assert parse_modifications("SEP@5; HYP@12,TPO@1") == (("SEP", 5), ("HYP", 12), ("TPO", 1))
-    for bad in ("SEP", "5@SEP", "SEP@x", "@5", "SEP@-1"):
+    for bad in ("SEP", "5@SEP", "SEP@x", "@5", "SEP@-1", "SEP@" + "9" * 5000):
         with pytest.raises(BadCellError, match="is no modification"):
             parse_modifications(bad)
 
 
 def test_copies():
     assert parse_copies("12") == 12
-    for bad in ("0", "-1", "x", "1.5", "", "1001", "²"):
+    for bad in ("0", "-1", "x", "1.5", "", "1001", "²", "9" * 5000):
         with pytest.raises(BadCellError, match="is no number of copies"):
             parse_copies(bad)
 
@@ -74,7 +74,13 @@ def test_seeds(text, seeds):
     assert parse_seeds(text) == seeds
 
 
-@pytest.mark.parametrize("text", ["", "x", "-1", "5-3", "1.5", "4294967296", "0-999999999", "²"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        *("", "x", "-1", "5-3", "1.5", "4294967296", "0-999999999", "²", "1-٣"),
+        *("9" * 5000, "1-" + "9" * 5000),
+    ],
+)
 def test_bad_seeds(text):
     with pytest.raises(BadCellError):
         parse_seeds(text)
