@@ -15,6 +15,8 @@ SMILES_SUFFIXES = (".smi", ".smiles", ".ism")
 SDF_SUFFIXES = (".sdf", ".sd", ".mol")
 _SPACE = re.compile(r"[\s,;]+")
 _END = "$$$$"
+# Ends the atoms and bonds of a molecule; data of the molecule may follow.
+_MOLECULE_END = re.compile(r"M\s+END\s*")
 
 
 def read_smiles(text: str, path: Path) -> Harvest:
@@ -30,13 +32,16 @@ def read_smiles(text: str, path: Path) -> Harvest:
     harvest = Harvest()
     for number, line in enumerate(text_lines(text), start=1):
         words = _SPACE.split(line.strip(), maxsplit=1)
-        if not words[0] or words[0].startswith("#"):
+        if not any(words) or words[0].startswith("#"):
+            continue
+        if not words[0]:
+            harvest.refuse(Origin(path, number), f"{shown(line.strip())}: holds no SMILES")
             continue
         if number == 1 and words[0].lower() == "smiles":
             continue
         name = words[1].strip() if len(words) > 1 and words[1].strip() else _numbered(path, number)
         _add(harvest, name, words[0], Origin(path, number))
-    if not harvest.records:
+    if not harvest.records and not harvest.mistakes:
         harvest.refuse(Origin(path), "holds no SMILES")
     return harvest
 
@@ -73,6 +78,12 @@ def read_sdf(text: str, path: Path) -> Harvest:
 def _add_molecule(harvest: Harvest, chem: Any, molblock: str, origin: Origin) -> None:
     title = molblock.split("\n", 1)[0].strip()
     name = title or _numbered(origin.path, origin.line)
+    if sum(map(bool, map(_MOLECULE_END.fullmatch, molblock.split("\n")))) > 1:
+        # RDKit reads the first one, and nobody would miss the others.
+        harvest.refuse(
+            origin, f"{shown(name)}: several molecules; write a line {_END} behind each of them"
+        )
+        return
     molecule = None
     with contextlib.suppress(ValueError, RuntimeError):
         molecule = chem.MolFromMolBlock(molblock)

@@ -164,6 +164,12 @@ def test_smiles(read):
     }
 
 
+def test_a_line_without_its_smiles_is_a_mistake(read, tmp_path):
+    harvest = read("x.smi", "CCO,ethanol\n,acetate\n,\n")
+    assert contents(harvest) == {"ethanol": [("smiles", "CCO", 1)]}
+    assert told(harvest, tmp_path) == ["x.smi:2: ',acetate': holds no SMILES"]
+
+
 MOLECULE = """{title}
      RDKit          2D
 
@@ -190,6 +196,16 @@ def test_sdf(read, tmp_path):
         "x_13": [("smiles", "CN", 1)],
     }
     assert told(harvest, tmp_path) == ["x.sdf:25: 'broken': RDKit cannot read this molecule"]
+
+
+def test_molecules_that_nothing_separates_are_a_mistake(read, tmp_path):
+    pytest.importorskip("rdkit")
+    one, two, three = (MOLECULE.format(title=title, element="O") for title in ("a", "b", "c"))
+    harvest = read("x.sdf", f"{one}{two}$$$$\n{three}")
+    assert list(contents(harvest)) == ["c"]
+    assert told(harvest, tmp_path) == [
+        "x.sdf:1: 'a': several molecules; write a line $$$$ behind each of them"
+    ]
 
 
 def test_stereochemistry_of_coordinates_is_kept(read):
