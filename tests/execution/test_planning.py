@@ -137,6 +137,26 @@ def test_only_ends_of_lines_separate_the_names_of_a_list(inputs):
     assert list(planning.listed_files(listing)) == [inputs / "a\u2028b.json"]
 
 
+@pytest.mark.parametrize("comment", ["# " + "why " * 100, "b.json # " + "why " * 100])
+def test_a_comment_of_a_list_may_be_longer_than_a_name(inputs, comment):
+    listing = inputs / "list.txt"
+    listing.write_text(f"{comment}\na.json\n")
+    assert inputs / "a.json" in set(planning.listed_files(listing))
+
+
+def test_a_list_with_a_null_character_is_refused(inputs):
+    listing = inputs / "list.txt"
+    listing.write_text("a.json # x\0\n")
+    with pytest.raises(InputError, match="holds a null character"):
+        list(planning.listed_files(listing))
+
+
+@pytest.mark.parametrize("shard", ["²/3", "0/٣", "0/" + "9" * 20, "9" * 5000 + "/1", "3/3"])
+def test_a_shard_that_is_no_number_or_too_large_is_refused(inputs, shard):
+    with pytest.raises(UsageError, match="give I/N with I from 0 to N-1"):
+        plan(f"--input_dir={inputs}", f"--shard={shard}")
+
+
 def test_files_that_end_in_upper_case_are_said(inputs, caplog):
     for name in ("x.JSON", "y.Json", "z.txt"):
         (inputs / name).write_text("{}")

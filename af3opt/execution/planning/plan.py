@@ -32,6 +32,8 @@ _log = logging.getLogger(__name__)
 # Ligands are not looked up here; this is a typical number of heavy atoms.
 _LIGAND_TOKENS = 25
 _COMMENT = re.compile(r"(?:^|\s+)#")
+# More shards than nine digits can number are a typing error.
+_SHARD_NUMBER = re.compile(r"[0-9]{1,9}")
 _SMILES_ATOM = re.compile(r"\[[^\]]*\]|Br|Cl|[BCNOPSFIbcnops]")
 
 # More names than this tell nothing more.
@@ -132,15 +134,26 @@ def listed_files(path: Path) -> Iterator[Path]:
         InputError: the list cannot be read.
     """
     try:
-        lines = text_lines(path.read_text(encoding="utf-8"))
+        text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(f"--input_list={path}: cannot be read: {error}") from error
+    if "\0" in text:
+        raise InputError(f"--input_list={path}: holds a null character, so it is no list of files")
+    lines = text_lines(text)
     for line in lines:
         name = line.strip()
-        if _COMMENT.search(name) and not (path.parent / name).exists():
+        if _COMMENT.search(name) and not _is_there(path.parent / name):
             name = _COMMENT.split(name, maxsplit=1)[0]
         if name:
             yield path.parent / name
+
+
+def _is_there(path: Path) -> bool:
+    """Tells whether a path is there; a long comment is longer than a name can be."""
+    try:
+        return path.exists()
+    except OSError:
+        return False
 
 
 def input_files(directory: Path, *, recursive: bool, left_out: list[Path]) -> Iterator[Path]:
@@ -242,7 +255,8 @@ def parse_shard(settings: Settings, environ: Mapping[str, str]) -> tuple[int, in
     """
     if settings.shard is not None:
         left, _, right = settings.shard.partition("/")
-        if not (left.isdigit() and right.isdigit() and int(left) < int(right)):
+        numbers = (left, right)
+        if not all(map(_SHARD_NUMBER.fullmatch, numbers)) or int(left) >= int(right):
             raise UsageError(f"--shard={settings.shard}: give I/N with I from 0 to N-1, as in 0/8")
         return int(left), int(right)
     if not settings.array:
