@@ -43,6 +43,22 @@ def test_directories_below_are_read_when_asked_for(inputs):
     assert len(plan(f"--input_dir={inputs}", "--recursive")) == 5
 
 
+def test_links_to_a_directory_above_are_not_followed(inputs):
+    for link, target in (("above", ".."), ("again", ".."), ("self", ".")):
+        (inputs / "below" / link).symlink_to(target)
+    (inputs / "other").symlink_to("below")
+    read = list(planning.input_files(inputs, recursive=True, left_out=[]))
+    assert [str(path.relative_to(inputs)) for path in read] == [
+        *("a.json", "b.json", "below/e.json", "c.json", "d.json", "other/e.json"),
+    ]
+
+
+def test_a_link_to_a_missing_file_is_a_job_that_fails(inputs):
+    (inputs / "gone.json").symlink_to("nowhere.json")
+    (inputs / ".#a.json").symlink_to("user@host.1234")
+    assert {job.name for job in plan(f"--input_dir={inputs}")} == {"a", "b", "c", "d", "gone"}
+
+
 def note_job(output, name, directory):
     """Leaves what a job has noted of its directory, and its input with MSAs in it."""
     journal = JobJournal(output, name)

@@ -156,7 +156,13 @@ def _is_there(path: Path) -> bool:
         return False
 
 
-def input_files(directory: Path, *, recursive: bool, left_out: list[Path]) -> Iterator[Path]:
+def input_files(
+    directory: Path,
+    *,
+    recursive: bool,
+    left_out: list[Path],
+    above: frozenset[tuple[int, int]] = frozenset(),
+) -> Iterator[Path]:
     """Yields the JSON files of a directory, sorted as upstream does.
 
     It may be the output directory of a batch as well: what af3opt has written there, its
@@ -166,11 +172,17 @@ def input_files(directory: Path, *, recursive: bool, left_out: list[Path]) -> It
         directory: Directory given as `--input_dir`.
         recursive: Also look in directories below it.
         left_out: Gets the directories of jobs that are passed over.
+        above: Device and inode of the directories above. A link to one of them is not
+            followed; two such links would name every file without end.
 
     Raises:
         InputError: the directory cannot be read.
     """
     try:
+        status = directory.stat()
+        if (status.st_dev, status.st_ino) in above:
+            return
+        above |= {(status.st_dev, status.st_ino)}
         entries = sorted(os.scandir(directory), key=lambda entry: entry.name)
     except OSError as error:
         raise InputError(f"--input_dir={directory}: cannot be read: {error.strerror}") from error
@@ -193,7 +205,7 @@ def input_files(directory: Path, *, recursive: bool, left_out: list[Path]) -> It
         elif entry.name in noted or (has_outputs and _holds_one_job(path)):
             left_out.append(path)
         else:
-            yield from input_files(path, recursive=True, left_out=left_out)
+            yield from input_files(path, recursive=True, left_out=left_out, above=above)
 
 
 def _is_almost_json(name: str) -> bool:
@@ -202,8 +214,14 @@ def _is_almost_json(name: str) -> bool:
 
 
 def _is_to_be_read(entry: os.DirEntry[str]) -> bool:
-    """Tells whether an entry is a file, or cannot be looked at: reading it says why."""
+    """Tells whether an entry is a file, or cannot be looked at: reading it says why.
+
+    A link to a file that is gone is a job that cannot be done. Editors lock a file by a hidden
+    link to nothing.
+    """
     try:
+        if entry.is_symlink() and not os.path.exists(entry.path):
+            return not entry.name.startswith(".")
         return entry.is_file()
     except OSError:
         return True
