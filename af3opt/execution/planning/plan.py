@@ -220,7 +220,7 @@ def _is_to_be_read(entry: os.DirEntry[str]) -> bool:
     link to nothing.
     """
     try:
-        if entry.is_symlink() and not os.path.exists(entry.path):
+        if entry.is_symlink() and not Path(entry.path).exists():
             return not entry.name.startswith(".")
         return entry.is_file()
     except OSError:
