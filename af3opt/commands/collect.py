@@ -119,13 +119,22 @@ def _say_left_out(collected: "Collected") -> None:
 
     if collected.left_out:
         _log.warning("%s", left_out_text(collected.left_out))
-    if collected.unranked:
-        _log.warning(
-            "Samples that the ranking table of their job does not list are left out: %d (%s%s)",
-            len(collected.unranked),
-            visible(str(collected.unranked[0])),
-            ", ..." if len(collected.unranked) > 1 else "",
-        )
+    said = (
+        (
+            "Samples that the ranking table of their job does not list are left out",
+            collected.unranked,
+        ),
+        ("Samples without a ranking score are left out", collected.without_score),
+        (
+            "Ranking tables without a score that can be read; samples have the scores of their own "
+            "files",
+            collected.without_ranking,
+        ),
+    )
+    for text, paths in said:
+        if paths:
+            more = ", ..." if len(paths) > 1 else ""
+            _log.warning("%s: %d (%s%s)", text, len(paths), visible(str(paths[0])), more)
 
 
 def _score(samples: "Sequence[CollectedSample]", *, every: bool) -> None:

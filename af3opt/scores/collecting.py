@@ -88,11 +88,15 @@ class Collected:
         samples: The ranked samples of all jobs, job by job.
         unranked: Directories of samples that the ranking table of their job does not list.
         left_out: Directories that may hold results and were not read, see `left_out`.
+        without_ranking: Ranking tables that cannot be read; the samples have their own scores.
+        without_score: Directories of samples that have no score anywhere.
     """
 
     samples: list[CollectedSample] = dataclasses.field(default_factory=list)
     unranked: list[Path] = dataclasses.field(default_factory=list)
     left_out: list[Path] = dataclasses.field(default_factory=list)
+    without_ranking: list[Path] = dataclasses.field(default_factory=list)
+    without_score: list[Path] = dataclasses.field(default_factory=list)
 
 
 def collect_samples(output_dir: Path) -> Collected:
@@ -116,6 +120,8 @@ def collect_samples(output_dir: Path) -> Collected:
 
 def _add_samples(job: JobFiles, collected: Collected) -> None:
     ranking = _ranking(job)
+    if job.ranking is not None and not ranking:
+        collected.without_ranking.append(job.ranking)
     recorded = _recorded(job)
     files = {
         (files.seed, files.sample): files
@@ -134,6 +140,8 @@ def _add_samples(job: JobFiles, collected: Collected) -> None:
         summary = _summary(found)
         score = ranking.get(key, summary.ranking_score)
         if score is None:
+            assert found is not None  # It is not of the table, so it is of the files.
+            collected.without_score.append(job.directory / found.label)
             continue
         samples.append(
             CollectedSample(

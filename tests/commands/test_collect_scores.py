@@ -223,6 +223,27 @@ def test_samples_that_the_ranking_does_not_list_are_left_out_and_counted(batch, 
     )
 
 
+@pytest.mark.parametrize("content", ["", "seed,sam", "seed,sample,ranking_score\n1,0"])
+def test_a_half_written_ranking_table_is_said(batch, capfd, content):
+    (batch / "binder_1" / "binder_1_ranking_scores.csv").write_text(content)
+    found, error = table(capfd, batch)
+    assert len(found) == 6
+    assert any("Ranking tables without a score that can be read" in line for line in error)
+
+
+def test_samples_without_any_score_are_counted(batch, capfd):
+    directory = batch / "binder_1"
+    (directory / "binder_1_ranking_scores.csv").unlink()
+    for path in directory.glob("seed-1_sample-1/*_summary_confidences.json"):
+        path.write_text('{"ranking_score": 0.')
+    found, error = table(capfd, batch)
+    assert len(found) == 5
+    assert any(
+        "without a ranking score are left out: 1 (" in line and "seed-1_sample-1" in line
+        for line in error
+    )
+
+
 def test_recorded_scores_of_other_files_are_not_shown(batch, capfd):
     _, before, _ = collect(capfd, batch, "--best")
     for path in (batch / "binder_1" / "seed-1_sample-0").iterdir():
