@@ -7,6 +7,8 @@ after each program its files are looked at. Each has something that only a whole
 """
 
 import re
+import signal
+import subprocess
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -20,6 +22,7 @@ NAME = "whole_results"
 # Last line of an alignment or a profile, and of a table or a report.
 _END = b"//\n"
 _OK = b"[ok]\n"
+_SHELL_SIGNALS = 128
 _TABLE = "--tblout"
 _TABLE_NAME = "hits.tbl"
 # nhmmer aligns hits up to this E-value, of those that it lists.
@@ -92,7 +95,13 @@ def _make_run(original: Callable[..., Any], _context: None) -> Callable[..., Any
         program = cmd_name.partition(" ")[0].lower()
         if program == "nhmmer":
             cmd = _with_table(cmd)
-        done = original(cmd, cmd_name, *args, **options)
+        try:
+            done = original(cmd, cmd_name, *args, **options)
+        except RuntimeError as error:
+            end = _end_without_a_word(error.__cause__)
+            if end is None:
+                raise
+            raise RuntimeError(f"{cmd_name} {end}") from error
         if program in _CHECKS:
             try:
                 _CHECKS[program](cmd, done.stdout or "")
@@ -102,6 +111,19 @@ def _make_run(original: Callable[..., Any], _context: None) -> Callable[..., Any
         return done
 
     return run
+
+
+def _end_without_a_word(error: BaseException | None) -> str | None:
+    """Says how a program ended that gave no reason, which the engine leaves out."""
+    if not isinstance(error, subprocess.CalledProcessError) or (error.stderr or "").strip():
+        return None
+    status = error.returncode
+    # A program inside a shell script: the shell reports its signal as 128 and the number.
+    number = -status if status < 0 else status - _SHELL_SIGNALS
+    if number not in {one.value for one in signal.Signals}:
+        return f"failed with exit status {status} and gave no reason"
+    end = f"was ended by the signal {signal.Signals(number).name}"
+    return f"{end}; did memory run out?" if number == signal.SIGKILL else end
 
 
 WHOLE_RESULTS = Patch[None](

@@ -83,6 +83,27 @@ def test_an_empty_alignment_is_taken_where_nothing_was_found(run):
         run("Hmmsearch (p.fa)", {"out.sto": ""}, "# Alignment of 3 hits\n[ok]\n")
 
 
+@pytest.mark.parametrize(
+    ("status", "stderr", "message"),
+    [
+        (-9, "", r"^Jackhmmer \(u.fa\) was ended by the signal SIGKILL; did memory run out\?$"),
+        (137, "\n", "was ended by the signal SIGKILL; did memory run out"),
+        (-11, "", "was ended by the signal SIGSEGV$"),
+        (1, "", r"^Jackhmmer \(u.fa\) failed with exit status 1 and gave no reason$"),
+        (1, "Error: no such file", "^failed: Error: no such file$"),
+        (-6, "Fatal exception", "^failed: Fatal exception$"),
+    ],
+)
+def test_a_program_that_ends_without_a_word_is_explained(status, stderr, message):
+    def engine(cmd, cmd_name):
+        cause = subprocess.CalledProcessError(status, cmd, "", stderr)
+        raise RuntimeError(f"failed: {stderr}") from cause
+
+    ((_, make),) = WHOLE_RESULTS.replacements
+    with pytest.raises(RuntimeError, match=message):
+        make(engine, None)(["jackhmmer"], "Jackhmmer (u.fa)")
+
+
 def test_other_programs_are_left_alone():
     ((_, make),) = WHOLE_RESULTS.replacements
     assert make(lambda cmd, cmd_name: (cmd, cmd_name), None)(["x"], "Kalign") == (["x"], "Kalign")
