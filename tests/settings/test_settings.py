@@ -293,6 +293,8 @@ def test_mistakes_are_one_clear_line(argv, environ, message):
         ("model_dir = 3", "model_dir: must be a string"),
         ('config = "cpu"', "setting config is unknown"),
         ("num_recycles =", "not valid TOML"),
+        pytest.param("num_recycles = " + "9" * 5000, "not valid TOML", id="long number"),
+        pytest.param("x = " + "[" * 3000 + "]" * 3000, "not valid TOML", id="deep"),
         ("environment = 3", "environment must be a table"),
         ("[environment]\nX = 1", "environment.X must be a string"),
     ],
