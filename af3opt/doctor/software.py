@@ -128,8 +128,8 @@ def check_tuning(subject: Subject) -> Iterator[Check]:
         shipped = [flag for flag, _ in cpu_xla_flags(subject.settings, subject.host)]
         yield skipped(
             "tuning",
-            f"none in use on this kind of host but what is shipped ({_joined(shipped)}); af3opt "
-            "tune may find a faster choice",
+            f"only the shipped XLA flags are used ({_joined(shipped)}); af3opt tune may find faster "
+            "ones for this kind of host",
         )
         return
     yield ok(

@@ -74,4 +74,4 @@ def check_kept(subject: Subject) -> Iterator[Check]:
             "unset them unless you want them; af3opt run --print_env shows af3opt's own",
         )
     else:
-        yield ok("exported variables", "none stands against af3opt's own settings")
+        yield ok("exported variables", "none overrides a setting of af3opt")

@@ -108,7 +108,9 @@ def test_a_new_jax_needs_no_upgrade():
 
 
 def test_the_tuned_choice_is_shown(monkeypatch):
-    assert verdicts(software.check_tuning(subject())) == {"tuning": Verdict.SKIP}
+    (untuned,) = software.check_tuning(subject())
+    assert untuned.verdict == Verdict.SKIP
+    assert untuned.found.startswith("only the shipped XLA flags are used (--xla_")
     chosen = Candidate(
         xla_flags=("--xla_x=1",), trunk_precision="mixed", diffusion_precision="split"
     )
@@ -181,6 +183,8 @@ def test_contradicting_variables():
 
 
 def test_variables_that_win_over_ours_are_shown():
+    (nothing,) = variables.check_kept(subject(environ={}))
+    assert nothing.found == "none overrides a setting of af3opt"
     (check,) = variables.check_kept(subject(environ={"PJRT_NPROC": "64"}))
     assert check.verdict is Verdict.WARN
     assert "PJRT_NPROC=64 kept" in check.found
