@@ -147,8 +147,8 @@ def _engine(answer: _Answer) -> Iterator[Check]:
         yield warning(
             "engine import",
             f"took longer than {answer.ended_after_s:.0f} s, so optimisations were not checked",
-            "try again, now that the files are cached; if it takes as long again, the machine is busy "
-            "or the disk of the environment is slow: then every start of af3opt is slow",
+            "try again, now that the files are cached; if it takes as long again, the machine is "
+            "busy or the disk of the environment is slow: then every start of af3opt is slow",
         )
 
 

@@ -128,8 +128,8 @@ def check_tuning(subject: Subject) -> Iterator[Check]:
         shipped = [flag for flag, _ in cpu_xla_flags(subject.settings, subject.host)]
         yield skipped(
             "tuning",
-            f"only the shipped XLA flags are used ({_joined(shipped)}); af3opt tune may find faster "
-            "ones for this kind of host",
+            f"only the shipped XLA flags are used ({_joined(shipped)}); af3opt tune may find "
+            "faster ones for this kind of host",
         )
         return
     yield ok(
