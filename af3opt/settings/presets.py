@@ -51,10 +51,7 @@ def load_preset(name_or_path: str) -> Preset:
         content = tomllib.loads(path.read_text(encoding="utf-8-sig"))
     except OSError as error:
         raise UsageError(f"--config={name_or_path}: cannot be read: {error.strerror}") from error
-    except (
-        ValueError,
-        RecursionError,
-    ) as error:  # No TOML or no text; too long a number; too deep.
+    except (ValueError, RecursionError) as error:  # Also too long a number, too deep a list.
         raise UsageError(f"--config={name_or_path}: not valid TOML: {error}") from error
     environment = content.pop(_ENVIRONMENT_TABLE, {})
     return Preset(name_or_path, content, _checked_environment(environment, name_or_path))
