@@ -72,3 +72,12 @@ def test_synthetic_weights_are_named_in_model_and_summary(tmp_path, monkeypatch)
     assert files["job_model.cif"].read_text() == f"# {outputs.SYNTHETIC_NOTE}\n{CIF}"
     summary = json.loads(files["job_summary_confidences.json"].read_text())
     assert summary == {"ptm": 0.5, "af3opt_note": outputs.SYNTHETIC_NOTE}
+
+
+def test_missing_terms_of_use_are_said(tmp_path, monkeypatch):
+    monkeypatch.setattr(outputs, "find_engine", lambda: types.SimpleNamespace(root=tmp_path))
+    path = tmp_path / "OUTPUT_TERMS_OF_USE.md"
+    reason = outputs.why_no_terms_of_use()
+    assert reason == f"the engine has no {path}: results get no TERMS_OF_USE.md"
+    path.touch()
+    assert outputs.why_no_terms_of_use() is None

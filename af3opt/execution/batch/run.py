@@ -5,6 +5,7 @@ import logging
 from collections.abc import Iterable, Iterator, Sequence
 
 from af3opt.engine.discovery import EngineInfo
+from af3opt.engine.outputs import why_no_terms_of_use
 from af3opt.execution.batch.failed_searches import FailedSearches
 from af3opt.execution.batch.search_ahead import SearchAhead, SearchTools
 from af3opt.execution.batch.seed_source import SeedSource
@@ -173,6 +174,10 @@ class BatchRun:
             check_job(session, pipeline, only)
         check_can_be_made(session.output_dir)
         _log.info(_TERMS_NOTICE)
+        if session.settings.run_inference and session.settings.save_terms_of_use:
+            reason = why_no_terms_of_use()
+            if reason is not None:
+                _log.warning("%s", reason)
         # Unusable weights end the run before it writes.
         model = start_model(session, engine) if session.settings.run_inference else None
         make_output_directory(session.output_dir)
