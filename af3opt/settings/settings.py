@@ -185,7 +185,7 @@ def _parse_flags(argv: Sequence[str]) -> flags.FlagValues:
     try:
         leftover = parser(["af3opt", *argv])[1:]
     except flags.UnrecognizedFlagError as error:
-        if error.flagname.replace("-", "_") in _OF_SERVERS:
+        if error.flagname.replace("-", "_").removeprefix("no") in _OF_SERVERS:
             raise UsageError(
                 f"--{error.flagname}: af3opt sends no sequence to a server. Search on this "
                 "machine, or put alignments from elsewhere into the input (unpairedMsa, "

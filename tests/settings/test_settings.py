@@ -251,6 +251,7 @@ class TestAbslFlags:
     ("argv", "environ", "message"),
     [
         (["--use_msa_server"], {}, "--use_msa_server: af3opt sends no sequence to a server"),
+        (["--nouse_msa_server"], {}, "--nouse_msa_server: af3opt sends no sequence to a server"),
         (["--msa-mode=x"], {}, "--msa-mode: af3opt sends no sequence to a server"),
         (["--json_pth=x"], {}, "flag --json_pth is unknown; the nearest valid one is --json_path"),
         (["--verbosity=loud"], {}, "--verbosity=loud: must be an integer or one of fatal, error"),
