@@ -66,6 +66,8 @@ def common_flags(inputs: Path, output: Path, weights: Path) -> list[str]:
         f"--buckets={BUCKET}",
         "--num_recycles=1",
         "--num_diffusion_samples=2",
+        # The loop of the sampler is one program for any number of steps.
+        "--num_diffusion_steps=20",
     ]
 
 

@@ -34,6 +34,8 @@ write_configuration() {
 ClusterName=test
 SlurmctldHost=$host(127.0.0.1)
 AuthType=auth/munge
+# A job that is put back waits as long as a credential lives: two minutes by default.
+AuthInfo=cred_expire=5
 CredType=cred/munge
 SlurmUser=root
 SlurmdUser=root
@@ -51,7 +53,7 @@ SwitchType=switch/none
 MpiDefault=none
 SelectType=select/cons_tres
 SelectTypeParameters=CR_Core
-SchedulerParameters=sched_interval=5,bf_interval=5
+SchedulerParameters=sched_interval=1,bf_interval=1
 ReturnToService=2
 GresTypes=gpu
 KillWait=5

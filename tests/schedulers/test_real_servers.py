@@ -206,13 +206,14 @@ def test_a_task_that_is_removed_stays_out(batch):
 
 
 def test_a_task_that_stops_early_comes_back_but_not_for_ever(batch):
-    if batch.server.name == "slurm":
-        pytest.skip("Slurm waits two minutes before it starts a task again: see test_real_slurm")
     (batch.root / "stops-data-0001").write_text("2")
     (batch.root / "stops-data-0002").write_text("9")
     batch.submit()
-    batch.wait(lambda: len(batch.of("ends", "inference")) == 3)
+    # Slurm removes the task that waits for a search that failed.
+    follow = 2 if batch.server.name == "slurm" else 3
+    batch.wait(lambda: len(batch.of("ends", "inference")) == follow)
     batch.wait(batch.has_ended)
+    assert len(batch.of("ends", "inference")) == follow
     assert batch.of("stops", "data").count("0001") == 2
     assert batch.of("ends", "data").count("0001") == 1
     # The first time and two restarts.
