@@ -11,6 +11,7 @@ import pytest
 from af3opt.base.errors import InputError, UsageError
 from af3opt.execution.job.identity import Identity
 from af3opt.execution.job.journal import JobJournal
+from af3opt.execution.planning import input_files
 from af3opt.execution.planning import plan as planning
 from af3opt.execution.state_directory import STATE_DIRECTORY
 from af3opt.settings.settings import resolve_settings
@@ -47,7 +48,7 @@ def test_links_to_a_directory_above_are_not_followed(inputs):
     for link, target in (("above", ".."), ("again", ".."), ("self", ".")):
         (inputs / "below" / link).symlink_to(target)
     (inputs / "other").symlink_to("below")
-    read = list(planning.input_files(inputs, recursive=True, left_out=[]))
+    read = list(input_files.input_files(inputs, recursive=True, left_out=[]))
     assert [str(path.relative_to(inputs)) for path in read] == [
         *("a.json", "b.json", "below/e.json", "c.json", "d.json", "other/e.json"),
     ]
@@ -150,21 +151,21 @@ def test_a_list_may_have_a_byte_order_mark_and_comments_behind_names(inputs, end
 def test_only_ends_of_lines_separate_the_names_of_a_list(inputs):
     listing = inputs / "list.txt"
     listing.write_text("a\u2028b.json\n")
-    assert list(planning.listed_files(listing)) == [inputs / "a\u2028b.json"]
+    assert list(input_files.listed_files(listing)) == [inputs / "a\u2028b.json"]
 
 
 @pytest.mark.parametrize("comment", ["# " + "why " * 100, "b.json # " + "why " * 100])
 def test_a_comment_of_a_list_may_be_longer_than_a_name(inputs, comment):
     listing = inputs / "list.txt"
     listing.write_text(f"{comment}\na.json\n")
-    assert inputs / "a.json" in set(planning.listed_files(listing))
+    assert inputs / "a.json" in set(input_files.listed_files(listing))
 
 
 def test_a_list_with_a_null_character_is_refused(inputs):
     listing = inputs / "list.txt"
     listing.write_text("a.json # x\0\n")
     with pytest.raises(InputError, match="holds a null character"):
-        list(planning.listed_files(listing))
+        list(input_files.listed_files(listing))
 
 
 @pytest.mark.parametrize("shard", ["²/3", "0/٣", "0/" + "9" * 20, "9" * 5000 + "/1", "3/3"])

@@ -85,7 +85,9 @@ HOST
   qconf -sc >"$dir/complexes"
   echo "gpu gpu INT <= YES YES 0 0" >>"$dir/complexes"
   qconf -ssconf >"$dir/scheduler"
-  set_values "$dir/scheduler" schedule_interval 0:0:1 flush_submit_sec 1 flush_finish_sec 1 \
+  # Not at once when a task ends: one that is to run again would reach its host before the host
+  # has forgotten the last time, and Grid Engine tries the next time after five minutes.
+  set_values "$dir/scheduler" schedule_interval 0:0:4 flush_submit_sec 1 flush_finish_sec 0 \
     job_load_adjustments NONE
   local name limits=""
   for name in rt cpu fsize data stack core rss vmem; do
