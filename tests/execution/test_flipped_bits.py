@@ -75,7 +75,8 @@ class Folding:
         (root / "job.json").write_text(json.dumps(content))
         self.flags = (
             f"--json_path={root / 'job.json'}", f"--model_dir={model_dir}", "--jax_backend=cpu",
-            "--buckets=16", "--num_recycles=1", "--num_diffusion_samples=1", "--noreport",
+            "--buckets=16", "--num_recycles=1", "--num_diffusion_samples=1",
+            "--num_diffusion_steps=5", "--noreport",
             "--norun_data_pipeline", "--nofeature_cache",
         )  # fmt: skip
 

@@ -90,6 +90,7 @@ def test_a_bad_job_of_a_list_leaves_the_others(place, tmp_path, prepared_home, s
     flags = ["--norun_inference"]
     if place == 1:
         flags = ["--num_recycles=1", "--num_diffusion_samples=1", f"--model_dir={small_weights}"]
+        flags.append("--num_diffusion_steps=5")
     done = af3opt("run", f"--json_path={path}", f"--output_dir={output}", *flags)
     assert done.returncode == ExitCode.SOME_FAILED, done.stderr
     (failed,) = json.loads((output / "failed.json").read_text())
