@@ -106,6 +106,12 @@ def _collect(arguments: argparse.Namespace) -> "list[Row]":
     rows = list(
         rows_of(samples, interface=arguments.interface, every_interface=arguments.all_interfaces)
     )
+    if arguments.interface and rows and not any(row["interface"] for row in rows):
+        _log.warning(
+            "--interface=%s: no sample has such an interface; leave the flag out to see each "
+            "sample's main interface",
+            visible(arguments.interface),
+        )
     if by_other_score:
         rows = best_rows(rows, arguments.best, by_interface=arguments.all_interfaces)
     if arguments.sort_by:

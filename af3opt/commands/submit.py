@@ -82,6 +82,8 @@ def main(argv: list[str]) -> int:
     if intake.jobs:
         _say_what_is_not_here(settings)
     _say_what_is_left_out(intake)
+    if not intake.jobs:
+        _log.info("Nothing to submit: nothing is left to do")
     if settings.dry_run:
         for name, text in submission.scripts.items():
             write_out(f"# ---- {name}\n{text}\n")
@@ -178,12 +180,13 @@ def _prepare(
         inference=settings.run_inference,
         flags=[f"--output_dir={output}", *_absolute(as_flags(settings, _INPUTS | _STAGES))],
     )
-    _log.info(
-        "%d fold jobs in %d array task(s), balanced by %s",
-        len(intake.jobs), len(to_search) + len(searched), estimates.source,
-    )  # fmt: skip
+    if intake.jobs:
+        _log.info(
+            "%d fold jobs in %d array task(s), balanced by %s",
+            len(intake.jobs), len(to_search) + len(searched), estimates.source,
+        )  # fmt: skip
     if searches is not None and intake.to_search:
-        _log.info("Searches are balanced by %s", searches.source)
+        _log.info("Times of searches are estimated from %s", searches.source)
     return submission, intake
 
 
@@ -252,8 +255,6 @@ def _submit(submission: "Submission", intake: "Intake") -> None:
     if intake.jobs:
         write_submission(submission)
         write_plan(submission.output_dir, intake.jobs)
-    else:
-        _log.info("Nothing was submitted: nothing is left to do")
     failed = [
         outcome_of(dataclasses.replace(job, path=job.path.absolute()), Status.FAILED, reason)
         for job, reason in intake.unusable

@@ -210,6 +210,14 @@ def test_collects_mistakes_are_one_line(batch, tmp_path, capfd, output, message)
     assert len(error.splitlines()) == 1
 
 
+def test_collect_says_that_nothing_has_the_wanted_interface(batch, capfd):
+    batch.expect("a", (1,), tokens=100)
+    batch.run("a", [1], [1], seconds=1.0)
+    code, _, said = call(capfd, "collect", batch.root, "--interface=Y:Z")
+    assert code == ExitCode.OK
+    assert "--interface=Y:Z: no sample has such an interface" in said
+
+
 class Submit:
     """`af3opt submit --dry_run` of eight jobs of 100 tokens and one seed."""
 
