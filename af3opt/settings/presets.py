@@ -44,7 +44,8 @@ def load_preset(name_or_path: str) -> Preset:
             with a slash or the suffix `.toml`.
 
     Raises:
-        UsageError: no such preset, unreadable, not TOML, or a bad `[environment]`.
+        UsageError: no such preset, unreadable, not TOML, a null in a text, or a bad
+            `[environment]`.
     """
     path = _find(name_or_path)
     try:
@@ -53,6 +54,8 @@ def load_preset(name_or_path: str) -> Preset:
         raise UsageError(f"--config={name_or_path}: cannot be read: {error.strerror}") from error
     except (ValueError, RecursionError) as error:  # Also too long a number, too deep a list.
         raise UsageError(f"--config={name_or_path}: not valid TOML: {error}") from error
+    if _has_null(content):
+        raise UsageError(f"--config={name_or_path}: holds the character \\u0000; remove it")
     environment = content.pop(_ENVIRONMENT_TABLE, {})
     return Preset(name_or_path, content, _checked_environment(environment, name_or_path))
 
@@ -67,6 +70,13 @@ def _find(name_or_path: str) -> Path:
             "for a file give its path with .toml at the end"
         )
     return path
+
+
+def _has_null(value: Value) -> bool:
+    """Tells whether a text holds a null: no path or variable may."""
+    if isinstance(value, dict):
+        return any(map(_has_null, [*value, *value.values()]))
+    return any(map(_has_null, value)) if isinstance(value, list) else "\0" in str(value)
 
 
 def _checked_environment(table: Value, preset: str) -> dict[str, str]:

@@ -296,6 +296,8 @@ def test_mistakes_are_one_clear_line(argv, environ, message):
         ("num_recycles =", "not valid TOML"),
         pytest.param("num_recycles = " + "9" * 5000, "not valid TOML", id="long number"),
         pytest.param("x = " + "[" * 3000 + "]" * 3000, "not valid TOML", id="deep"),
+        ('db_dir = ["\\u0000"]', "holds the character"),
+        ('[environment]\nA = "x\\u0000"', "holds the character"),
         ("environment = 3", "environment must be a table"),
         ("[environment]\nX = 1", "environment.X must be a string"),
     ],
