@@ -1,10 +1,11 @@
 """What an input says about chemical components, checked with a dictionary at hand."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 
 from af3opt.inputs.bonds import Atom
 from af3opt.inputs.chain import UNKNOWN_RESIDUES, Chain
 from af3opt.inputs.findings import Place, shown
+from af3opt.inputs.user_ccd import check_values
 
 _ATOMS = "_chem_comp_atom.atom_id"
 _ELEMENTS = "_chem_comp_atom.type_symbol"
@@ -24,10 +25,12 @@ type Dictionary = Mapping[str, Mapping[str, Sequence[str]]]
 
 
 def check_components(
-    chains: Iterable[Chain],
+    chains: Sequence[Chain],
     bonds: Iterable[tuple[Atom, Atom]],
     ccd: Dictionary,
     place: Place,
+    *,
+    own: Container[str] = (),
 ) -> None:
     """Finds codes that the dictionary does not have, or without atoms, and wrong atom names.
 
@@ -36,12 +39,18 @@ def check_components(
         bonds: Its bonds.
         ccd: Chemical component dictionary with the job's own components.
         place: Place of the job.
+        own: Codes of the components that the job defines itself; their values are checked,
+            too, if a chain uses them.
     """
     by_id: dict[str, Chain] = {}
     for chain in chains:
         by_id |= dict.fromkeys(chain.ids, chain)
         for field, code in _codes(chain):
             _check_code(code, ccd, place.inside(chain.label).inside(field))
+    used = dict.fromkeys(code for chain in chains for _, code in _codes(chain))
+    for code in used:
+        if code in own and code in ccd:
+            check_values(code, ccd[code], place)
     for bond in bonds:
         for chain_id, residue, name in bond:
             _check_atom_name(by_id[chain_id], chain_id, residue, name, ccd, place)

@@ -10,6 +10,7 @@ from af3opt.inputs.bonds import Atom
 from af3opt.inputs.chain import Chain
 from af3opt.inputs.components import Dictionary, check_components
 from af3opt.inputs.findings import Findings, Place, shown
+from af3opt.inputs.user_ccd import defined_components
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,13 +61,15 @@ class CheckedJob:
         return [f"{self.source}: {warning}" for warning in self.findings.warnings]
 
     def check_components(self, ccd: Dictionary) -> None:
-        """Checks component codes and the atoms of bonds.
+        """Checks component codes, the job's own components, and the atoms of bonds.
 
         Args:
             ccd: Chemical component dictionary with the job's own components.
 
         Raises:
-            InputError: one is not there.
+            InputError: one is not there, or cannot be used.
         """
-        check_components(self.chains, self.bonds, ccd, Place(self.findings))
+        text = self.content.get("userCCD")
+        own = frozenset(defined_components(text) if isinstance(text, str) else ())
+        check_components(self.chains, self.bonds, ccd, Place(self.findings), own=own)
         self.raise_if_refused()
