@@ -49,6 +49,7 @@ def hostile_batch(directory):
         "too_long": "give at most",
         "no_file_name": "give at most",
         "half_a_pair": "has no character that a file name can have",
+        "gone": "cannot be read: no such file or directory",
         "ring": "is a link; links are not followed",
         "taken": "the name 'failed.json' cannot be a job's",
         "deep": "is nested too deeply",

@@ -166,7 +166,7 @@ def test_a_database_that_is_cut_while_jackhmmer_runs(run):
 @pytest.mark.parametrize(
     ("lines", "message"),
     [
-        ("kill -9 $$\n", "failed for job: Jackhmmer .* failed"),
+        ("kill -9 $$\n", "failed for job: Jackhmmer .* was ended by the signal SIGKILL"),
         ('echo "no licence" >&2; exit 3\n', "failed for job: Jackhmmer .* failed.*no licence"),
         (
             'out="$(grep -oP -- "-A \\K\\S+" <<<"$*")"; "$real" "$@"; truncate -s -9 "$out"\n',
