@@ -79,10 +79,10 @@ def main(argv: list[str]) -> int:
     if not (resubmit or settings.dry_run):
         _refuse_second(output)
     submission, intake = _prepare(settings, site, output, everything=resubmit)
+    _say_what_is_left_out(intake)
     if intake.jobs:
         _say_what_is_not_here(settings)
-    _say_what_is_left_out(intake)
-    if not intake.jobs:
+    else:
         _log.info("Nothing to submit: nothing is left to do")
     if settings.dry_run:
         for name, text in submission.scripts.items():
@@ -202,17 +202,17 @@ def _say_what_is_left_out(intake: "Intake") -> None:
 
 def _say_what_is_not_here(settings: "Settings") -> None:
     """Warns of directories that the tasks need; they may exist on the compute nodes only."""
-    needed: list[tuple[str, Path]] = []
+    needed: dict[str, tuple[str, ...]] = {}
     if settings.run_inference:
-        needed.append(("--model_dir", settings.model_dir))
-    if settings.run_data_pipeline and not any(Path(path).is_dir() for path in settings.db_dir):
-        needed.append(("--db_dir", Path(settings.db_dir[0])))
-    for flag, path in needed:
-        if not path.exists():
+        needed["--model_dir"] = (str(settings.model_dir),)
+    if settings.run_data_pipeline:
+        needed["--db_dir"] = settings.db_dir
+    for flag, paths in needed.items():
+        if not any(Path(path).exists() for path in paths):
             _log.warning(
                 "%s=%s: not found on this machine; if the compute nodes do not have it either, "
                 "every task will fail (set %s)",
-                flag, path, flag,
+                flag, paths[0], flag,
             )  # fmt: skip
 
 

@@ -143,3 +143,8 @@ def _fingerprint(root: Path) -> str:
         digest.update(path.relative_to(root).as_posix().encode())
         digest.update(hashlib.sha256(path.read_bytes()).digest())
     return digest.hexdigest()[:16]
+
+
+def terms_of_use_path(engine: EngineInfo) -> Path:
+    """Returns where the engine keeps its terms of use for outputs; the file may not exist."""
+    return engine.root / "OUTPUT_TERMS_OF_USE.md"

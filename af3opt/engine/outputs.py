@@ -11,11 +11,10 @@ from typing import Any
 import numpy as np
 import zstandard
 
-from af3opt.engine.discovery import find_engine
+from af3opt.engine.discovery import find_engine, terms_of_use_path
 from af3opt.engine.modules import engine_module
 from af3opt.engine.protocols import InferenceResult as InferenceResult
 
-_TERMS = "OUTPUT_TERMS_OF_USE.md"
 SYNTHETIC_NOTE = "Made with random synthetic weights by af3opt: this structure predicts nothing."
 
 
@@ -120,13 +119,11 @@ def write_distogram(distogram: np.ndarray, directory: Path, name: str) -> None:
 
 def terms_of_use() -> str | None:
     """The engine's terms of use for outputs, or None if it ships none."""
-    path = find_engine().root / _TERMS
+    path = terms_of_use_path(find_engine())
     return path.read_text() if path.exists() else None
 
 
 def why_no_terms_of_use() -> str | None:
     """Says why results get no terms of use; None where the engine ships them."""
-    root = find_engine().root
-    if (root / _TERMS).exists():
-        return None
-    return f"the engine has no {root / _TERMS}: results get no TERMS_OF_USE.md"
+    path = terms_of_use_path(find_engine())
+    return None if path.exists() else f"the engine has no {path}: results get no TERMS_OF_USE.md"

@@ -42,12 +42,12 @@ def check_user_ccd(text: str, place: Place) -> None:
     elif not text.startswith("data_"):
         field.refuse(f"must start with 'data_', but starts with {shown(text[:20])}; give mmCIF")
     else:
-        for name, number in collections.Counter(defined_components(text)).items():
+        _, *blocks = _COMPONENT.split(_TEXT_BLOCK.sub("", text))
+        for name, number in collections.Counter(blocks[::2]).items():
             if number > 1:
                 field.warn(
                     f"component {shown(name)} is defined {number} times; AlphaFold 3 uses one"
                 )
-        _, *blocks = _COMPONENT.split(_TEXT_BLOCK.sub("", text))
         for name, block in zip(blocks[::2], blocks[1::2], strict=True):
             _check_items(name, block, field)
 

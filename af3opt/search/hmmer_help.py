@@ -26,6 +26,16 @@ class HmmerHelp:
     version: str | None
 
 
+@dataclasses.dataclass(frozen=True, slots=True)
+class _Program:
+    """A program as it is now; equal as long as its file does not change."""
+
+    path: str
+    modified_ns: int
+    size: int
+    patience_s: float = dataclasses.field(compare=False)
+
+
 def hmmer_help(binary: str, patience_s: float = _PATIENCE_SECONDS) -> HmmerHelp:
     """Asks a program; once, as long as its file does not change.
 
@@ -38,19 +48,19 @@ def hmmer_help(binary: str, patience_s: float = _PATIENCE_SECONDS) -> HmmerHelp:
         subprocess.TimeoutExpired: it does not answer in time.
     """
     status = Path(binary).stat()
-    text = _help_text(binary, status.st_mtime_ns, status.st_size, patience_s)
+    text = _help_text(_Program(binary, status.st_mtime_ns, status.st_size, patience_s))
     found = _BANNER.search(text)
     return HmmerHelp(text, found and found[1], found and found[2])
 
 
 @functools.lru_cache(maxsize=8)
-def _help_text(binary: str, modified_ns: int, size: int, patience_s: float) -> str:  # noqa: ARG001 - part of the key
+def _help_text(program: _Program) -> str:
     done = subprocess.run(
-        [binary, "-h"],
+        [program.path, "-h"],
         capture_output=True,
         text=True,
         errors="replace",
-        timeout=patience_s,
+        timeout=program.patience_s,
         check=False,
     )
     return done.stdout

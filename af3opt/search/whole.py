@@ -120,7 +120,7 @@ def _end_without_a_word(error: BaseException | None) -> str | None:
     status = error.returncode
     # A program inside a shell script: the shell reports its signal as 128 and the number.
     number = -status if status < 0 else status - _SHELL_SIGNALS
-    if number not in {one.value for one in signal.Signals}:
+    if number not in signal.Signals:
         return f"failed with exit status {status} and gave no reason"
     end = f"was ended by the signal {signal.Signals(number).name}"
     return f"{end}; did memory run out?" if number == signal.SIGKILL else end

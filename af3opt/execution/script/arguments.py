@@ -6,7 +6,7 @@ import shlex
 from pathlib import Path
 
 from af3opt.base.errors import SetupError, UsageError
-from af3opt.engine.discovery import find_engine
+from af3opt.engine.discovery import find_engine, terms_of_use_path
 from af3opt.environment.backend import Backend
 from af3opt.inference.buckets import choose_buckets
 from af3opt.settings.catalogue import all_options
@@ -21,7 +21,6 @@ NOT_WITH_A_SCRIPT = frozenset({
     "debug_numerics", "explain_resume", "fail_fast", "featurise_workers", "force_memory",
     "max_runtime", "on_nonfinite", "order", "overlap", "report", "resume", "save_pdb", "trace",
 })  # fmt: skip
-_TERMS = "OUTPUT_TERMS_OF_USE.md"
 
 
 def script_flags(script: Path) -> frozenset[str]:
@@ -136,10 +135,10 @@ def check_terms(settings: Settings, script: Path) -> None:
     Raises:
         SetupError: the script names it and it is not there.
     """
-    path = find_engine().root / _TERMS
+    path = terms_of_use_path(find_engine())
     if not settings.run_inference or path.is_file():
         return
-    if _TERMS in script.read_text(encoding="utf-8"):
+    if path.name in script.read_text(encoding="utf-8"):
         raise SetupError(
             f"the engine has no {path}, which {script} reads after the inference; reinstall the "
             "engine, or copy the file from its source there"
